@@ -1,0 +1,1 @@
+//! Placeholder module documentation of broker-kafka-wire.

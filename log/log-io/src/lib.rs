@@ -1,0 +1,36 @@
+//! The seam to the outside world: clock, randomness and disk as small object-safe traits.
+//!
+//! `broker-rt` implements them on glommio and on tokio/epoll, `log-testkit` and `jepsen-sim` in memory with
+//! faults. Everything in `log-*` takes these traits and never names a runtime. All futures are thread-local
+//! (`!Send`): a shard and its files belong to one core.
+//!
+//! ```text
+//!  log-journal ──► Disk ──open──► File: read_at · write_at(Block, durable) · sync_data
+//!       │            └─alloc──► BlockMut (4 KiB aligned) ──freeze──► Block (shared, immutable)
+//!       └──────► Clock: mono_ns (never goes back) · wall_ms (never orders data)
+//! ```
+
+mod block;
+mod disk;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use block::{Block, BlockMut, IoMemory, block_bytes};
+pub use disk::{BLOCK_BYTES, Disk, Durability, File};
+
+/// A boxed future that stays on the core that made it.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Time as the process sees it.
+pub trait Clock {
+    /// Nanoseconds since an arbitrary start; never goes back.
+    fn mono_ns(&self) -> u64;
+    /// Milliseconds since the Unix epoch; may jump, so it never orders data.
+    fn wall_ms(&self) -> i64;
+}
+
+/// A source of random numbers; seeded in the simulator.
+pub trait Random {
+    fn next_u64(&self) -> u64;
+}

@@ -1,0 +1,3 @@
+//! The lumadb command.
+
+fn main() {}
