@@ -1,0 +1,104 @@
+//! The `Sql` verb: statement and parameters in, a stream of row batches out.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::Stream;
+
+use crate::{BoxFuture, DataType, Error, Row, Value};
+
+/// Opens sessions.
+pub trait Sql: Send + Sync {
+    fn open_session(&self, options: SqlSessionOptions) -> Box<dyn SqlSession>;
+}
+
+/// What a connection says about itself at start.
+#[derive(Clone, Debug, Default)]
+pub struct SqlSessionOptions {
+    pub user: String,
+    pub database: String,
+    pub application_name: String,
+    /// Numbers `pg_backend_pid()` and `pg_stat_activity` show.
+    pub process_id: i32,
+}
+
+/// A statement prepared in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StatementId(pub u64);
+
+/// A result column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    pub data_type: DataType,
+}
+
+/// What Describe answers.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// One per `$n`, in order.
+    pub parameters: Vec<DataType>,
+    /// Empty when the statement returns no rows.
+    pub columns: Vec<Column>,
+}
+
+/// Rows in batches; the consumer's pace is the producer's pace. Dropping it stops the statement and its reads.
+pub type RowStream = Pin<Box<dyn Stream<Item = Result<Vec<Row>, Error>> + Send>>;
+
+/// A running statement.
+pub struct Execution {
+    pub columns: Vec<Column>,
+    /// PostgreSQL's command tag without the row count: `SELECT`, `SET`, `CREATE TABLE`, `BEGIN` … For statements
+    /// that count rows (`SELECT`, `INSERT` …) the adapter appends the count.
+    pub tag: String,
+    /// `None` for statements that return no rows.
+    pub rows: Option<RowStream>,
+    /// Notices (severity WARNING or NOTICE, message) to be sent after the rows, such as skipped bad records.
+    pub notices: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// Settings the client must be told about (`ParameterStatus`): name, value.
+    pub parameter_status: Vec<(String, String)>,
+}
+
+/// Cancels what the session runs; callable from any thread, any number of times.
+pub trait Cancel: Send + Sync {
+    fn cancel(&self);
+}
+
+/// One client's session: settings, prepared statements, transaction block state.
+pub trait SqlSession: Send {
+    /// Splits a simple-protocol string into statements. An empty string gives none. Each item is the statement's
+    /// text and its byte offset in the string.
+    ///
+    /// # Errors
+    /// `Invalid` with SQLSTATE 42601 and a position.
+    fn split(&self, sql: &str) -> Result<Vec<(String, usize)>, Error>;
+
+    /// Parses and plans one statement. `parameter_types` are the client's hints (`Unknown` where it gave none).
+    fn prepare<'a>(
+        &'a mut self,
+        sql: &'a str,
+        parameter_types: &'a [DataType],
+    ) -> BoxFuture<'a, Result<(StatementId, Described), Error>>;
+
+    /// Runs a prepared statement. The stream may outlive the call, not the session's cancellation.
+    fn execute<'a>(
+        &'a mut self,
+        statement: StatementId,
+        parameters: Vec<Value>,
+    ) -> BoxFuture<'a, Result<Execution, Error>>;
+
+    /// Forgets a prepared statement; unknown ids are ignored.
+    fn close(&mut self, statement: StatementId);
+
+    /// `I` idle, `T` in a transaction block, `E` in a failed one (ReadyForQuery's byte).
+    fn transaction_status(&self) -> u8;
+
+    /// Tells the session that a statement failed while its rows were streamed, so a transaction block fails.
+    fn fail_transaction(&mut self);
+
+    /// A handle that cancels the running statement.
+    fn canceller(&self) -> Arc<dyn Cancel>;
+
+    /// Parameters for the start-up `ParameterStatus` messages: name, value.
+    fn startup_parameters(&self) -> Vec<(String, String)>;
+}
