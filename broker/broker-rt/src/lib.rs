@@ -1,1 +1,42 @@
-//! Placeholder module documentation of broker-rt.
+//! The runtime facade: one executor per core, chosen at start, behind small object-safe traits.
+//!
+//! It is the only crate that names glommio, and the place where the epoll back end lives. Everything above it
+//! (`broker-node`, the listeners) sees only the traits of [`facade`](Runtime) and of `log-io`; the deterministic
+//! simulator implements the same traits elsewhere.
+//!
+//! ```text
+//!                 run_cores(options, main)            one named thread per core
+//!                     │
+//!        ┌────────────┴───────────┐
+//!   uring (glommio)          epoll (tokio current_thread)
+//!   O_DIRECT on io_uring     O_DIRECT on a disk thread pool
+//!        └────────────┬───────────┘
+//!              dyn Runtime ─► Clock · Random · spawn · sleep · Listener/Connection · Disk
+//! ```
+//!
+//! Invariants:
+//! - A panic on a core or disk thread prints and then aborts the process: the log is the truth, a restart folds it again.
+//! - A `Runtime` and all it hands out stay on their core. Only `Bytes`, `Block`s and `futures-channel` ends cross.
+//! - No `RefCell` is borrowed across an await; a connection may be read and written by two tasks at once.
+//! - A future that is dropped while its write is in flight leaves that write indeterminate: it may or may not happen.
+//!
+//! Shutdown: when `main`'s future returns, the core stops polling. Tasks still alive are dropped on the core thread
+//! (epoll) or leaked (glommio, whose executor may panic when it drops live tasks); neither panics, and no task runs
+//! any more. Whoever needs an orderly end waits for its tasks inside `main`.
+//!
+//! Deliberately absent: TLS, UDP, file streams, joining of spawned tasks (use a oneshot), thread-safe handles.
+
+mod choose;
+mod clock;
+mod cores;
+mod directory;
+mod epoll;
+mod facade;
+mod memory;
+mod net;
+mod pool;
+
+pub use choose::{Backend, Chosen, Reactor, RtError, choose};
+pub use cores::{CoreId, CoreMain, Cores, Options, run_cores};
+pub use facade::{Connection, Listener, Queue, Runtime};
+pub use net::{accept, connect_timeout, read, read_exact, write_all, write_all_vectored};

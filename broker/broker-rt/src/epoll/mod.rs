@@ -1,0 +1,116 @@
+//! The back end for where io_uring is refused: tokio's current-thread executor and a disk thread pool.
+//!
+//! Invariants:
+//! - Everything runs in one `LocalSet` per core thread; when `main` ends the set is dropped with its tasks.
+//! - There is one queue: [`Queue::Background`] tasks give way only by yielding.
+
+mod disk;
+mod net;
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use log_io::{Clock, Disk, LocalFuture, Random};
+use tokio::task::LocalSet;
+
+use crate::clock::{SystemClock, SystemRandom};
+use crate::cores::{CoreStart, pin_this_thread};
+use crate::facade::{Connection, Listener, Queue, Runtime};
+use crate::pool::DiskPool;
+
+/// Runs one core on the calling thread until its main future ends.
+pub(crate) fn run(start: &CoreStart) -> io::Result<()> {
+    if let Some(cpu) = start.cpu {
+        pin_this_thread(cpu)?;
+    }
+    let executor =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    if !start.ready() {
+        return Ok(());
+    }
+    let runtime = Rc::new(EpollRuntime {
+        clock: Rc::new(SystemClock),
+        random: Rc::new(SystemRandom::new()),
+        pool: Arc::clone(&start.pool),
+        slice: start.options.preempt,
+    });
+    let tasks = LocalSet::new();
+    // Called inside the executor, so that it may listen or spawn before it returns its future.
+    let (main, core) = (Arc::clone(&start.main), start.core);
+    let main = Timed(Box::pin(async move { main(core, runtime).await }));
+    executor.block_on(tasks.run_until(main));
+    // Tasks hold sockets that are registered with the executor, so they go first.
+    executor.block_on(async { drop(tasks) });
+    executor.shutdown_background();
+    Ok(())
+}
+
+struct EpollRuntime {
+    clock: Rc<dyn Clock>,
+    random: Rc<dyn Random>,
+    pool: Arc<DiskPool>,
+    slice: Duration,
+}
+
+thread_local! {
+    /// When the running task was polled.
+    static POLLED_AT: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Notes when each poll begins, for `need_preempt`.
+struct Timed(LocalFuture<'static, ()>);
+
+impl Future for Timed {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        POLLED_AT.set(Some(Instant::now()));
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl Runtime for EpollRuntime {
+    fn clock(&self) -> Rc<dyn Clock> {
+        Rc::clone(&self.clock)
+    }
+
+    fn random(&self) -> Rc<dyn Random> {
+        Rc::clone(&self.random)
+    }
+
+    fn spawn(&self, _queue: Queue, _name: &'static str, task: LocalFuture<'static, ()>) {
+        drop(tokio::task::spawn_local(Timed(task)));
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn yield_now(&self) -> LocalFuture<'static, ()> {
+        Box::pin(tokio::task::yield_now())
+    }
+
+    fn need_preempt(&self) -> bool {
+        POLLED_AT.get().is_some_and(|at| at.elapsed() >= self.slice)
+    }
+
+    fn listen(&self, addr: SocketAddr) -> io::Result<Rc<dyn Listener>> {
+        Ok(Rc::new(net::EpollListener::bind(addr)?))
+    }
+
+    fn connect(&self, addr: SocketAddr) -> LocalFuture<'static, io::Result<Rc<dyn Connection>>> {
+        Box::pin(net::connect(addr))
+    }
+
+    fn disk(&self, dir: &Path) -> io::Result<Rc<dyn Disk>> {
+        Ok(Rc::new(disk::PoolDisk::open(Arc::clone(&self.pool), dir)?))
+    }
+}

@@ -1,0 +1,6 @@
+//! One suite for every back end: each test runs on epoll, and on io_uring where the machine allows it.
+
+mod files;
+mod harness;
+mod sockets;
+mod tasks;
