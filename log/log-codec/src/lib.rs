@@ -1,1 +1,179 @@
-//! Placeholder module documentation of log-codec.
+//! Compression of record batches: the codecs 1 to 4 of Kafka's batch attributes, in memory.
+//!
+//! Place: the broker keeps batches as they came; it decompresses only to look inside (compacted topics, timestamps,
+//! SQL) and compresses only for the command line and tests.
+//!
+//! Invariants:
+//! - Output is capped by the caller's absolute limit; declared lengths only ever lower what is allocated.
+//! - Memory beyond the output is bounded per codec: gzip 32 KiB, snappy none, lz4 about 12 MiB, zstd an 8 MiB window.
+//! - Input is untrusted: every failure is a value.
+//!
+//! Deliberately absent: dictionaries, the broken lz4 framing of message formats 0 and 1, parallelism.
+
+mod error;
+mod snappy;
+
+pub use error::CodecError;
+
+use std::io::{Read, Write};
+
+/// Largest zstd window accepted: 2^23 bytes, what levels up to 19 write.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// Level of compression with zstd; Kafka's default.
+const ZSTD_LEVEL: i32 = 3;
+
+/// A codec, numbered as in the batch attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Compression {
+    None = 0,
+    Gzip = 1,
+    Snappy = 2,
+    Lz4 = 3,
+    Zstd = 4,
+}
+
+impl Compression {
+    /// All codecs, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
+
+    /// The codec with this number of the batch attributes.
+    #[must_use]
+    pub fn from_id(id: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(id)).copied()
+    }
+
+    /// Number in the batch attributes, 0 to 4.
+    #[must_use]
+    pub fn id(self) -> u8 {
+        self as u8
+    }
+
+    /// Name in Kafka's configuration (`compression.type`).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+impl std::fmt::Display for Compression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Decompresses the records section of a batch to at most `bytes_max` bytes. Concatenated frames are read to the end.
+///
+/// # Errors
+/// `OutputLimit` as soon as more than `bytes_max` bytes come out, `Malformed` when the input is not of this codec,
+/// is cut off, or fails its own checksum.
+pub fn decompress(
+    compression: Compression,
+    input: &[u8],
+    bytes_max: usize,
+) -> Result<Vec<u8>, CodecError> {
+    match compression {
+        Compression::None => {
+            if input.len() > bytes_max {
+                return Err(CodecError::OutputLimit { bytes_max });
+            }
+            Ok(input.to_vec())
+        }
+        Compression::Gzip => {
+            read_capped(compression, flate2::bufread::MultiGzDecoder::new(input), bytes_max)
+        }
+        Compression::Snappy => snappy::decompress(input, bytes_max),
+        Compression::Lz4 => lz4_decompress(input, bytes_max),
+        Compression::Zstd => zstd_decompress(input, bytes_max),
+    }
+}
+
+fn zstd_decompress(input: &[u8], bytes_max: usize) -> Result<Vec<u8>, CodecError> {
+    let malformed = |source| CodecError::Malformed { compression: Compression::Zstd, source };
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(malformed)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(malformed)?;
+    read_capped(Compression::Zstd, decoder, bytes_max)
+}
+
+fn lz4_decompress(input: &[u8], bytes_max: usize) -> Result<Vec<u8>, CodecError> {
+    let mut decoder = lz4_flex::frame::FrameDecoder::new(input);
+    let mut output = Vec::new();
+    // The decoder stops at each frame's end; what follows must be a frame again.
+    loop {
+        let before = decoder.get_ref().len();
+        append_capped(Compression::Lz4, &mut decoder, bytes_max, &mut output)?;
+        let left = decoder.get_ref().len();
+        if left == 0 {
+            return Ok(output);
+        }
+        if left == before {
+            let source = std::io::Error::from(std::io::ErrorKind::InvalidData);
+            return Err(CodecError::Malformed { compression: Compression::Lz4, source });
+        }
+    }
+}
+
+fn read_capped(
+    compression: Compression,
+    mut reader: impl Read,
+    bytes_max: usize,
+) -> Result<Vec<u8>, CodecError> {
+    let mut output = Vec::new();
+    append_capped(compression, &mut reader, bytes_max, &mut output)?;
+    Ok(output)
+}
+
+/// Reads to the end, growing with what really arrives; one byte above the cap tells "too long" from "just fits".
+fn append_capped(
+    compression: Compression,
+    reader: &mut dyn Read,
+    bytes_max: usize,
+    output: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    let room = bytes_max.saturating_sub(output.len());
+    let cap = u64::try_from(room).unwrap_or(u64::MAX).saturating_add(1);
+    reader
+        .take(cap)
+        .read_to_end(output)
+        .map_err(|source| CodecError::Malformed { compression, source })?;
+    if output.len() > bytes_max {
+        return Err(CodecError::OutputLimit { bytes_max });
+    }
+    Ok(())
+}
+
+/// Compresses `input` the way Java's client does: snappy in xerial framing, lz4 in independent 64 KiB blocks.
+///
+/// # Errors
+/// `Failed` when the codec reports one; with memory as source and target that is a defect of the library.
+pub fn compress(compression: Compression, input: &[u8]) -> Result<Vec<u8>, CodecError> {
+    let failed = |source| CodecError::Failed { compression, source };
+    match compression {
+        Compression::None => Ok(input.to_vec()),
+        Compression::Gzip => {
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(input).map_err(failed)?;
+            encoder.finish().map_err(failed)
+        }
+        Compression::Snappy => snappy::compress(input),
+        Compression::Lz4 => {
+            let info = lz4_flex::frame::FrameInfo::new()
+                .block_size(lz4_flex::frame::BlockSize::Max64KB)
+                .block_mode(lz4_flex::frame::BlockMode::Independent);
+            let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+            encoder.write_all(input).map_err(failed)?;
+            encoder.finish().map_err(|error| failed(error.into()))
+        }
+        Compression::Zstd => zstd::stream::encode_all(input, ZSTD_LEVEL).map_err(failed),
+    }
+}
+
+#[cfg(test)]
+mod tests;
