@@ -5,8 +5,9 @@
 //! - A forced back end that cannot work is an error that says why and what to do; only `auto` falls back.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
+
+use crate::probe;
 
 /// What the operator asks for (`--reactor`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,16 +74,16 @@ impl fmt::Display for RtError {
 
 impl std::error::Error for RtError {}
 
-/// Decides for a back end. `data_dir`, when it exists, is where io_uring is tried out with real files.
+/// Decides for a back end. Takes some milliseconds: io_uring is tried out in a thread of its own.
 ///
 /// # Errors
 /// [`RtError::IoUringRefused`] when io_uring is demanded and does not work here.
-pub fn choose(reactor: Reactor, data_dir: Option<&Path>) -> Result<Chosen, RtError> {
+pub fn choose(reactor: Reactor) -> Result<Chosen, RtError> {
     let epoll = |reason: String| Chosen { backend: Backend::Epoll, name: "epoll", reason };
     if reactor == Reactor::Epoll {
         return Ok(epoll("asked for".to_owned()));
     }
-    match io_uring_works(data_dir) {
+    match probe::io_uring_works() {
         Ok(()) => Ok(Chosen {
             backend: Backend::IoUring,
             name: "io_uring",
@@ -93,8 +94,4 @@ pub fn choose(reactor: Reactor, data_dir: Option<&Path>) -> Result<Chosen, RtErr
         }
         Err(reason) => Err(RtError::IoUringRefused(reason)),
     }
-}
-
-fn io_uring_works(_data_dir: Option<&Path>) -> Result<(), String> {
-    Err("this build has no io_uring back end".to_owned())
 }

@@ -12,7 +12,6 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::panic;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::sync::{Arc, Once};
@@ -25,6 +24,7 @@ use crate::choose::Backend;
 use crate::epoll;
 use crate::facade::Runtime;
 use crate::pool::DiskPool;
+use crate::uring;
 
 /// Index of a core's thread, `0..cores`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,10 +53,8 @@ pub struct Options {
     /// io_uring only: memory per core that is registered with the kernel, in bytes. Larger needs more `RLIMIT_MEMLOCK`
     /// (about three times this per core when not root); what does not fit is served unregistered.
     pub io_memory_bytes: usize,
-    /// io_uring only: how long a task may run before [`Runtime::need_preempt`] says so.
+    /// How long a task may run before [`Runtime::need_preempt`] says so.
     pub preempt: Duration,
-    /// io_uring only: a directory on the file system of the data, to make the first file opened there a non-empty one.
-    pub probe_dir: Option<PathBuf>,
 }
 
 impl Options {
@@ -73,7 +71,6 @@ impl Options {
             disk_threads: 4,
             io_memory_bytes: 32 << 20,
             preempt: Duration::from_micros(250),
-            probe_dir: None,
         }
     }
 }
@@ -189,7 +186,7 @@ fn run_core(start: CoreStart) -> io::Result<()> {
     let built = start.gate.built.clone();
     let result = match start.options.backend {
         Backend::Epoll => epoll::run(&start),
-        Backend::IoUring => Err(io::ErrorKind::Unsupported.into()),
+        Backend::IoUring => uring::run(&start),
     };
     if let Err(error) = &result {
         // Nobody listens any more when the error came after the start.

@@ -20,9 +20,8 @@
 //! - No `RefCell` is borrowed across an await; a connection may be read and written by two tasks at once.
 //! - A future that is dropped while its write is in flight leaves that write indeterminate: it may or may not happen.
 //!
-//! Shutdown: when `main`'s future returns, the core stops polling. Tasks still alive are dropped on the core thread
-//! (epoll) or leaked (glommio, whose executor may panic when it drops live tasks); neither panics, and no task runs
-//! any more. Whoever needs an orderly end waits for its tasks inside `main`.
+//! Shutdown: when `main`'s future returns, every task still alive is dropped on the core thread where it last awaited,
+//! and then the executor with its sockets and files. Whoever needs an orderly end waits for its tasks inside `main`.
 //!
 //! Deliberately absent: TLS, UDP, file streams, joining of spawned tasks (use a oneshot), thread-safe handles.
 
@@ -35,6 +34,9 @@ mod facade;
 mod memory;
 mod net;
 mod pool;
+mod pool_disk;
+mod probe;
+mod uring;
 
 pub use choose::{Backend, Chosen, Reactor, RtError, choose};
 pub use cores::{CoreId, CoreMain, Cores, Options, run_cores};

@@ -4,7 +4,6 @@
 //! - Everything runs in one `LocalSet` per core thread; when `main` ends the set is dropped with its tasks.
 //! - There is one queue: [`Queue::Background`] tasks give way only by yielding.
 
-mod disk;
 mod net;
 
 use std::cell::Cell;
@@ -25,6 +24,7 @@ use crate::clock::{SystemClock, SystemRandom};
 use crate::cores::{CoreStart, pin_this_thread};
 use crate::facade::{Connection, Listener, Queue, Runtime};
 use crate::pool::DiskPool;
+use crate::pool_disk::PoolDisk;
 
 /// Runs one core on the calling thread until its main future ends.
 pub(crate) fn run(start: &CoreStart) -> io::Result<()> {
@@ -111,6 +111,6 @@ impl Runtime for EpollRuntime {
     }
 
     fn disk(&self, dir: &Path) -> io::Result<Rc<dyn Disk>> {
-        Ok(Rc::new(disk::PoolDisk::open(Arc::clone(&self.pool), dir)?))
+        Ok(Rc::new(PoolDisk::open(Arc::clone(&self.pool), dir)?))
     }
 }

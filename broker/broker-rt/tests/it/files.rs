@@ -9,13 +9,13 @@ use log_io::{BLOCK_BYTES, Block, Disk, Durability, block_bytes};
 use crate::harness::{TempDir, backends, on_cores, on_each_disk};
 
 /// `len` bytes that differ by position and by `seed`.
-fn pattern(disk: &dyn Disk, len: usize, seed: u8) -> Block {
+fn pattern(disk: &dyn Disk, len: usize, seed: usize) -> Block {
     let mut block = disk.alloc(len);
     assert_eq!(block.bytes().len(), len, "exactly as asked for");
     assert!(block.bytes().iter().all(|byte| *byte == 0), "zeroed");
     assert!(block.bytes().as_ptr().addr().is_multiple_of(BLOCK_BYTES), "aligned");
     for (index, byte) in block.bytes_mut().iter_mut().enumerate() {
-        *byte = (index % 251) as u8 ^ (index >> 12) as u8 ^ seed;
+        *byte = ((index % 251) ^ (index >> 12) ^ seed).to_le_bytes()[0];
     }
     Block::from(block)
 }
@@ -26,7 +26,7 @@ fn durable_write_reads_back() {
         let file = disk.create("a").await.unwrap();
         for (step, len) in [4096, 128 << 10, 1 << 20].into_iter().enumerate() {
             let position = (step as u64) << 20;
-            let block = pattern(&*disk, len, step as u8);
+            let block = pattern(&*disk, len, step);
             file.write_at(position, Block::clone(&block), len, Durability::Synced).await.unwrap();
             let read = file.read_at(position, len).await.unwrap();
             assert_eq!(read, block.bytes());
@@ -89,7 +89,8 @@ fn reads_need_no_alignment_and_end_with_the_file() {
 fn odd_file_lengths_are_read_to_the_last_byte() {
     for backend in backends() {
         let dir = TempDir::on_disk();
-        let bytes: Vec<u8> = (0..10_001_u32).map(|index| (index % 253) as u8).collect();
+        let bytes: Vec<u8> =
+            (0..10_001_usize).map(|index| (index % 253).to_le_bytes()[0]).collect();
         std::fs::write(dir.path().join("odd"), &bytes).unwrap();
         let path = dir.path().to_owned();
         on_cores(backend, 1, move |_, runtime| {
@@ -198,7 +199,7 @@ fn two_writes_in_flight_land_where_they_belong() {
         let file = disk.create("a").await.unwrap();
         let len = 256 << 10;
         file.allocate(64 * len as u64).await.unwrap();
-        let blocks: Vec<Block> = (0..64).map(|index| pattern(&*disk, len, index as u8)).collect();
+        let blocks: Vec<Block> = (0..64).map(|index| pattern(&*disk, len, index)).collect();
         for (pair, two) in blocks.chunks(2).enumerate() {
             let at = (pair * 2 * len) as u64;
             let first = file.write_at(at, Block::clone(&two[0]), len, Durability::Synced);
@@ -228,12 +229,12 @@ fn blocks_and_reads_may_be_dropped_on_another_thread() {
             sum_tx.send(sum).unwrap();
         });
         let mut expected = 0;
-        for round in 0..200_u64 {
-            let block = pattern(&*disk, 8192, round as u8);
-            file.write_at(round * 8192, Block::clone(&block), 8192, Durability::Volatile)
+        for round in 0..200_usize {
+            let block = pattern(&*disk, 8192, round);
+            file.write_at(round as u64 * 8192, Block::clone(&block), 8192, Durability::Volatile)
                 .await
                 .unwrap();
-            let read = file.read_at(round * 8192 + 1, 5000).await.unwrap();
+            let read = file.read_at(round as u64 * 8192 + 1, 5000).await.unwrap();
             expected += block.bytes()[1..5001].iter().map(|b| u64::from(*b)).sum::<u64>();
             expected += block.bytes()[..100].iter().map(|b| u64::from(*b)).sum::<u64>();
             bytes_tx.send(block_bytes(&block, 0..100)).unwrap();

@@ -13,7 +13,7 @@ use broker_rt::{Backend, CoreId, Options, Reactor, Runtime, choose, run_cores};
 /// The back ends that can run here. io_uring is left out, and said so, where the machine refuses it.
 pub(crate) fn backends() -> Vec<Backend> {
     let mut backends = vec![Backend::Epoll];
-    match choose(Reactor::IoUring, None) {
+    match choose(Reactor::IoUring) {
         Ok(chosen) => backends.push(chosen.backend),
         // To the descriptor itself: the test runner hides what goes through `eprintln`.
         Err(error) => {

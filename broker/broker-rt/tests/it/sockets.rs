@@ -20,10 +20,10 @@ use crate::harness::{backends, on_cores, on_each};
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 async fn pair(runtime: &dyn Runtime) -> (Rc<dyn Connection>, Rc<dyn Connection>) {
-    let listener = runtime.listen(ANY_PORT).unwrap();
+    let listener = runtime.listen(ANY_PORT).expect("some port is free");
     let (client, server) =
         futures_util::join!(runtime.connect(listener.local_addr()), accept(&*listener));
-    (client.unwrap(), server.unwrap())
+    (client.expect("connected"), server.expect("accepted"))
 }
 
 /// Both directions at once, with slices of many sizes, and more than any socket buffer holds.
@@ -47,8 +47,9 @@ fn echo_of_64_mib_with_vectored_writes() {
                 server.shutdown_write().unwrap();
             }),
         );
-        let source =
-            Bytes::from((0..1_000_003_u32).map(|index| (index % 251) as u8).collect::<Vec<_>>());
+        let source = Bytes::from(
+            (0..1_000_003_usize).map(|index| (index % 251).to_le_bytes()[0]).collect::<Vec<_>>(),
+        );
         let sender = Rc::clone(&client);
         let sent = source.clone();
         runtime.spawn(
@@ -251,64 +252,73 @@ fn a_refused_connection_is_an_error() {
     });
 }
 
-/// Port 0 on the first core, the same port on the second; connections reach both or either, and none is lost.
+/// What the two cores of [`cores_share_a_port`] tell each other.
+struct Ends {
+    /// The first core's address, to the second.
+    addr: (Option<oneshot::Sender<SocketAddr>>, Option<oneshot::Receiver<SocketAddr>>),
+    /// The second listens.
+    bound: (Option<oneshot::Sender<()>>, Option<oneshot::Receiver<()>>),
+    /// Dropped by the first when all is served.
+    done: (Option<oneshot::Sender<()>>, Option<oneshot::Receiver<()>>),
+}
+
+/// Port 0 on the first core, the same port on the second; whichever gets a connection serves it.
 #[test]
 fn cores_share_a_port() {
+    fn both<T>() -> (Option<oneshot::Sender<T>>, Option<oneshot::Receiver<T>>) {
+        let (tx, rx) = oneshot::channel();
+        (Some(tx), Some(rx))
+    }
     for backend in backends() {
-        let first: Arc<Mutex<Option<oneshot::Sender<SocketAddr>>>> = Arc::default();
-        let (tx, rx) = oneshot::channel::<SocketAddr>();
-        *first.lock().unwrap() = Some(tx);
-        let second = Arc::new(Mutex::new(Some(rx)));
-        let (bound_tx, bound_rx) = mpsc::unbounded::<()>();
-        let bound_rx = Arc::new(Mutex::new(Some(bound_rx)));
+        let ends = Arc::new(Mutex::new(Ends { addr: both(), bound: both(), done: both() }));
         on_cores(backend, 2, move |core, runtime| {
-            let tx = if core.0 == 0 { first.lock().unwrap().take() } else { None };
-            let rx = if core.0 == 1 { second.lock().unwrap().take() } else { None };
-            let bound_tx = bound_tx.clone();
-            let bound_rx = if core.0 == 0 { bound_rx.lock().unwrap().take() } else { None };
+            let ends = Arc::clone(&ends);
             async move {
-                let addr = match rx {
-                    Some(rx) => rx.await.unwrap(),
-                    None => ANY_PORT,
+                if core.0 == 1 {
+                    let (addr, bound, done) = {
+                        let mut ends = ends.lock().unwrap();
+                        (ends.addr.1.take(), ends.bound.0.take(), ends.done.1.take())
+                    };
+                    let addr = addr.unwrap().await.unwrap();
+                    assert_eq!(greet(&runtime, addr), addr);
+                    bound.unwrap().send(()).unwrap();
+                    done.unwrap().await.unwrap_err();
+                    return;
+                }
+                let (to_second, bound, done) = {
+                    let mut ends = ends.lock().unwrap();
+                    (ends.addr.0.take(), ends.bound.1.take(), ends.done.0.take())
                 };
-                let listener = runtime.listen(addr).unwrap();
-                let addr = listener.local_addr();
+                let addr = greet(&runtime, ANY_PORT);
                 assert_ne!(addr.port(), 0);
-                if let Some(tx) = tx {
-                    tx.send(addr).unwrap();
+                to_second.unwrap().send(addr).unwrap();
+                bound.unwrap().await.unwrap();
+                for _ in 0..50 {
+                    let connection = runtime.connect(addr).await.unwrap();
+                    let mut buf = [0; 2];
+                    read_exact(&*connection, &mut buf).await.unwrap();
                 }
-                let server = Rc::clone(&runtime);
-                runtime.spawn(
-                    Queue::Latency,
-                    "accept",
-                    Box::pin(async move {
-                        loop {
-                            let connection = accept(&*listener).await.unwrap();
-                            server.spawn(
-                                Queue::Latency,
-                                "serve",
-                                Box::pin(async move {
-                                    write_all(&*connection, b"hi").await.unwrap();
-                                }),
-                            );
-                        }
-                    }),
-                );
-                bound_tx.unbounded_send(()).unwrap();
-                drop(bound_tx);
-                if let Some(mut bound_rx) = bound_rx {
-                    bound_rx.next().await.unwrap();
-                    bound_rx.next().await.unwrap();
-                    for _ in 0..50 {
-                        let connection = runtime.connect(addr).await.unwrap();
-                        let mut buf = [0; 2];
-                        read_exact(&*connection, &mut buf).await.unwrap();
-                    }
-                    // Ends the second core, which waits for this channel to close.
-                }
+                drop(done);
             }
         });
     }
+}
+
+/// Listens on `addr` and says hi to whoever comes.
+fn greet(runtime: &Rc<dyn Runtime>, addr: SocketAddr) -> SocketAddr {
+    let listener = runtime.listen(addr).expect("the address is free or ours");
+    let local = listener.local_addr();
+    runtime.spawn(
+        Queue::Latency,
+        "greet",
+        Box::pin(async move {
+            while let Ok(connection) = accept(&*listener).await {
+                // A client that has gone is no matter.
+                let _ = write_all(&*connection, b"hi").await;
+            }
+        }),
+    );
+    local
 }
 
 /// Sharing is for this process only; another server's port is never joined in silence.

@@ -159,7 +159,7 @@ fn a_foreign_wake_reaches_a_busy_core_within_a_few_slices() {
 }
 
 fn tokio_answers(mut ping: mpsc::UnboundedSender<()>, mut pong: mpsc::UnboundedReceiver<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a plain executor");
     runtime.block_on(async {
         while ping.send(()).await.is_ok() {
             if pong.next().await.is_none() {
@@ -298,8 +298,8 @@ fn reactors_have_names() {
     let error = "kqueue".parse::<Reactor>().unwrap_err();
     assert_eq!(error, RtError::UnknownReactor("kqueue".to_owned()));
     assert_eq!(error.to_string(), "unknown reactor \"kqueue\": expected auto, io_uring or epoll");
-    assert_eq!(choose(Reactor::Epoll, None).unwrap().backend, Backend::Epoll);
-    assert!(choose(Reactor::Auto, None).is_ok(), "auto always finds one");
+    assert_eq!(choose(Reactor::Epoll).unwrap().backend, Backend::Epoll);
+    assert!(choose(Reactor::Auto).is_ok(), "auto always finds one");
 }
 
 const PANIC_ON: &str = "BROKER_RT_TEST_PANIC_ON";

@@ -1,4 +1,5 @@
-//! Files through positional system calls on the disk pool.
+//! Files through positional system calls on the disk pool: the epoll back end's disk, and the other's where the file
+//! system or the device does not suit it.
 //!
 //! Invariants:
 //! - Each file has two descriptors: one with `O_DSYNC` for synced writes, one without for everything else.
@@ -21,13 +22,13 @@ use crate::directory;
 use crate::memory::AlignedMemory;
 use crate::pool::DiskPool;
 
-pub(super) struct PoolDisk {
+pub(crate) struct PoolDisk {
     pool: Arc<DiskPool>,
     dir: PathBuf,
 }
 
 impl PoolDisk {
-    pub(super) fn open(pool: Arc<DiskPool>, dir: &Path) -> io::Result<Self> {
+    pub(crate) fn open(pool: Arc<DiskPool>, dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         Ok(Self { pool, dir: dir.to_owned() })
     }
