@@ -1,1 +1,58 @@
-//! Placeholder module documentation of broker-kafka-wire.
+//! The Kafka protocol as bytes and messages: no I/O, no async, no broker logic.
+//!
+//! Place: `broker-kafka` cuts a connection's bytes into requests, asks this crate what they mean, and gives it the
+//! answers to encode. The command line's client uses the other half of the same messages.
+//!
+//! ```text
+//! request bytes ─ RequestHeader::parse ─┬─ ProduceRequest::decode, Fetch, ListOffsets, Metadata, ApiVersions (own codec)
+//!                                       └─ decode_guarded (all others: length guard, then the kafka-protocol crate)
+//! response ──── encode ──── Frame (scatter list: record batches stay the slices they are)
+//! ```
+//!
+//! Invariants:
+//! - No length or count of the input is used before it is proven against the remaining bytes.
+//! - Record batches are never copied, inspected or changed here, in either direction.
+//! - Every (API, version) of [`APIS`] can be decoded and answered.
+//!
+//! Deliberately absent: message formats 0 and 1, SASL, everything `APIS` does not list.
+
+mod api;
+mod api_versions;
+mod error;
+mod fetch;
+mod guard;
+mod header;
+mod list_offsets;
+mod message;
+mod metadata;
+mod produce;
+mod reader;
+mod writer;
+
+pub use api::{APIS, ApiInfo, ApiKey};
+pub use api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature, SupportedFeature,
+};
+pub use error::WireError;
+pub use fetch::{
+    AbortedTransaction, EpochEndOffset, FetchPartition, FetchPartitionResponse, FetchRequest,
+    FetchResponse, FetchTopic, FetchTopicResponse, ForgottenTopic, LeaderIdAndEpoch, NodeEndpoint,
+    ReplicaState, SnapshotId,
+};
+pub use guard::{decode_guarded, decode_trusted_response, encode_guarded, encode_guarded_request};
+pub use header::RequestHeader;
+pub use list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopic, ListOffsetsTopicResponse,
+};
+pub use message::BatchSlices;
+pub use metadata::{
+    AUTHORIZED_OPERATIONS_OMITTED, MetadataBroker, MetadataPartition, MetadataRequest,
+    MetadataRequestTopic, MetadataResponse, MetadataTopic,
+};
+pub use produce::{
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceData, TopicProduceResponse,
+};
+pub use reader::ELEMENTS_MAX;
+pub use writer::Frame;

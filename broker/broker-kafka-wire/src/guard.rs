@@ -1,0 +1,162 @@
+//! The length guard in front of the `kafka-protocol` crate, whose decoders allocate whatever an array count says.
+//!
+//! A request body is walked once by the tables of [`schema`]; only when every length and count was proven to be
+//! there are the same bytes given to the crate.
+//!
+//! Invariants:
+//! - The crate never sees a count larger than the elements present, nor more than [`crate::ELEMENTS_MAX`] of them.
+//! - Tagged fields are opaque: bounded count, bounded sizes, ascending tags.
+//! - Nothing is allocated by the walk.
+//!
+//! Deliberately absent: guards for responses. A client trusts its broker's counts no further than the crate does.
+
+pub(crate) mod schema;
+
+use crate::api::ApiKey;
+use crate::error::WireError;
+use crate::header::{encoding, request_writer, response_reader, response_writer};
+use crate::reader::{Reader, Version};
+use crate::writer::Frame;
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{ApiKey as CrateKey, RequestKind, ResponseKind};
+use schema::{Field, Kind};
+
+/// Decodes the body of an API that has no codec of its own.
+///
+/// # Errors
+/// The guard's first objection; `Refused` for the APIs with their own codec and for what the crate refuses.
+pub fn decode_guarded(api: ApiKey, version: i16, body: &Bytes) -> Result<RequestKind, WireError> {
+    check_request(api, version, body)?;
+    let crate_key = crate_key(api, version)?;
+    RequestKind::decode(crate_key, &mut body.clone(), version)
+        .map_err(|error| refused(api, version, &error))
+}
+
+/// Encodes a whole response frame of an API that has no codec of its own.
+///
+/// # Errors
+/// `UnsupportedVersion`, `TooLarge`, and `Refused` when a field that is set does not exist in `version`.
+pub fn encode_guarded(
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    response: &ResponseKind,
+) -> Result<Frame, WireError> {
+    let mut writer = response_writer(api, version, correlation_id)?;
+    let mut body = BytesMut::new();
+    response.encode(&mut body, version).map_err(|error| refused(api, version, &error))?;
+    writer.slice(&body.freeze());
+    writer.finish()
+}
+
+/// Encodes a whole request frame, for clients.
+///
+/// # Errors
+/// As [`encode_guarded`].
+pub fn encode_guarded_request(
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
+    request: &RequestKind,
+) -> Result<Frame, WireError> {
+    let mut writer = request_writer(api, version, correlation_id, client_id)?;
+    let mut body = BytesMut::new();
+    request.encode(&mut body, version).map_err(|error| refused(api, version, &error))?;
+    writer.slice(&body.freeze());
+    writer.finish()
+}
+
+/// Decodes a response without its size field, for clients: the correlation id and the message. Not guarded: use it
+/// only with a broker you trust not to kill the client.
+///
+/// # Errors
+/// Defects of the header, and `Refused` for what the crate refuses.
+pub fn decode_trusted_response(
+    api: ApiKey,
+    version: i16,
+    response: &Bytes,
+) -> Result<(i32, ResponseKind), WireError> {
+    let (correlation_id, reader) = response_reader(api, version, response)?;
+    let crate_key = crate_key(api, version)?;
+    let message = ResponseKind::decode(crate_key, &mut reader.rest(), version)
+        .map_err(|error| refused(api, version, &error))?;
+    Ok((correlation_id, message))
+}
+
+fn refused(api: ApiKey, version: i16, error: &impl std::fmt::Display) -> WireError {
+    WireError::Refused { api, version, reason: error.to_string() }
+}
+
+fn crate_key(api: ApiKey, version: i16) -> Result<CrateKey, WireError> {
+    CrateKey::try_from(api.key()).map_err(|()| refused(api, version, &"unknown to the codec"))
+}
+
+/// Walks the body and proves every length and count.
+fn check_request(api: ApiKey, version: i16, body: &Bytes) -> Result<(), WireError> {
+    let Some(fields) = schema::request_fields(api) else {
+        return Err(refused(api, version, &"has a codec of its own"));
+    };
+    let mut reader = Reader::new(body, encoding(api, version)?);
+    check_struct(fields, &mut reader)
+}
+
+fn check_struct(fields: &[Field], reader: &mut Reader<'_>) -> Result<(), WireError> {
+    let version = reader.version;
+    for field in fields.iter().filter(|field| field.exists(version.number)) {
+        let present = check_field(&field.kind, reader)?;
+        if !present && version.number < field.null_from {
+            return Err(WireError::UnexpectedNull);
+        }
+    }
+    if version.flexible {
+        reader.tags(|_, _| Ok(false))?;
+    }
+    Ok(())
+}
+
+/// Walks one field; false for null.
+fn check_field(kind: &Kind, reader: &mut Reader<'_>) -> Result<bool, WireError> {
+    match kind {
+        Kind::Fixed(length) => reader.take(*length).map(|_| true),
+        Kind::Text => Ok(reader.string_bytes()?.is_some()),
+        Kind::Blob => Ok(reader.blob()?.is_some()),
+        Kind::Array(element) => {
+            let Some(count) = reader.count(bytes_min(element, reader.version))? else {
+                return Ok(false);
+            };
+            for _ in 0..count {
+                if !check_field(element, reader)? {
+                    return Err(WireError::UnexpectedNull);
+                }
+            }
+            Ok(true)
+        }
+        Kind::Structs(fields) => {
+            let element_bytes_min = struct_bytes_min(fields, reader.version);
+            let Some(count) = reader.count(element_bytes_min)? else { return Ok(false) };
+            for _ in 0..count {
+                check_struct(fields, reader)?;
+            }
+            Ok(true)
+        }
+    }
+}
+
+fn struct_bytes_min(fields: &[Field], version: Version) -> usize {
+    let fields = fields.iter().filter(|field| field.exists(version.number));
+    usize::from(version.flexible)
+        + fields.map(|field| bytes_min(&field.kind, version)).sum::<usize>()
+}
+
+fn bytes_min(kind: &Kind, version: Version) -> usize {
+    match kind {
+        Kind::Fixed(length) => *length,
+        _ if version.flexible => 1,
+        Kind::Text => 2,
+        Kind::Blob | Kind::Array(_) | Kind::Structs(_) => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests;

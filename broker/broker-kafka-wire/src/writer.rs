@@ -1,0 +1,177 @@
+//! Writing a message as a scatter list: small fields in one buffer, record bytes as the slices they already are.
+//!
+//! ```text
+//! head   [size ┼ header ┼ fields …│… fields …│… fields]
+//! marks                           ^ slice      ^ slice, slice
+//! ```
+//!
+//! Invariants:
+//! - Record bytes are never copied, whatever their number; their total is known before they are written.
+//! - What does not fit its length field makes [`Writer::finish`] fail; nothing is silently cut.
+
+use crate::error::WireError;
+use crate::reader::Version;
+use bytes::Bytes;
+use log_record::write_uvarint;
+
+/// A whole message as a client or broker sends it: 4 bytes of size, header, body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    segments: Vec<Bytes>,
+    len: usize,
+}
+
+impl Frame {
+    /// The pieces to send, in order.
+    #[must_use]
+    pub fn segments(&self) -> &[Bytes] {
+        &self.segments
+    }
+
+    /// The pieces to send, in order, without copying.
+    #[must_use]
+    pub fn into_segments(self) -> Vec<Bytes> {
+        self.segments
+    }
+
+    /// Bytes of all pieces, the size field included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// A frame is never empty: it has a size field and a correlation id.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// One contiguous copy; for tests and small messages.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        if let [only] = self.segments.as_slice() {
+            return only.clone();
+        }
+        Bytes::from(self.segments.concat())
+    }
+}
+
+const SIZE_BYTES: usize = 4;
+
+/// Collects one message.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) version: Version,
+    head: Vec<u8>,
+    /// (bytes of `head` before the slice, slice).
+    marks: Vec<(usize, Bytes)>,
+    too_large: Option<usize>,
+}
+
+impl Writer {
+    pub(crate) fn new(version: Version) -> Self {
+        Self { version, head: Vec::with_capacity(256), marks: Vec::new(), too_large: None }
+    }
+
+    /// A writer for a whole frame: its size field is filled in by [`Writer::finish`].
+    pub(crate) fn frame(version: Version) -> Self {
+        let mut writer = Self::new(version);
+        writer.put(&[0; SIZE_BYTES]);
+        writer
+    }
+
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.head.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn uvarint(&mut self, value: u32) {
+        write_uvarint(&mut self.head, value);
+    }
+
+    fn compact_len(&mut self, length: Option<usize>) {
+        match length {
+            None => self.uvarint(0),
+            Some(length) => match i32::try_from(length) {
+                Ok(fits) => self.uvarint(fits.cast_unsigned() + 1),
+                Err(_) => self.too_large = Some(length),
+            },
+        }
+    }
+
+    /// Length of a bytes or records field, or count of an array.
+    pub(crate) fn length(&mut self, length: Option<usize>) {
+        if self.version.flexible {
+            return self.compact_len(length);
+        }
+        match length.map(|length| i32::try_from(length).map_err(|_| length)) {
+            None => self.put(&(-1i32).to_be_bytes()),
+            Some(Ok(fits)) => self.put(&fits.to_be_bytes()),
+            Some(Err(length)) => self.too_large = Some(length),
+        }
+    }
+
+    pub(crate) fn string(&mut self, value: Option<&str>) {
+        if let Some(length) = value.map(str::len)
+            && length > 0x7fff
+        {
+            self.too_large = Some(length);
+            return;
+        }
+        if self.version.flexible {
+            self.compact_len(value.map(str::len));
+        } else {
+            let length = value.map_or(-1, |value| i16::try_from(value.len()).unwrap_or(i16::MAX));
+            self.put(&length.to_be_bytes());
+        }
+        self.put(value.unwrap_or_default().as_bytes());
+    }
+
+    /// A slice of the message that is passed on as it is.
+    pub(crate) fn slice(&mut self, slice: &Bytes) {
+        if !slice.is_empty() {
+            self.marks.push((self.head.len(), slice.clone()));
+        }
+    }
+
+    /// A tagged section of (tag, content), ascending by tag.
+    pub(crate) fn tags(&mut self, fields: Vec<(u32, Self)>) {
+        self.uvarint(u32::try_from(fields.len()).unwrap_or(u32::MAX));
+        for (tag, content) in fields {
+            assert!(content.marks.is_empty(), "tagged fields hold no records");
+            self.too_large = self.too_large.or(content.too_large);
+            self.uvarint(tag);
+            match u32::try_from(content.head.len()) {
+                Ok(size) => self.uvarint(size),
+                Err(_) => self.too_large = Some(content.head.len()),
+            }
+            self.put(&content.head);
+        }
+    }
+
+    /// Puts the size in front and cuts the head at the marks.
+    pub(crate) fn finish(self) -> Result<Frame, WireError> {
+        if let Some(length) = self.too_large {
+            return Err(WireError::TooLarge { length });
+        }
+        let slices_bytes: usize = self.marks.iter().map(|(_, slice)| slice.len()).sum();
+        let len = self.head.len() + slices_bytes;
+        let size = i32::try_from(len).map_err(|_| WireError::TooLarge { length: len })?;
+        let mut head = self.head;
+        let field = head.first_chunk_mut::<SIZE_BYTES>().expect("frame() put it there");
+        *field = (size - 4).to_be_bytes();
+        let head = Bytes::from(head);
+        let mut segments = Vec::with_capacity(self.marks.len() * 2 + 1);
+        let mut from = 0;
+        for (to, slice) in self.marks {
+            if to > from {
+                segments.push(head.slice(from..to));
+            }
+            segments.push(slice);
+            from = to;
+        }
+        if from < head.len() {
+            segments.push(head.slice(from..));
+        }
+        Ok(Frame { segments, len })
+    }
+}
