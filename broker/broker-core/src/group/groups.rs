@@ -1,0 +1,444 @@
+//! All groups of one shard: routing by group id, timers, listing, and the fold.
+//!
+//! Invariants:
+//! - `deadlines` holds at most one entry per group, never later than the group's true deadline. Heartbeats do not move
+//!   it: a tick that comes early finds nothing to do and sets it anew.
+
+use crate::group::error::GroupError;
+use crate::group::machine::{Ctx, Group};
+use crate::group::record::{GroupRecord, OffsetCommitted};
+use crate::group::types::{
+    CommitRequest, CommittedOffset, GroupConfig, GroupDescription, GroupListing, GroupState,
+    HeartbeatRequest, JoinReply, JoinRequest, LeaveRequest, MemberDescription, Outputs,
+    PartitionResult, ReplyBody, ReplyTo, SyncReply, SyncRequest, TopicPartition,
+};
+use log_types::{PartitionId, TopicId};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug)]
+struct Slot {
+    group: Group,
+    deadline_ms: Option<i64>,
+}
+
+/// The coordinator of one shard's groups.
+///
+/// After a restart: [`Groups::apply`] every record since the last [`Groups::export`], then [`Groups::start_sessions`], then
+/// requests.
+#[derive(Debug)]
+pub struct Groups {
+    config: GroupConfig,
+    slots: BTreeMap<String, Slot>,
+    deadlines: BTreeSet<(i64, String)>,
+    expiry_check_ms: Option<i64>,
+}
+
+impl Groups {
+    #[must_use]
+    pub fn new(config: GroupConfig) -> Self {
+        Self { config, slots: BTreeMap::new(), deadlines: BTreeSet::new(), expiry_check_ms: None }
+    }
+
+    // --- requests ------------------------------------------------------------------------------------------------
+
+    /// JoinGroup. Answered at once on errors, else when the rebalance completes.
+    pub fn handle_join(&mut self, now_ms: i64, req: &JoinRequest) -> Outputs {
+        let range = self.config.session_timeout_ms_min..=self.config.session_timeout_ms_max;
+        let known = self.slots.contains_key(&req.group_id);
+        let refused = if req.group_id.is_empty() {
+            Some(GroupError::InvalidGroupId)
+        } else if !range.contains(&req.session_timeout_ms) {
+            Some(GroupError::InvalidSessionTimeout)
+        } else if !known && !req.member_id.is_empty() {
+            Some(GroupError::UnknownMemberId)
+        } else {
+            None
+        };
+        if let Some(error) = refused {
+            let body = ReplyBody::Join(JoinReply::failed(error, &req.member_id));
+            return answer(req.reply_to, body);
+        }
+        let mut out = Outputs::default();
+        self.with_new(&req.group_id, now_ms, &mut out, |group, ctx| group.join(req, ctx));
+        out
+    }
+
+    /// SyncGroup. Answered at once in a stable group and on errors, else when the leader has synced.
+    pub fn handle_sync(&mut self, now_ms: i64, req: &SyncRequest) -> Outputs {
+        let mut out = Outputs::default();
+        let found = self.with(&req.group_id, now_ms, &mut out, |group, ctx| group.sync(req, ctx));
+        if found.is_none() {
+            let failed = SyncReply::failed(GroupError::UnknownMemberId);
+            return answer(req.reply_to, ReplyBody::Sync(failed));
+        }
+        out
+    }
+
+    /// Heartbeat: changes nothing durable, so the result is the answer.
+    ///
+    /// # Errors
+    /// REBALANCE_IN_PROGRESS: join again. UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION: not a member (now).
+    pub fn handle_heartbeat(
+        &mut self,
+        now_ms: i64,
+        req: &HeartbeatRequest,
+    ) -> Result<(), GroupError> {
+        let slot = self.slots.get_mut(&req.group_id).ok_or(GroupError::UnknownMemberId)?;
+        slot.group.heartbeat(req, now_ms)
+    }
+
+    /// LeaveGroup, one result per member.
+    pub fn handle_leave(&mut self, now_ms: i64, req: LeaveRequest) -> Outputs {
+        let mut out = Outputs::default();
+        let group_id = req.group_id.clone();
+        if !self.slots.contains_key(&group_id) {
+            let unknown = |member| (member, Some(GroupError::UnknownMemberId));
+            let results = req.members.into_iter().map(unknown).collect();
+            return answer(req.reply_to, ReplyBody::Leave(results));
+        }
+        self.with(&group_id, now_ms, &mut out, |group, ctx| group.leave(req, ctx));
+        out
+    }
+
+    /// OffsetCommit, one result per partition.
+    pub fn handle_commit(&mut self, now_ms: i64, req: CommitRequest) -> Outputs {
+        let known = self.slots.contains_key(&req.group_id);
+        let refused = if req.group_id.is_empty() {
+            // Kafka's consumers without a group id never commit; its broker answers INVALID_GROUP_ID.
+            Some(GroupError::InvalidGroupId)
+        } else if !known && req.generation >= 0 {
+            Some(GroupError::IllegalGeneration)
+        } else {
+            None
+        };
+        if let Some(error) = refused {
+            let refuse = |partition: super::CommitPartition| PartitionResult {
+                topic: partition.topic,
+                partition: partition.partition,
+                error: Some(error),
+            };
+            let results = req.partitions.into_iter().map(refuse).collect();
+            return answer(req.reply_to, ReplyBody::Commit(results));
+        }
+        let mut out = Outputs::default();
+        let group_id = req.group_id.clone();
+        self.with_new(&group_id, now_ms, &mut out, |group, ctx| group.commit(req, ctx));
+        out
+    }
+
+    /// DeleteGroups: NON_EMPTY_GROUP while it has members, GROUP_ID_NOT_FOUND when there is none.
+    pub fn handle_delete_groups(&mut self, reply_to: ReplyTo, group_ids: Vec<String>) -> Outputs {
+        let mut out = Outputs::default();
+        let mut results = Vec::with_capacity(group_ids.len());
+        for group_id in group_ids {
+            let error = match self.slots.get(&group_id).map(|slot| slot.group.state) {
+                None => Some(GroupError::GroupIdNotFound),
+                Some(GroupState::Empty) => {
+                    self.remove(&group_id, &mut out);
+                    None
+                }
+                Some(_) => Some(GroupError::NonEmptyGroup),
+            };
+            results.push((group_id, error));
+        }
+        out.replies.push(super::Reply { to: reply_to, body: ReplyBody::DeleteGroups(results) });
+        out
+    }
+
+    /// OffsetDelete (KIP-496).
+    pub fn handle_delete_offsets(
+        &mut self,
+        now_ms: i64,
+        reply_to: ReplyTo,
+        group_id: &str,
+        partitions: &[TopicPartition],
+    ) -> Outputs {
+        let mut out = Outputs::default();
+        let result = self
+            .with(group_id, now_ms, &mut out, |group, ctx| group.delete_offsets(partitions, ctx));
+        let result = result.unwrap_or(Err(GroupError::GroupIdNotFound));
+        out.replies.push(super::Reply { to: reply_to, body: ReplyBody::DeleteOffsets(result) });
+        out
+    }
+
+    /// A topic was deleted: its offsets go, in every group.
+    pub fn handle_topic_deleted(&mut self, now_ms: i64, topic: &str) -> Outputs {
+        let mut out = Outputs::default();
+        let mut ctx = Ctx { now_ms, config: &self.config, out: &mut out };
+        for slot in self.slots.values_mut() {
+            slot.group.forget_topic(topic, &mut ctx);
+        }
+        out
+    }
+
+    // --- time ----------------------------------------------------------------------------------------------------
+
+    /// When [`Groups::tick`] must be called next; early calls are harmless.
+    #[must_use]
+    pub fn next_deadline_ms(&self) -> Option<i64> {
+        let first = self.deadlines.first().map(|(at_ms, _)| *at_ms);
+        first.into_iter().chain(self.expiry_check_ms).min()
+    }
+
+    /// Expires sessions, ends join and sync phases, and now and then expires offsets and groups.
+    pub fn tick(&mut self, now_ms: i64) -> Outputs {
+        let mut out = Outputs::default();
+        while let Some((at_ms, group_id)) = self.deadlines.first().cloned() {
+            if at_ms > now_ms {
+                break;
+            }
+            let progress = self.with(&group_id, now_ms, &mut out, |group, ctx| {
+                group.tick(ctx);
+                group.next_deadline_ms()
+            });
+            // A timer that was set for "now" runs at the next tick rather than for ever in this one.
+            if progress.flatten().is_some_and(|at_ms| at_ms <= now_ms) {
+                self.set_deadline(&group_id, Some(now_ms.saturating_add(1)));
+            }
+        }
+        let interval_ms = self.config.offsets_retention_check_ms;
+        match self.expiry_check_ms {
+            Some(at_ms) if at_ms <= now_ms => {
+                self.expire(now_ms, &mut out);
+                self.expiry_check_ms = Some(now_ms.saturating_add(interval_ms));
+            }
+            Some(_) => {}
+            None => self.expiry_check_ms = Some(now_ms.saturating_add(interval_ms)),
+        }
+        out
+    }
+
+    fn expire(&mut self, now_ms: i64, out: &mut Outputs) {
+        let mut over = Vec::new();
+        let mut ctx = Ctx { now_ms, config: &self.config, out };
+        for (group_id, slot) in &mut self.slots {
+            if slot.group.expire_offsets(&mut ctx) {
+                over.push(group_id.clone());
+            }
+        }
+        for group_id in over {
+            self.remove(&group_id, out);
+        }
+    }
+
+    // --- getters -------------------------------------------------------------------------------------------------
+
+    /// The committed offset of a partition; None also for an unknown group, as Kafka answers −1 for both.
+    #[must_use]
+    pub fn committed(
+        &self,
+        group_id: &str,
+        topic: &str,
+        topic_id: TopicId,
+        partition: PartitionId,
+    ) -> Option<&CommittedOffset> {
+        self.slots.get(group_id)?.group.offset(topic, topic_id, partition)
+    }
+
+    /// All committed offsets of a group, by topic and partition (OffsetFetch with a null topic list).
+    pub fn committed_all(
+        &self,
+        group_id: &str,
+    ) -> impl Iterator<Item = (&str, PartitionId, &CommittedOffset)> {
+        let topics = self.slots.get(group_id).into_iter().flat_map(|slot| &slot.group.offsets);
+        topics.flat_map(|(topic, partitions)| {
+            partitions
+                .iter()
+                .map(move |(partition, committed)| (topic.as_str(), *partition, committed))
+        })
+    }
+
+    /// Whether an OffsetFetch that names its member (version 9) comes from a member of the group.
+    ///
+    /// # Errors
+    /// UNKNOWN_MEMBER_ID.
+    pub fn check_fetch_member(&self, group_id: &str, member_id: &str) -> Result<(), GroupError> {
+        let slot = self.slots.get(group_id).ok_or(GroupError::UnknownMemberId)?;
+        slot.group.check_member(member_id, None)
+    }
+
+    /// DescribeGroups. An unknown group is Dead, or an error where `unknown_is_error` (version ≥ 6, KIP-1043).
+    ///
+    /// # Errors
+    /// GROUP_ID_NOT_FOUND.
+    pub fn describe(
+        &self,
+        group_id: &str,
+        unknown_is_error: bool,
+    ) -> Result<GroupDescription, GroupError> {
+        match self.slots.get(group_id) {
+            Some(slot) => Ok(describe(&slot.group)),
+            None if unknown_is_error => Err(GroupError::GroupIdNotFound),
+            None => Ok(GroupDescription {
+                group_id: group_id.to_owned(),
+                state: GroupState::Dead,
+                protocol_type: String::new(),
+                protocol_name: String::new(),
+                generation: -1,
+                members: Vec::new(),
+            }),
+        }
+    }
+
+    /// ListGroups, by group id. Empty `states` selects every state; otherwise names, in any case (KIP-518).
+    #[must_use]
+    pub fn list(&self, states: &[String]) -> Vec<GroupListing> {
+        let wanted = |state: GroupState| {
+            let name = state.to_string();
+            states.is_empty() || states.iter().any(|asked| asked.eq_ignore_ascii_case(&name))
+        };
+        let groups = self.slots.values().map(|slot| &slot.group);
+        groups
+            .filter(|group| wanted(group.state))
+            .map(|group| GroupListing {
+                group_id: group.id.clone(),
+                protocol_type: group.protocol_type.clone().unwrap_or_default(),
+                state: group.state,
+            })
+            .collect()
+    }
+
+    // --- fold ----------------------------------------------------------------------------------------------------
+
+    /// Folds a durable record in; for replay only, since requests change the state themselves.
+    pub fn apply(&mut self, record: &GroupRecord) {
+        match record {
+            GroupRecord::OffsetCommitted(committed) => {
+                let at_ms = committed.value.committed_at_ms;
+                self.slot(&committed.group_id, at_ms).group.put_offset(committed);
+            }
+            GroupRecord::OffsetDeleted { group_id, topic, partition } => {
+                if let Some(slot) = self.slots.get_mut(group_id) {
+                    slot.group.remove_offset(topic, *partition);
+                    if slot.group.offsets.is_empty() && slot.group.logged.is_none() {
+                        self.slots.remove(group_id);
+                    }
+                }
+            }
+            GroupRecord::Metadata { group_id, metadata } => {
+                self.slot(group_id, metadata.state_since_ms).group.restore(metadata);
+            }
+            GroupRecord::Deleted { group_id } => {
+                self.slots.remove(group_id);
+            }
+        }
+    }
+
+    /// Call once after replay: members get a full session from now on.
+    pub fn start_sessions(&mut self, now_ms: i64) {
+        let ids: Vec<String> = self.slots.keys().cloned().collect();
+        let mut out = Outputs::default();
+        for group_id in ids {
+            self.with(&group_id, now_ms, &mut out, |group, ctx| group.start_sessions(ctx.now_ms));
+        }
+        debug_assert!(out == Outputs::default(), "starting sessions changes nothing durable");
+    }
+
+    /// Records that fold to the durable state: a checkpoint. A rebalance under way is not in it; members redo it.
+    #[must_use]
+    pub fn export(&self) -> Vec<GroupRecord> {
+        let mut records = Vec::new();
+        for (group_id, slot) in &self.slots {
+            if let Some(metadata) = &slot.group.logged {
+                let (group_id, metadata) = (group_id.clone(), metadata.clone());
+                records.push(GroupRecord::Metadata { group_id, metadata });
+            }
+            for (topic, partitions) in &slot.group.offsets {
+                for (partition, value) in partitions {
+                    records.push(GroupRecord::OffsetCommitted(OffsetCommitted {
+                        group_id: group_id.clone(),
+                        topic: topic.clone(),
+                        partition: *partition,
+                        value: value.clone(),
+                    }));
+                }
+            }
+        }
+        records
+    }
+
+    // --- inside --------------------------------------------------------------------------------------------------
+
+    fn slot(&mut self, group_id: &str, now_ms: i64) -> &mut Slot {
+        self.slots.entry(group_id.to_owned()).or_insert_with(|| Slot {
+            group: Group::new(group_id.to_owned(), now_ms),
+            deadline_ms: None,
+        })
+    }
+
+    fn with_new<T>(
+        &mut self,
+        group_id: &str,
+        now_ms: i64,
+        out: &mut Outputs,
+        step: impl FnOnce(&mut Group, &mut Ctx<'_>) -> T,
+    ) {
+        self.slot(group_id, now_ms);
+        self.with(group_id, now_ms, out, step);
+    }
+
+    /// Runs `step` on a group and notes its new deadline. None when there is no such group.
+    fn with<T>(
+        &mut self,
+        group_id: &str,
+        now_ms: i64,
+        out: &mut Outputs,
+        step: impl FnOnce(&mut Group, &mut Ctx<'_>) -> T,
+    ) -> Option<T> {
+        let slot = self.slots.get_mut(group_id)?;
+        let result = step(&mut slot.group, &mut Ctx { now_ms, config: &self.config, out });
+        let deadline_ms = slot.group.next_deadline_ms();
+        self.set_deadline(group_id, deadline_ms);
+        self.expiry_check_ms
+            .get_or_insert(now_ms.saturating_add(self.config.offsets_retention_check_ms));
+        Some(result)
+    }
+
+    fn set_deadline(&mut self, group_id: &str, deadline_ms: Option<i64>) {
+        let Some(slot) = self.slots.get_mut(group_id) else { return };
+        if slot.deadline_ms == deadline_ms {
+            return;
+        }
+        if let Some(at_ms) = slot.deadline_ms {
+            self.deadlines.remove(&(at_ms, group_id.to_owned()));
+        }
+        slot.deadline_ms = deadline_ms;
+        if let Some(at_ms) = deadline_ms {
+            self.deadlines.insert((at_ms, group_id.to_owned()));
+        }
+    }
+
+    fn remove(&mut self, group_id: &str, out: &mut Outputs) {
+        self.set_deadline(group_id, None);
+        if let Some(slot) = self.slots.remove(group_id) {
+            // A group that never reached the log leaves nothing to delete there, but saying so again is harmless.
+            let group_id = slot.group.id;
+            out.records.push(GroupRecord::Deleted { group_id });
+        }
+    }
+}
+
+fn answer(to: ReplyTo, body: ReplyBody) -> Outputs {
+    Outputs { records: Vec::new(), replies: vec![super::Reply { to, body }] }
+}
+
+fn describe(group: &Group) -> GroupDescription {
+    let stable = group.state == GroupState::Stable;
+    let protocol = group.protocol_name.as_deref().filter(|_| stable).unwrap_or("");
+    let members = group.members.iter().map(|(member_id, member)| MemberDescription {
+        member_id: member_id.clone(),
+        instance_id: member.instance_id.clone(),
+        client_id: member.client_id.clone(),
+        client_host: member.client_host.clone(),
+        metadata: member.metadata(protocol),
+        assignment: if stable { member.assignment.clone() } else { bytes::Bytes::new() },
+    });
+    GroupDescription {
+        group_id: group.id.clone(),
+        state: group.state,
+        protocol_type: group.protocol_type.clone().unwrap_or_default(),
+        protocol_name: protocol.to_owned(),
+        generation: group.generation,
+        members: members.collect(),
+    }
+}

@@ -1,0 +1,7 @@
+//! Group scenarios as text, one per rule, and the records' bytes.
+
+mod codec;
+mod harness;
+mod membership;
+mod offsets;
+mod storm;
