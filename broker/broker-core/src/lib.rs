@@ -3,3 +3,4 @@
 pub mod catalog;
 pub mod fields;
 pub mod group;
+pub mod producer;
