@@ -3,5 +3,6 @@
 
 mod allocation;
 mod differential;
+mod golden;
 mod hostile;
 mod samples;
