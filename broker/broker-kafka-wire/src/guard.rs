@@ -35,13 +35,17 @@ pub fn decode_guarded(api: ApiKey, version: i16, body: &Bytes) -> Result<Request
 /// Encodes a whole response frame of an API that has no codec of its own.
 ///
 /// # Errors
-/// `UnsupportedVersion`, `TooLarge`, and `Refused` when a field that is set does not exist in `version`.
+/// `UnsupportedVersion`, `TooLarge`, and `Refused` when the message is of another API or has a field set that does not
+/// exist in `version`.
 pub fn encode_guarded(
     api: ApiKey,
     version: i16,
     correlation_id: i32,
     response: &ResponseKind,
 ) -> Result<Frame, WireError> {
+    if response_api(response) != Some(api) {
+        return Err(refused(api, version, &"message of another api"));
+    }
     let mut writer = response_writer(api, version, correlation_id)?;
     let mut body = BytesMut::new();
     response.encode(&mut body, version).map_err(|error| refused(api, version, &error))?;
@@ -60,6 +64,9 @@ pub fn encode_guarded_request(
     client_id: Option<&str>,
     request: &RequestKind,
 ) -> Result<Frame, WireError> {
+    if request_api(request) != Some(api) {
+        return Err(refused(api, version, &"message of another api"));
+    }
     let mut writer = request_writer(api, version, correlation_id, client_id)?;
     let mut body = BytesMut::new();
     request.encode(&mut body, version).map_err(|error| refused(api, version, &error))?;
@@ -82,6 +89,30 @@ pub fn decode_trusted_response(
     let message = ResponseKind::decode(crate_key, &mut reader.rest(), version)
         .map_err(|error| refused(api, version, &error))?;
     Ok((correlation_id, message))
+}
+
+/// The API a message belongs to: the crate encodes whatever it is given, so a mix-up would reach the peer.
+macro_rules! api_of {
+    ($kind:ident, $message:expr, $($api:ident)*) => {
+        match $message {
+            $($kind::$api(_) => Some(ApiKey::$api),)*
+            _ => None,
+        }
+    };
+}
+
+fn request_api(request: &RequestKind) -> Option<ApiKey> {
+    api_of!(RequestKind, request,
+        OffsetCommit OffsetFetch FindCoordinator JoinGroup Heartbeat LeaveGroup SyncGroup DescribeGroups ListGroups
+        CreateTopics DeleteTopics DeleteRecords InitProducerId OffsetForLeaderEpoch DescribeConfigs AlterConfigs
+        DescribeLogDirs CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster)
+}
+
+fn response_api(response: &ResponseKind) -> Option<ApiKey> {
+    api_of!(ResponseKind, response,
+        OffsetCommit OffsetFetch FindCoordinator JoinGroup Heartbeat LeaveGroup SyncGroup DescribeGroups ListGroups
+        CreateTopics DeleteTopics DeleteRecords InitProducerId OffsetForLeaderEpoch DescribeConfigs AlterConfigs
+        DescribeLogDirs CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster)
 }
 
 fn refused(api: ApiKey, version: i16, error: &impl std::fmt::Display) -> WireError {

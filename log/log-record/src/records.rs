@@ -119,7 +119,7 @@ pub struct Headers<'a> {
 impl Headers<'_> {
     /// Headers not yet yielded, as the record claims; at most half the record's bytes.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub fn claimed_count(&self) -> usize {
         usize::try_from(self.left).unwrap_or(0)
     }
 }

@@ -227,6 +227,37 @@ fn responses_round_trip() {
     );
 }
 
+#[test]
+fn every_guarded_api_answers_and_asks() {
+    for (info, fields, version) in guarded() {
+        let number = version.number;
+        let body = generate(fields, version, 3);
+        let request = decode_guarded(info.api, number, &body).unwrap();
+        let frame =
+            encode_guarded_request(info.api, number, 9, Some("c"), &request).unwrap().to_bytes();
+        let (header, again) = crate::RequestHeader::parse(&frame.slice(4..)).unwrap();
+        assert_eq!((header.api, header.version, &again), (info.api, number, &body));
+
+        // Any bytes of zeroes long enough decode to some response, which must encode to a frame that reads the same.
+        let zeroes = Bytes::from(vec![0; 64]);
+        let Ok(response) =
+            ResponseKind::decode(crate_key(info.api, number).unwrap(), &mut zeroes.clone(), number)
+        else {
+            continue;
+        };
+        let frame = encode_guarded(info.api, number, 9, &response).unwrap().to_bytes();
+        let back = decode_trusted_response(info.api, number, &frame.slice(4..)).unwrap();
+        assert_eq!(back, (9, response.clone()), "{} {number}", info.name);
+        let other =
+            if info.api == ApiKey::Heartbeat { ApiKey::SyncGroup } else { ApiKey::Heartbeat };
+        assert!(matches!(encode_guarded(other, 0, 9, &response), Err(WireError::Refused { .. })));
+        assert!(matches!(
+            encode_guarded_request(other, 0, 9, None, &request),
+            Err(WireError::Refused { .. })
+        ));
+    }
+}
+
 proptest! {
     #[test]
     fn noise_never_panics(noise in proptest::collection::vec(any::<u8>(), 0..100)) {
