@@ -98,7 +98,8 @@ impl Pages {
         let mut rest = data;
         while !rest.is_empty() {
             let (page, start, count) = page_span(at, rest.len());
-            let bytes = self.pages.entry(page).or_insert_with(|| vec![0; BLOCK_BYTES].into_boxed_slice());
+            let bytes =
+                self.pages.entry(page).or_insert_with(|| vec![0; BLOCK_BYTES].into_boxed_slice());
             bytes[start..start + count].copy_from_slice(&rest[..count]);
             rest = &rest[count..];
             at += count as u64;
@@ -153,8 +154,12 @@ impl Inode {
     }
 
     fn settle_all(&mut self, upto_sequence: u64, sector_bytes: u64) {
-        let keys: Vec<(u64, u64)> =
-            self.pending.keys().copied().filter(|(_, sequence)| *sequence <= upto_sequence).collect();
+        let keys: Vec<(u64, u64)> = self
+            .pending
+            .keys()
+            .copied()
+            .filter(|(_, sequence)| *sequence <= upto_sequence)
+            .collect();
         for key in keys {
             if let Some(data) = self.pending.remove(&key) {
                 self.durable.write(key.0 * sector_bytes, &data);
@@ -453,8 +458,12 @@ impl State {
 
     /// Sequence numbers of all pending writes and name changes, oldest first.
     fn pending_sequences(&self) -> Vec<u64> {
-        let writes = self.inodes.values().flat_map(|inode| inode.pending.keys().map(|(_, sequence)| *sequence));
-        let mut all: Vec<u64> = writes.chain(self.pending_dir.iter().map(|(sequence, _)| *sequence)).collect();
+        let writes = self
+            .inodes
+            .values()
+            .flat_map(|inode| inode.pending.keys().map(|(_, sequence)| *sequence));
+        let mut all: Vec<u64> =
+            writes.chain(self.pending_dir.iter().map(|(sequence, _)| *sequence)).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -534,7 +543,11 @@ impl Disk for SimDisk {
             let id = self
                 .operate(OpKind::Open, |state, fault| {
                     check(fault)?;
-                    state.names.get(&name).copied().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+                    state
+                        .names
+                        .get(&name)
+                        .copied()
+                        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
                 })
                 .await?;
             Ok(Rc::new(SimFile { disk: self.clone(), id }) as Rc<dyn File>)

@@ -51,7 +51,8 @@ impl Executor {
 
     /// Adds a task; it is first polled by the next `block_on` or `run_until_stalled`.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        let task = Task { flag: Arc::new(Flag(AtomicBool::new(true))), future: Some(Box::pin(future)) };
+        let task =
+            Task { flag: Arc::new(Flag(AtomicBool::new(true))), future: Some(Box::pin(future)) };
         self.tasks.borrow_mut().push(task);
     }
 
@@ -67,7 +68,9 @@ impl Executor {
             let mut progressed = false;
             if flag.0.swap(false, Ordering::Relaxed) {
                 progressed = true;
-                if let Poll::Ready(value) = Pin::as_mut(&mut future).poll(&mut Context::from_waker(&waker)) {
+                if let Poll::Ready(value) =
+                    Pin::as_mut(&mut future).poll(&mut Context::from_waker(&waker))
+                {
                     return Some(value);
                 }
             }
@@ -93,12 +96,15 @@ impl Executor {
         let picked = {
             let mut tasks = self.tasks.borrow_mut();
             let ready: Vec<usize> = (0..tasks.len())
-                .filter(|&index| tasks[index].future.is_some() && tasks[index].flag.0.load(Ordering::Relaxed))
+                .filter(|&index| {
+                    tasks[index].future.is_some() && tasks[index].flag.0.load(Ordering::Relaxed)
+                })
                 .collect();
             if ready.is_empty() {
                 return false;
             }
-            let draw = usize::try_from(self.rng.below(ready.len() as u64)).expect("below ready.len(), a usize");
+            let draw = usize::try_from(self.rng.below(ready.len() as u64))
+                .expect("below ready.len(), a usize");
             let index = ready[draw];
             let task = &mut tasks[index];
             task.flag.0.store(false, Ordering::Relaxed);
@@ -122,4 +128,3 @@ impl std::fmt::Debug for Executor {
         f.debug_struct("Executor").field("polls", &self.polls.get()).finish_non_exhaustive()
     }
 }
-

@@ -1,0 +1,102 @@
+//! Accepting entries: the synchronous half of the write path.
+//!
+//! The place of every frame is planned here, so that the index is complete at once. An entry that does not fit into
+//! the rest of the segment asks the flusher to end it: only the flusher calls hooks.
+
+use log_io::{Disk, Durability};
+use log_types::Position;
+
+use crate::error::AppendError;
+use crate::format::{ENTRY_BYTES, FRAME_HEADER_BYTES};
+use crate::frame::{OpenFrame, frame_len};
+use crate::options::{Entry, EntryKind};
+use crate::state::State;
+
+impl State {
+    pub(crate) fn append(
+        &mut self,
+        disk: &dyn Disk,
+        entry: &Entry<'_>,
+    ) -> Result<Position, AppendError> {
+        let bytes: usize = entry.parts.iter().map(|part| part.len()).sum();
+        self.append_check(entry, bytes)?;
+        let fits = self.open.as_ref().is_some_and(|open| {
+            let len = open.len_with(bytes);
+            len <= open.block.bytes().len() as u64 && self.segment_fits(len, open.entries.len() + 1)
+        });
+        if !fits {
+            self.append_open_frame(disk, bytes)?;
+        }
+        let open = self.open.as_mut().expect("a frame that fits was just opened");
+        let head = open.push(entry, bytes);
+        let (position, frame_at) = (open.position, open.file_offset);
+        self.index.push(frame_at, &head);
+        self.pending_bytes += bytes;
+        self.stats.entries += 1;
+        self.stats.entry_bytes += bytes as u64;
+        self.wake_flusher();
+        Ok(position)
+    }
+
+    fn append_check(&mut self, entry: &Entry<'_>, bytes: usize) -> Result<(), AppendError> {
+        if self.failed || self.closing {
+            return Err(AppendError::Failed);
+        }
+        if bytes > self.options.frame_bytes_max {
+            return Err(AppendError::TooLarge { bytes, bytes_max: self.options.frame_bytes_max });
+        }
+        if self.disk_full {
+            return Err(AppendError::DiskFull);
+        }
+        if self.pending_bytes > 0 && self.pending_bytes + bytes > self.options.pending_bytes_max {
+            self.wake_flusher();
+            return Err(AppendError::Full);
+        }
+        if self.seal_requested {
+            return Err(AppendError::Full);
+        }
+        if entry.kind == EntryKind::BATCH {
+            let last =
+                self.index.streams.get(&entry.stream).and_then(crate::index::StreamIndex::last);
+            assert!(
+                entry.base_offset <= entry.last_offset,
+                "entry {}..={}",
+                entry.base_offset,
+                entry.last_offset
+            );
+            assert!(
+                last.is_none_or(|last| last < entry.base_offset),
+                "stream {}: offset {} follows {last:?}",
+                entry.stream,
+                entry.base_offset
+            );
+        }
+        Ok(())
+    }
+
+    /// Opens the frame that takes an entry of `bytes`, or asks for the segment to end.
+    fn append_open_frame(&mut self, disk: &dyn Disk, bytes: usize) -> Result<(), AppendError> {
+        self.close_open();
+        let len = frame_len(bytes, 1);
+        if !self.segment_fits(len, 1) {
+            self.seal_requested = true;
+            self.wake_flusher();
+            return Err(AppendError::Full);
+        }
+        let need = usize::try_from(len).expect("an entry is at most frame_bytes_max");
+        let block = self.tail.take_block(disk, need.max(self.block_class));
+        let mut entries = self.entry_pool.pop().unwrap_or_default();
+        entries.clear();
+        self.open = Some(OpenFrame {
+            block,
+            used: FRAME_HEADER_BYTES,
+            entries,
+            durability: Durability::Volatile,
+            position: self.plan.position,
+            segment: self.plan.segment,
+            file_offset: self.plan.offset,
+        });
+        const { assert!(ENTRY_BYTES < FRAME_HEADER_BYTES) };
+        Ok(())
+    }
+}

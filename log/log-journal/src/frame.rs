@@ -1,0 +1,109 @@
+//! A frame while it is being filled, and how it becomes bytes on disk.
+//!
+//! ```text
+//!  block: ├ header (written last) ┼ entries, as they are appended ──► ┼ directory ┼ zero padding ┤
+//! ```
+
+use std::sync::Arc;
+
+use log_io::{Block, Durability};
+use log_types::{Position, SegmentId};
+
+use crate::format::{ENTRY_BYTES, EntryHead, FRAME_HEADER_BYTES, FrameHeader, Identity, align_up};
+use crate::options::Entry;
+
+/// A frame that still accepts entries, or waits to be written.
+pub(crate) struct OpenFrame {
+    /// Not shared with anyone until the write starts.
+    pub(crate) block: Block,
+    /// Header and entry bytes so far.
+    pub(crate) used: usize,
+    pub(crate) entries: Vec<EntryHead>,
+    pub(crate) durability: Durability,
+    pub(crate) position: Position,
+    pub(crate) segment: SegmentId,
+    pub(crate) file_offset: u64,
+}
+
+/// What goes into the header besides what the frame knows itself.
+pub(crate) struct Stamp {
+    pub(crate) identity: Identity,
+    pub(crate) term: log_types::Term,
+    pub(crate) durable: Position,
+    pub(crate) wall_ms: i64,
+    pub(crate) generation: u32,
+}
+
+/// Bytes of a whole frame with `data` entry bytes in `entries` entries.
+pub(crate) fn frame_len(data: usize, entries: usize) -> u64 {
+    align_up((FRAME_HEADER_BYTES + data + entries * ENTRY_BYTES) as u64)
+}
+
+impl OpenFrame {
+    /// Bytes on disk if nothing more is added.
+    pub(crate) fn len(&self) -> u64 {
+        frame_len(self.used - FRAME_HEADER_BYTES, self.entries.len())
+    }
+
+    /// Bytes on disk with one more entry of `bytes`.
+    pub(crate) fn len_with(&self, bytes: usize) -> u64 {
+        frame_len(self.used - FRAME_HEADER_BYTES + bytes, self.entries.len() + 1)
+    }
+
+    /// Copies an entry in. The caller checked that it fits.
+    pub(crate) fn push(&mut self, entry: &Entry<'_>, bytes: usize) -> EntryHead {
+        let head = EntryHead {
+            stream: entry.stream,
+            kind: entry.kind,
+            base_offset: entry.base_offset,
+            last_offset: entry.last_offset,
+            max_timestamp: entry.max_timestamp,
+            frame_offset: u32::try_from(self.used).expect("a frame is smaller than 4 GiB"),
+            len: u32::try_from(bytes).expect("an entry is smaller than a frame"),
+        };
+        let memory =
+            Arc::get_mut(&mut self.block).expect("an open frame's block has one owner").bytes_mut();
+        let mut at = self.used;
+        for part in entry.parts {
+            memory[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        self.used = at;
+        self.entries.push(head);
+        if entry.durability == Durability::Synced {
+            self.durability = Durability::Synced;
+        }
+        head
+    }
+
+    /// Writes directory, padding and header. Returns the frame's length on disk.
+    pub(crate) fn finish(&mut self, stamp: &Stamp) -> usize {
+        let len = usize::try_from(self.len()).expect("a frame is smaller than its block");
+        let memory = Arc::get_mut(&mut self.block)
+            .expect("a frame's block is shared only after finish")
+            .bytes_mut();
+        let mut at = self.used;
+        for head in &self.entries {
+            head.encode(&mut memory[at..]);
+            at += ENTRY_BYTES;
+        }
+        memory[at..len].fill(0);
+        let header = FrameHeader {
+            segment: self.segment,
+            file_offset: self.file_offset,
+            position: self.position,
+            term: stamp.term,
+            durable: stamp.durable,
+            wall_ms: stamp.wall_ms,
+            generation: stamp.generation,
+            entry_count: u32::try_from(self.entries.len())
+                .expect("entries take 48 bytes each in 4 GiB"),
+            data_bytes: u32::try_from(self.used - FRAME_HEADER_BYTES)
+                .expect("a frame is smaller than 4 GiB"),
+            frame_bytes: u32::try_from(len).expect("a frame is smaller than 4 GiB"),
+            payload_crc: crc32fast::hash(&memory[FRAME_HEADER_BYTES..len]),
+        };
+        header.encode(stamp.identity.cluster, stamp.identity.shard, memory);
+        len
+    }
+}

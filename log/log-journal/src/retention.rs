@@ -1,0 +1,38 @@
+//! What the owner's retention policy looks at. The policy itself (bytes, time) is the broker's.
+
+use log_types::StreamId;
+
+use crate::options::ExtentInfo;
+use crate::state::State;
+
+impl State {
+    /// One entry per sealed segment, then one for the segment being written.
+    pub(crate) fn extents(&self, id: StreamId) -> Vec<ExtentInfo> {
+        let Some(stream) = self.index.stream(id) else { return Vec::new() };
+        let mut extents: Vec<ExtentInfo> = stream
+            .extents
+            .iter()
+            .map(|extent| ExtentInfo {
+                base_offset: extent.base,
+                last_offset: extent.last,
+                max_timestamp: extent.max_timestamp,
+                bytes: extent.bytes,
+                sealed: true,
+            })
+            .collect();
+        let wanted = || stream.runs.iter().filter(|run| run.last >= stream.log_start);
+        if let (Some(first), Some(last)) = (wanted().next(), stream.runs.last()) {
+            extents.push(ExtentInfo {
+                base_offset: first.base,
+                last_offset: last.last,
+                max_timestamp: wanted()
+                    .map(|run| run.max_timestamp)
+                    .max()
+                    .unwrap_or(first.max_timestamp),
+                bytes: wanted().map(|run| u64::from(run.len)).sum(),
+                sealed: false,
+            });
+        }
+        extents
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests of the journal through its interface, on the simulated disk.
+//!
+//! A [`Rig`] is one process: a journal, its flusher and an owner that folds every entry into a [`Model`]. A script drives
+//! it; [`Rig::audit`] checks that what is on the disk is exactly a prefix of what was appended, and at least what was
+//! acknowledged.
+
+mod rig;
+mod roundtrip;
+
+use rig::{Rig, Step, append, volatile};
