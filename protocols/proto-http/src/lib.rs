@@ -1,1 +1,26 @@
-//! Placeholder module documentation of proto-http.
+//! The HTTP listener: health for orchestrators, metrics for Prometheus, statistics for people.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/live`, `/livez` | 200 while the process turns |
+//! | `/ready`, `/readyz` | 200 when clients are served, else 503 with the reasons |
+//! | `/health`, `/healthz` | both of the above and the version, as JSON; 503 when not ready |
+//! | `/metrics` | Prometheus text format 0.0.4 |
+//! | `/stats` | the numbers behind the metrics, as JSON |
+//!
+//! Invariants:
+//! - The adapter holds no number of its own: every answer is made of one [`Ops::stats`] taken at the request.
+//! - No answer depends on the network, a lock of a shard or a disk other than `/proc`.
+//! - A request body is never read; a request head is bounded by hyper (about 400 KiB) and must come within
+//!   hyper's header timeout.
+//!
+//! Deliberately absent: console, REST, TLS, authentication (so the listener belongs on loopback).
+
+mod metrics;
+mod ops;
+mod process;
+mod server;
+
+pub use metrics::{METRIC_NAMES, render};
+pub use ops::{ApiStats, Histogram, JournalStats, LogStats, Ops, ProtocolStats, Readiness, Stats};
+pub use server::serve;

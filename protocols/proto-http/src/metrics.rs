@@ -1,0 +1,250 @@
+//! `/metrics`: one collector that turns a [`Stats`] into samples at scrape time.
+//!
+//! prometheus-client writes OpenMetrics, where the family of a counter has no `_total`; Prometheus' text format 0.0.4,
+//! which every scraper and `promtool check metrics` read, names the family as the sample. [`to_text_format`] converts
+//! the descriptor lines, so nothing here depends on content negotiation.
+
+use std::fmt;
+use std::fmt::Write;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::ops::{Histogram, Stats};
+use crate::process::Process;
+
+/// Every family served, sorted; a public interface, so a change is a change for dashboards.
+pub const METRIC_NAMES: &[&str] = &[
+    "lumadb_build_info",
+    "lumadb_connections_active",
+    "lumadb_connections_total",
+    "lumadb_journal_frames_total",
+    "lumadb_journal_written_bytes_total",
+    "lumadb_kafka_request_duration_seconds",
+    "lumadb_log_fetched_bytes_total",
+    "lumadb_log_fsync_duration_seconds",
+    "lumadb_log_partitions",
+    "lumadb_log_produced_bytes_total",
+    "lumadb_log_segments",
+    "lumadb_log_topics",
+    "lumadb_uptime_seconds",
+    "process_cpu_seconds_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_threads",
+    "process_virtual_memory_bytes",
+];
+
+/// The metrics page, in Prometheus' text format 0.0.4.
+///
+/// # Errors
+/// Only when formatting into memory fails.
+pub fn render(stats: Stats) -> Result<String, fmt::Error> {
+    render_with(stats, Process::read())
+}
+
+fn render_with(stats: Stats, process: Process) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Page { stats, process }));
+    let mut open_metrics = String::new();
+    prometheus_client::encoding::text::encode(&mut open_metrics, &registry)?;
+    to_text_format(&open_metrics)
+}
+
+#[derive(Debug)]
+struct Page {
+    stats: Stats,
+    process: Process,
+}
+
+impl Collector for Page {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut writer = Writer(encoder);
+        self.build(&mut writer)?;
+        self.connections(&mut writer)?;
+        self.log(&mut writer)?;
+        self.process(&mut writer)
+    }
+}
+
+impl Page {
+    fn build(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let stats = &self.stats;
+        let labels = [("version", stats.version.as_str()), ("reactor", stats.reactor.as_str())];
+        let info = [(&labels[..], 1.0)];
+        out.gauges(
+            "lumadb_build_info",
+            "Version and reactor of the running server, always 1",
+            &info,
+        )?;
+        out.gauge("lumadb_uptime_seconds", "Time since the start", stats.uptime.as_secs_f64())
+    }
+
+    fn connections(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let protocols = &self.stats.protocols;
+        let labels: Vec<_> = protocols.iter().map(|one| [("protocol", one.protocol)]).collect();
+        let labelled = || labels.iter().zip(protocols);
+        let active: Vec<_> =
+            labelled().map(|(label, one)| (&label[..], float(one.connections_active))).collect();
+        out.gauges("lumadb_connections_active", "Open connections", &active)?;
+        let total: Vec<_> =
+            labelled().map(|(label, one)| (&label[..], float(one.connections))).collect();
+        out.counters("lumadb_connections", "Connections accepted", &total)?;
+
+        let apis = self.stats.kafka_apis.iter();
+        let labels: Vec<_> = apis.map(|one| ([("api", one.api)], &one.duration)).collect();
+        let durations: Vec<_> =
+            labels.iter().map(|(label, duration)| (&label[..], *duration)).collect();
+        let help = "Time from the last byte of a Kafka request to the first of its response";
+        out.histograms("lumadb_kafka_request_duration_seconds", help, &durations)
+    }
+
+    fn log(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let (stats, log, journal) = (&self.stats, &self.stats.log, &self.stats.journal);
+        let produced = float(log.produced_bytes);
+        out.counter("lumadb_log_produced_bytes", "Bytes of record batches appended", produced)?;
+        let fetched = float(log.fetched_bytes);
+        out.counter(
+            "lumadb_log_fetched_bytes",
+            "Bytes of record batches sent to consumers",
+            fetched,
+        )?;
+        let syncs = [(&[][..], &log.fsync_duration)];
+        out.histograms("lumadb_log_fsync_duration_seconds", "Time of one device sync", &syncs)?;
+        out.gauge("lumadb_log_segments", "Journal segments with data", float(log.segments))?;
+        out.gauge("lumadb_log_topics", "Topics", float(stats.topics))?;
+        out.gauge("lumadb_log_partitions", "Partitions", float(stats.partitions))?;
+        out.counter(
+            "lumadb_journal_frames",
+            "Frames (group commits) written",
+            float(journal.frames),
+        )?;
+        let written = float(journal.written_bytes);
+        out.counter(
+            "lumadb_journal_written_bytes",
+            "Bytes written to journal files with padding",
+            written,
+        )
+    }
+
+    fn process(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let started = float(self.stats.started_at_ms) / 1_000.0;
+        out.gauge("process_start_time_seconds", "Start time since the Unix epoch", started)?;
+        let process = self.process;
+        if let Some(seconds) = process.cpu_seconds {
+            out.counter("process_cpu_seconds", "User and system CPU time spent", seconds)?;
+        }
+        let gauges = [
+            ("process_resident_memory_bytes", "Resident memory", process.resident_bytes),
+            ("process_virtual_memory_bytes", "Virtual memory", process.virtual_bytes),
+            ("process_open_fds", "Open file descriptors", process.open_fds),
+            ("process_max_fds", "Limit of open file descriptors", process.max_fds),
+            ("process_threads", "Threads", process.threads),
+        ];
+        for (name, help, value) in gauges {
+            if let Some(value) = value {
+                out.gauge(name, help, float(value))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+type Labels<'a> = [(&'a str, &'a str)];
+
+/// Writes families, each with all its samples together.
+struct Writer<'a>(DescriptorEncoder<'a>);
+
+impl Writer<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.gauges(name, help, &[(&[], value)])
+    }
+
+    /// `name` without `_total`, which the encoder appends.
+    fn counter(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.counters(name, help, &[(&[], value)])
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, samples: &[(&Labels<'_>, f64)]) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in samples {
+            let gauge = ConstGauge::new(*value);
+            if labels.is_empty() {
+                return gauge.encode(family);
+            }
+            gauge.encode(family.encode_family(labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn counters(&mut self, name: &str, help: &str, samples: &[(&Labels<'_>, f64)]) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in samples {
+            let counter = ConstCounter::new(*value);
+            if labels.is_empty() {
+                return counter.encode(family);
+            }
+            counter.encode(family.encode_family(labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn histograms(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: &[(&Labels<'_>, &Histogram)],
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (labels, histogram) in samples {
+            let below: u64 = histogram.buckets.iter().map(|(_, count)| count).sum();
+            let mut buckets = histogram.buckets.clone();
+            buckets.push((f64::INFINITY, histogram.count.saturating_sub(below)));
+            let (sum, count) = (histogram.sum, histogram.count);
+            if labels.is_empty() {
+                return family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None);
+            }
+            family
+                .encode_family(labels)?
+                .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// Counters are exact up to 2^53; beyond that a scraper, which works in f64 too, sees the nearest.
+#[expect(clippy::cast_precision_loss, reason = "samples are f64 in every Prometheus format")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+/// OpenMetrics to text format 0.0.4: counters' descriptors get the sample's name, marks that the older format does
+/// not know are left out.
+fn to_text_format(open_metrics: &str) -> Result<String, fmt::Error> {
+    let mut out = String::with_capacity(open_metrics.len());
+    let mut help: Option<(&str, &str)> = None;
+    for line in open_metrics.lines() {
+        if let Some((name, text)) =
+            line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' '))
+        {
+            help = Some((name, text.trim_end_matches('.')));
+        } else if let Some((name, kind)) =
+            line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+        {
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            if let Some((_, text)) = help.take().filter(|(described, _)| *described == name) {
+                writeln!(out, "# HELP {name}{suffix} {text}.")?;
+            }
+            writeln!(out, "# TYPE {name}{suffix} {kind}")?;
+        } else if !line.starts_with('#') {
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(out)
+}

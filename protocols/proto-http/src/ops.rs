@@ -1,0 +1,89 @@
+//! What the adapter asks of the node: plain data, summed at the call.
+
+use std::time::Duration;
+
+/// The node as operators see it. Called for each request, from any thread; must not block.
+pub trait Ops: Send + Sync + 'static {
+    fn stats(&self) -> Stats;
+    fn readiness(&self) -> Readiness;
+}
+
+/// Whether clients are served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// What is still missing, one reason each; empty when ready.
+    pub waiting_for: Vec<String>,
+}
+
+impl Readiness {
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.waiting_for.is_empty()
+    }
+}
+
+/// Counters since the start, and gauges of this moment.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    pub version: String,
+    /// `io_uring` or `epoll`.
+    pub reactor: String,
+    pub cores: u64,
+    pub uptime: Duration,
+    /// Milliseconds since the epoch at which the process started.
+    pub started_at_ms: u64,
+    pub topics: u64,
+    pub partitions: u64,
+    pub protocols: Vec<ProtocolStats>,
+    pub kafka_apis: Vec<ApiStats>,
+    pub log: LogStats,
+    pub journal: JournalStats,
+}
+
+/// Connections of one protocol.
+#[derive(Clone, Debug, Default)]
+pub struct ProtocolStats {
+    /// `kafka`, `pg`, `http`.
+    pub protocol: &'static str,
+    pub connections_active: u64,
+    /// Accepted since the start.
+    pub connections: u64,
+}
+
+/// Requests of one Kafka API.
+#[derive(Clone, Debug, Default)]
+pub struct ApiStats {
+    /// Kafka's name, such as `Produce`.
+    pub api: &'static str,
+    /// Seconds from the last byte of the request to the first of the response.
+    pub duration: Histogram,
+}
+
+/// The log over all shards.
+#[derive(Clone, Debug, Default)]
+pub struct LogStats {
+    pub produced_bytes: u64,
+    pub fetched_bytes: u64,
+    pub segments: u64,
+    /// Seconds of each device sync.
+    pub fsync_duration: Histogram,
+}
+
+/// The journals over all shards.
+#[derive(Clone, Debug, Default)]
+pub struct JournalStats {
+    pub frames: u64,
+    /// Bytes written to the device, padding included.
+    pub written_bytes: u64,
+}
+
+/// A histogram in plain numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Histogram {
+    /// (upper bound, observations between the previous bound and this one), bounds rising; what is above the last
+    /// bound is only in `count`.
+    pub buckets: Vec<(f64, u64)>,
+    pub sum: f64,
+    /// All observations.
+    pub count: u64,
+}

@@ -1,0 +1,112 @@
+//! Routes and the server loop.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::metrics::render;
+use crate::ops::{Histogram, Ops, Stats};
+
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Serves until `shutdown` completes; open requests are answered before it returns.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    ops: Arc<dyn Ops>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, routes(ops)).with_graceful_shutdown(shutdown).await
+}
+
+fn routes(ops: Arc<dyn Ops>) -> Router {
+    let mut router = Router::new();
+    for path in ["/live", "/livez"] {
+        router = router.route(path, get(async || "ok\n"));
+    }
+    for path in ["/ready", "/readyz"] {
+        router = router.route(path, get(ready));
+    }
+    for path in ["/health", "/healthz"] {
+        router = router.route(path, get(health));
+    }
+    router.route("/metrics", get(metrics)).route("/stats", get(stats)).with_state(ops)
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}
+
+fn readiness(ops: &dyn Ops) -> (StatusCode, Value) {
+    let readiness = ops.readiness();
+    let status = if readiness.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, json!({ "ready": readiness.ready(), "waiting_for": readiness.waiting_for }))
+}
+
+async fn ready(State(ops): State<Arc<dyn Ops>>) -> Response {
+    let (status, body) = readiness(&*ops);
+    json_response(status, &body)
+}
+
+async fn health(State(ops): State<Arc<dyn Ops>>) -> Response {
+    let (status, mut body) = readiness(&*ops);
+    let stats = ops.stats();
+    body["live"] = json!(true);
+    body["version"] = json!(stats.version);
+    body["reactor"] = json!(stats.reactor);
+    body["uptime_seconds"] = json!(stats.uptime.as_secs_f64());
+    json_response(status, &body)
+}
+
+async fn metrics(State(ops): State<Arc<dyn Ops>>) -> Response {
+    match render(ops.stats()) {
+        Ok(page) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], page).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "cannot render metrics");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+async fn stats(State(ops): State<Arc<dyn Ops>>) -> Response {
+    json_response(StatusCode::OK, &stats_json(&ops.stats()))
+}
+
+fn histogram_json(histogram: &Histogram) -> Value {
+    json!({ "count": histogram.count, "sum_seconds": histogram.sum })
+}
+
+fn stats_json(stats: &Stats) -> Value {
+    let protocols = stats.protocols.iter().map(|one| {
+        let counts = json!({ "active": one.connections_active, "total": one.connections });
+        (one.protocol.to_owned(), counts)
+    });
+    let apis =
+        stats.kafka_apis.iter().map(|one| (one.api.to_owned(), histogram_json(&one.duration)));
+    json!({
+        "version": stats.version,
+        "reactor": stats.reactor,
+        "cores": stats.cores,
+        "uptime_seconds": stats.uptime.as_secs_f64(),
+        "topics": stats.topics,
+        "partitions": stats.partitions,
+        "connections": protocols.collect::<serde_json::Map<_, _>>(),
+        "kafka_requests": apis.collect::<serde_json::Map<_, _>>(),
+        "log": {
+            "produced_bytes": stats.log.produced_bytes,
+            "fetched_bytes": stats.log.fetched_bytes,
+            "segments": stats.log.segments,
+            "fsync": histogram_json(&stats.log.fsync_duration),
+        },
+        "journal": { "frames": stats.journal.frames, "written_bytes": stats.journal.written_bytes },
+    })
+}

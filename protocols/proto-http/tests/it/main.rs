@@ -1,0 +1,140 @@
+//! The pages as a client sees them over TCP, the golden list of metric names, and promtool's opinion of the page.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use proto_http::{
+    ApiStats, Histogram, JournalStats, LogStats, METRIC_NAMES, Ops, ProtocolStats, Readiness,
+    Stats, render, serve,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+fn stats() -> Stats {
+    let histogram = Histogram { buckets: vec![(0.001, 2), (0.1, 1)], sum: 1.5, count: 4 };
+    let protocol = |protocol| ProtocolStats { protocol, connections_active: 1, connections: 7 };
+    Stats {
+        version: "0.0.0".to_owned(),
+        reactor: "epoll".to_owned(),
+        cores: 2,
+        uptime: Duration::from_secs(3),
+        started_at_ms: 1_700_000_000_500,
+        topics: 2,
+        partitions: 5,
+        protocols: vec![protocol("kafka"), protocol("pg")],
+        kafka_apis: vec![ApiStats { api: "Produce", duration: histogram.clone() }],
+        log: LogStats {
+            produced_bytes: 10,
+            fetched_bytes: 20,
+            segments: 1,
+            fsync_duration: histogram,
+        },
+        journal: JournalStats { frames: 3, written_bytes: 4096 },
+    }
+}
+
+struct Node {
+    ready: AtomicBool,
+}
+
+impl Ops for Node {
+    fn stats(&self) -> Stats {
+        stats()
+    }
+
+    fn readiness(&self) -> Readiness {
+        let waiting = !self.ready.load(Ordering::SeqCst);
+        Readiness {
+            waiting_for: waiting.then(|| "recovery of shard 0".to_owned()).into_iter().collect(),
+        }
+    }
+}
+
+async fn get(addr: std::net::SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(addr).await.expect("the server listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("the server reads");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.expect("the server answers");
+    let status =
+        response.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+    let body = response.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    (status, body)
+}
+
+#[tokio::test]
+async fn health_follows_the_node_and_shutdown_ends_the_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let addr = listener.local_addr().expect("bound");
+    let node = Arc::new(Node { ready: AtomicBool::new(false) });
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let ops: Arc<dyn Ops> = node.clone();
+    let server = tokio::spawn(serve(listener, ops, async move {
+        let _ = stopped.await;
+    }));
+
+    assert_eq!(get(addr, "/live").await, (200, "ok\n".to_owned()));
+    let (status, body) = get(addr, "/ready").await;
+    assert_eq!((status, body.contains("recovery of shard 0")), (503, true));
+    assert_eq!(get(addr, "/healthz").await.0, 503);
+    node.ready.store(true, Ordering::SeqCst);
+    for path in ["/ready", "/readyz", "/health", "/healthz", "/livez", "/stats", "/metrics"] {
+        assert_eq!(get(addr, path).await.0, 200, "{path}");
+    }
+    assert_eq!(get(addr, "/nothing").await.0, 404);
+    assert!(get(addr, "/stats").await.1.contains("\"produced_bytes\":10"));
+    stop.send(()).expect("the server waits");
+    server.await.expect("no panic").expect("a clean end");
+}
+
+#[test]
+fn the_names_are_the_golden_list() {
+    let page = render(stats()).expect("formats");
+    let mut names: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    names.sort_unstable();
+    assert_eq!(names, METRIC_NAMES);
+    for line in [
+        "lumadb_build_info{version=\"0.0.0\",reactor=\"epoll\"} 1",
+        "lumadb_connections_total{protocol=\"pg\"} 7",
+        "lumadb_kafka_request_duration_seconds_bucket{le=\"0.1\",api=\"Produce\"} 3",
+        "lumadb_kafka_request_duration_seconds_bucket{le=\"+Inf\",api=\"Produce\"} 4",
+        "lumadb_log_fsync_duration_seconds_count 4",
+        "# TYPE lumadb_log_produced_bytes_total counter",
+        "process_start_time_seconds 1700000000.5",
+    ] {
+        let number_as_float = format!("{line}.0");
+        assert!(
+            page.lines().any(|found| found == line || found == number_as_float),
+            "{line}\n{page}"
+        );
+    }
+}
+
+#[test]
+fn promtool_accepts_the_page() {
+    let spawned = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut promtool = match spawned {
+        Ok(promtool) => promtool,
+        Err(error) => {
+            let required = std::env::var("LUMADB_E2E_REQUIRE").is_ok_and(|value| value == "all");
+            assert!(!required, "promtool is required and cannot run: {error}");
+            eprintln!("skipped: promtool (Debian package prometheus) is missing");
+            return;
+        }
+    };
+    let page = render(stats()).expect("formats");
+    promtool.stdin.take().expect("piped").write_all(page.as_bytes()).expect("promtool reads");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}\n{page}");
+}
