@@ -19,6 +19,8 @@ use std::io::{Read, Write};
 
 /// Largest zstd window accepted: 2^23 bytes, what levels up to 19 write.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// The `bytes_max` to use for one batch unless something smaller is known: 64 MiB, above what any client sends.
+pub const BATCH_BYTES_MAX: usize = 64 << 20;
 /// Level of compression with zstd; Kafka's default.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -68,7 +70,9 @@ impl std::fmt::Display for Compression {
     }
 }
 
-/// Decompresses the records section of a batch to at most `bytes_max` bytes. Concatenated frames are read to the end.
+/// Decompresses the records section of a batch to at most `bytes_max` bytes ([`BATCH_BYTES_MAX`] for want of a better
+/// one). Concatenated frames are read to the end. A lz4 frame cut off at a block's end reads as ended: compare the
+/// record count.
 ///
 /// # Errors
 /// `OutputLimit` as soon as more than `bytes_max` bytes come out, `Malformed` when the input is not of this codec,
