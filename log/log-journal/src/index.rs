@@ -259,7 +259,7 @@ impl Index {
     }
 }
 
-fn extent_of(segment: SegmentId, runs: &[Run]) -> Option<Extent> {
+pub(crate) fn extent_of(segment: SegmentId, runs: &[Run]) -> Option<Extent> {
     let (first, last) = (runs.first()?, runs.last()?);
     Some(Extent {
         segment,

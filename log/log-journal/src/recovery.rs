@@ -201,7 +201,7 @@ impl Scanner {
     }
 
     /// Whether a frame header after `at` proves that `position` was durable.
-    async fn later_proof(
+    pub(crate) async fn later_proof(
         &mut self,
         at: u64,
         position: Position,

@@ -4,6 +4,8 @@
 //! it; [`Rig::audit`] checks that what is on the disk is exactly a prefix of what was appended, and at least what was
 //! acknowledged.
 
+mod crash;
+mod damage;
 mod rig;
 mod roundtrip;
 

@@ -1,0 +1,183 @@
+//! Power cuts and device errors at every operation of a short run (reliability.md §3.3 rows 1 to 4).
+
+use log_testkit::{CrashPolicy, Fault, SimDisk, SimDiskOptions};
+use log_types::Position;
+
+use super::rig::{Appended, Rig, Step, append, options, volatile};
+use crate::JournalError;
+
+/// Short, yet it crosses three segments, takes checkpoints, trims, frees and mixes durabilities.
+fn script() -> Vec<Step> {
+    let mut script = Vec::new();
+    for round in 0..5 {
+        script.extend([append(20, 2, 600), volatile(30, 1, 2000), append(21, 1, 5000), Step::Wait]);
+        script.extend([volatile(30, 1, 900), append(20, 1, 9000), append(22, 3, 10), append(21, 1, 20_000)]);
+        script.push(Step::Note { stream: 5, bytes: 100 });
+        script.extend([Step::Wait, append(20, 1, 9000), volatile(30, 2, 7000), Step::Settle]);
+        if round == 3 {
+            script.extend([Step::LogStart { stream: 20, offset: 5 }, Step::LogStart { stream: 21, offset: 4 }]);
+            script.extend([Step::Remove { stream: 22 }, Step::LogStart { stream: 30, offset: 8 }, Step::Tick]);
+        }
+    }
+    script.extend([Step::Sync, Step::Tick, Step::Close]);
+    script
+}
+
+/// What one process left behind.
+struct Left {
+    appended: Vec<Appended>,
+    acknowledged: usize,
+    finished: bool,
+    failed: bool,
+    opened: bool,
+    log_start: std::collections::BTreeMap<u64, i64>,
+}
+
+fn run(disk: &SimDisk, seed: u64) -> Left {
+    match Rig::open(disk.clone(), options(), seed, Vec::new()) {
+        Some(Ok(mut rig)) => {
+            let finished = rig.run(&script());
+            let failed = matches!(*rig.outcome.borrow(), Some(Err(_)));
+            let acknowledged = rig.acknowledged();
+            Left {
+                appended: rig.appended.clone(),
+                acknowledged,
+                finished,
+                failed,
+                opened: true,
+                log_start: rig.log_start.clone(),
+            }
+        }
+        other => Left {
+            appended: Vec::new(),
+            acknowledged: 0,
+            finished: false,
+            failed: other.is_some(),
+            opened: false,
+            log_start: std::collections::BTreeMap::new(),
+        },
+    }
+}
+
+fn simulated(seed: u64, sector_bytes: usize) -> SimDisk {
+    SimDisk::new(SimDiskOptions { seed, sector_bytes, latency_polls_max: 3, ..SimDiskOptions::default() })
+}
+
+/// Opens `disk`, checks it against what was left, writes on, and checks that too.
+fn recovers(disk: SimDisk, left: &Left, what: &str) {
+    let opened = Rig::open(disk, options(), 7, left.appended.clone());
+    let opened = opened.unwrap_or_else(|| panic!("{what}: open hangs"));
+    let mut rig = opened.unwrap_or_else(|error| panic!("{what}: {error}"));
+    rig.log_start.clone_from(&left.log_start);
+    rig.audit(left.acknowledged);
+    assert!(rig.run(&[append(40, 1, 3000), append(20, 2, 100), Step::Wait]), "{what}: appends again");
+    let acknowledged = rig.acknowledged();
+    // The second crash drops whatever the first recovery did not make durable.
+    let disk = rig.disk.crash_image(CrashPolicy::DropAll);
+    let appended = rig.appended.clone();
+    let mut rig = Rig::open(disk, options(), 8, appended)
+        .unwrap_or_else(|| panic!("{what}: second open hangs"))
+        .unwrap_or_else(|error| panic!("{what}: second open: {error}"));
+    rig.log_start.clone_from(&left.log_start);
+    rig.audit(acknowledged);
+}
+
+fn policies(disk: &SimDisk, op: u64) -> Vec<CrashPolicy> {
+    let mut policies = vec![CrashPolicy::DropAll, CrashPolicy::KeepAll];
+    let pending = disk.pending_writes();
+    for writes in 0..pending.min(8) {
+        policies.push(CrashPolicy::Prefix { writes, sectors: 0 });
+        policies.push(CrashPolicy::Prefix { writes, sectors: 1 });
+        policies.push(CrashPolicy::Prefix { writes, sectors: 5 });
+    }
+    if pending > 0 {
+        policies.extend((0..6).map(|seed| CrashPolicy::Subset { seed: op * 100 + seed }));
+    }
+    policies
+}
+
+fn crash_everywhere(seed: u64, sector_bytes: usize, stride: usize) {
+    let disk = simulated(seed, sector_bytes);
+    let whole = run(&disk, seed);
+    assert!(whole.finished, "the script runs to its end without faults");
+    let total = disk.ops();
+    assert!(total > 100, "{total} operations");
+    for op in (0..total).step_by(stride) {
+        let disk = simulated(seed, sector_bytes);
+        disk.halt_at(op);
+        let left = run(&disk, seed);
+        for policy in policies(&disk, op) {
+            recovers(disk.crash_image(policy), &left, &format!("seed {seed}, operation {op}, {policy:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_power_cut_at_every_operation_loses_nothing_acknowledged() {
+    crash_everywhere(1, 512, 1);
+}
+
+#[test]
+fn a_power_cut_with_large_sectors_and_another_schedule() {
+    crash_everywhere(2, 4096, 3);
+}
+
+#[test]
+fn a_power_cut_during_recovery_is_recovered_from() {
+    let disk = simulated(3, 512);
+    run(&disk, 3);
+    let total = disk.ops();
+    for op in (total / 5..total).step_by(23) {
+        let disk = simulated(3, 512);
+        disk.halt_at(op);
+        let left = run(&disk, 3);
+        let crashed = disk.crash_image(CrashPolicy::Subset { seed: op });
+        for inner in 0..40 {
+            let disk = crashed.fork();
+            disk.halt_at(inner);
+            let opened = Rig::open(disk.clone(), options(), 3, Vec::new());
+            let complete = opened.is_some();
+            drop(opened);
+            for seed in 0..4 {
+                let image = disk.crash_image(CrashPolicy::Subset { seed });
+                recovers(image, &left, &format!("operation {op}, then {inner} of recovery, seed {seed}"));
+            }
+            if complete {
+                break;
+            }
+        }
+    }
+}
+
+/// F3: no acknowledgement after a failed write or sync, and the flusher ends with the error.
+#[test]
+fn every_operation_failing_once_is_reported_and_loses_nothing_acknowledged() {
+    let disk = simulated(4, 512);
+    run(&disk, 4);
+    let total = disk.ops();
+    for fault in [Fault::Io, Fault::Torn] {
+        for op in 0..total {
+            let disk = simulated(4, 512);
+            disk.fail_at(op, fault);
+            let left = run(&disk, 4);
+            assert!(left.failed || left.finished, "operation {op}: neither failed nor finished");
+            assert!(left.failed, "operation {op}: the error surfaced");
+            for policy in [CrashPolicy::DropAll, CrashPolicy::KeepAll, CrashPolicy::Subset { seed: op }] {
+                recovers(disk.crash_image(policy), &left, &format!("{fault:?} at {op}, {policy:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failed_write_fails_waiters_and_later_appends() {
+    let mut rig = Rig::fresh();
+    assert!(rig.run(&[append(20, 1, 100), Step::Wait, Step::Settle]));
+    rig.disk.fail_at(rig.disk.ops(), Fault::Io);
+    assert!(rig.run(&[append(20, 1, 100)]));
+    let waited = rig.executor.block_on(rig.journal.wait_durable(rig.journal.appended()));
+    assert!(matches!(waited, Some(Err(JournalError::Failed))), "{waited:?}");
+    assert!(matches!(*rig.outcome.borrow(), Some(Err(JournalError::Io { .. }))));
+    assert!(!rig.append(20, 1, 100, log_io::Durability::Synced));
+    assert_eq!(rig.durable.get(), Position(1), "only the first frame was acknowledged");
+}
