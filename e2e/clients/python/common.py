@@ -75,6 +75,7 @@ def until(what, condition, deadline_s=DEADLINE_S, step=None):
 def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bootstrap", required=True)
+    parser.add_argument("--pg", default="", help="host:port of the SQL listener, for the SQL clients")
     parser.add_argument("--prefix", default="e2e", help="what the names of topics and groups begin with")
     parser.add_argument("--only", action="append", help="run only this operation")
     return parser.parse_args()

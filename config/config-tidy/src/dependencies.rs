@@ -1,0 +1,216 @@
+//! Who may depend on whom, and how much a crate may cost.
+
+use crate::graph::{Graph, Use};
+
+/// A package, or a family when the name ends with `*`, that only some members may name.
+pub struct Confined {
+    pub package: &'static str,
+    pub to: &'static [&'static str],
+    pub reason: &'static str,
+}
+
+/// Heavy or infectious packages and the members that may name them.
+pub const CONFINED: &[Confined] = &[
+    Confined {
+        package: "glommio",
+        to: &["broker-rt"],
+        reason: "its futures are !Send and Linux-only, and the simulator must be able to replace it",
+    },
+    Confined {
+        package: "tokio*",
+        to: &[
+            "broker-rt",
+            "proto-api",
+            "proto-pg",
+            "proto-http",
+            "query-engine",
+            "client-*",
+            "lumadb",
+        ],
+        reason: "a crate that names a runtime cannot run in the simulator; proto-pg and proto-http drive their own \
+                 connections until a third adapter makes proto-api worth having",
+    },
+    Confined {
+        package: "datafusion*",
+        to: &["query-engine", "mat-view"],
+        reason: "it is some 200 crates: one adapter must stay one small rebuild, and the log must not wait for it",
+    },
+    Confined {
+        package: "arrow*",
+        to: &["query-arrow", "query-engine", "mat-columnar"],
+        reason: "columnar data has one home; everything else passes rows and values of query-api",
+    },
+    Confined {
+        package: "tantivy",
+        to: &["mat-text"],
+        reason: "text search can be deleted and rebuilt: one crate",
+    },
+    Confined { package: "axum", to: &["proto-http"], reason: "HTTP is one adapter" },
+    Confined { package: "pgwire", to: &["proto-pg"], reason: "the PostgreSQL wire is one adapter" },
+    Confined {
+        package: "kafka-protocol",
+        to: &["broker-kafka", "broker-kafka-wire", "client-kafka"],
+        reason: "it allocates from untrusted lengths and is only used behind the guard of broker-kafka-wire",
+    },
+    Confined {
+        package: "clap*",
+        to: &["lumadb", "client-cli"],
+        reason: "arguments are read in one place",
+    },
+    Confined {
+        package: "figment",
+        to: &["config-schema"],
+        reason: "settings are read in one place, so that each value has an origin",
+    },
+    Confined {
+        package: "anyhow",
+        to: &["lumadb", "bench-*", "jepsen-*", "e2e-*"],
+        reason: "library errors are enums that a caller can act on",
+    },
+];
+
+/// What no `log-*` crate may name: no serialisation framework, no procedural macro in the core loop.
+const NOT_IN_LOG: &[&str] =
+    &["serde", "serde_json", "thiserror", "tracing", "async-trait", "futures-util"];
+
+/// Third-party packages of the normal build, at most. Raise a number only together with its reason.
+///
+/// Set at the first build of the whole: `crc-fast` brings the digest family (5), `kafka-protocol` indexmap and anyhow
+/// (12), the codecs flate2 and zstd theirs, and futures-channel with futures-util 13.
+pub const BUDGETS: &[(&str, usize)] = &[
+    ("log-types", 0),
+    ("log-io", 1),
+    ("log-record", 7),
+    ("log-codec", 20),
+    ("log-journal", 9),
+    ("broker-core", 19),
+    ("broker-kafka-wire", 22),
+    ("broker-kafka", 47),
+    ("query-api", 15),
+];
+
+fn matches(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |family| name.starts_with(family))
+}
+
+/// Packages outside the crates that they are confined to.
+#[must_use]
+pub fn confined(graph: &Graph) -> Vec<String> {
+    let mut violations = Vec::new();
+    for (member, dependencies) in &graph.direct {
+        for (name, kind) in dependencies.iter().filter(|(name, _)| !graph.is_member(name)) {
+            for rule in
+                CONFINED.iter().filter(|rule| *kind != Use::Dev && matches(rule.package, name))
+            {
+                if !rule.to.iter().any(|allowed| matches(allowed, member)) {
+                    violations.push(format!(
+                        "{member} names {name}, which only {:?} may: {}",
+                        rule.to, rule.reason
+                    ));
+                }
+            }
+        }
+    }
+    violations
+}
+
+/// Edges between members that the layout forbids.
+#[must_use]
+pub fn layers(graph: &Graph) -> Vec<String> {
+    let mut violations = Vec::new();
+    for (member, dependencies) in &graph.direct {
+        for (name, kind) in dependencies {
+            if let Some(reason) = forbidden(member, name, *kind, graph.is_member(name)) {
+                violations.push(format!("{member} depends on {name}: {reason}"));
+            }
+        }
+    }
+    violations
+}
+
+fn forbidden(member: &str, name: &str, kind: Use, is_ours: bool) -> Option<&'static str> {
+    let group = |prefix: &str| name.starts_with(prefix);
+    let in_group = |prefix: &str| member.starts_with(prefix);
+    if in_group("log-") && NOT_IN_LOG.contains(&name) && kind != Use::Dev {
+        return Some(
+            "log-* builds without procedural macros and frameworks, it is in everybody's edit loop",
+        );
+    }
+    if !is_ours {
+        return None;
+    }
+    if name == "lumadb" {
+        return Some("the binary is the leaf that ties everything together; nothing stands on it");
+    }
+    if name.ends_with("-testkit") && kind != Use::Dev {
+        return Some("a testkit is a dev-dependency only, it must not ship");
+    }
+    if member == "lumadb"
+        || in_group("bench-")
+        || in_group("jepsen-")
+        || in_group("e2e-")
+        || kind == Use::Dev
+    {
+        return None;
+    }
+    if in_group("log-") && !group("log-") {
+        return Some("log-* depends on nothing outside log/: it is the base of every other crate");
+    }
+    if in_group("proto-") && (group("broker-") || group("mat-") || name == "query-engine") {
+        return Some("an adapter speaks to the engine through the verbs of query-api only");
+    }
+    if in_group("proto-") && group("proto-") && name != "proto-api" {
+        return Some("adapters do not know each other: features are independent");
+    }
+    if in_group("mat-") && group("mat-") && name != "mat-api" {
+        return Some("a store never depends on another store: each can be deleted and rebuilt");
+    }
+    if !in_group("query-") && (name == "query-engine" || group("mat-")) {
+        return Some(
+            "only query-engine and lumadb depend on an engine or a store, so that each can be replaced",
+        );
+    }
+    if member == "broker-core" && !(group("log-")) {
+        return Some(
+            "broker-core holds state machines: it knows records and ids, no I/O and no wire",
+        );
+    }
+    None
+}
+
+/// Members that reach more third-party packages than their budget.
+#[must_use]
+pub fn budgets(graph: &Graph) -> Vec<String> {
+    let mut violations = Vec::new();
+    for &(member, budget) in BUDGETS {
+        let Some(reached) = graph.reached.get(member) else { continue };
+        if reached.len() > budget {
+            violations.push(format!(
+                "{member} reaches {} third-party packages, its budget is {budget}: what stands under the core is \
+                 compiled in every edit loop. It reaches {reached:?}",
+                reached.len()
+            ));
+        }
+    }
+    violations
+}
+
+/// Packages that must not be in Cargo.lock, with the reason.
+pub const BANNED: &[(&str, &str)] = &[
+    ("aws-lc-rs", "ring is the one TLS provider; this one needs cmake"),
+    ("aws-lc-sys", "ring is the one TLS provider; this one needs cmake"),
+    ("openssl", "a first build needs Rust and a C compiler, nothing else"),
+    ("openssl-sys", "a first build needs Rust and a C compiler, nothing else"),
+    ("native-tls", "ring is the one TLS provider"),
+    ("cmake", "a first build needs Rust and a C compiler, nothing else"),
+    ("protoc-bin-vendored", "a first build needs Rust and a C compiler, nothing else"),
+];
+
+/// Banned packages that stand in the text of a Cargo.lock.
+#[must_use]
+pub fn banned(lock: &str) -> Vec<String> {
+    let names: Vec<&str> =
+        lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).collect();
+    let found = BANNED.iter().filter(|(name, _)| names.contains(name));
+    found.map(|(name, reason)| format!("Cargo.lock holds {name}: {reason}")).collect()
+}

@@ -1,0 +1,136 @@
+//! Each rule bites on a sample that breaks it and is silent on one that does not.
+
+use crate::{
+    dependencies,
+    graph::{Graph, Use},
+    sources,
+    tree::Source,
+};
+
+fn graph(edges: &[(&str, &str, Use)], reached: &[(&str, &[&str])]) -> Graph {
+    let mut graph = Graph::default();
+    for (member, name, kind) in edges {
+        graph.direct.entry((*member).to_owned()).or_default().insert(((*name).to_owned(), *kind));
+    }
+    for (member, packages) in reached {
+        graph
+            .reached
+            .insert((*member).to_owned(), packages.iter().map(ToString::to_string).collect());
+    }
+    for name in ["log-types", "log-testkit", "query-engine", "lumadb", "broker-node", "proto-http"]
+    {
+        graph.direct.entry(name.to_owned()).or_default();
+    }
+    graph
+}
+
+fn one(path: &str, text: &str) -> Vec<Source> {
+    vec![Source { path: path.to_owned(), text: text.to_owned() }]
+}
+
+#[test]
+fn a_confined_package_is_found_outside_and_allowed_inside() {
+    let outside = graph(&[("broker-kafka", "glommio", Use::Normal)], &[]);
+    assert!(dependencies::confined(&outside)[0].contains("simulator"));
+    let inside =
+        graph(&[("broker-rt", "glommio", Use::Normal), ("log-types", "tokio", Use::Dev)], &[]);
+    assert_eq!(dependencies::confined(&inside), Vec::<String>::new());
+}
+
+#[test]
+fn forbidden_edges_between_members_are_found() {
+    for (member, name, kind) in [
+        ("log-journal", "broker-node", Use::Normal),
+        ("log-journal", "serde", Use::Normal),
+        ("broker-rt", "log-testkit", Use::Normal),
+        ("proto-pg", "query-engine", Use::Normal),
+        ("proto-pg", "proto-http", Use::Normal),
+        ("broker-node", "lumadb", Use::Dev),
+        ("broker-core", "broker-node", Use::Normal),
+        ("broker-kafka", "query-engine", Use::Normal),
+    ] {
+        let found = dependencies::layers(&graph(&[(member, name, kind)], &[]));
+        assert_eq!(found.len(), 1, "{member} -> {name}: {found:?}");
+    }
+    let fine = graph(
+        &[("lumadb", "query-engine", Use::Normal), ("log-journal", "log-testkit", Use::Dev)],
+        &[],
+    );
+    assert_eq!(dependencies::layers(&fine), Vec::<String>::new());
+}
+
+#[test]
+fn a_budget_is_a_limit() {
+    assert_eq!(dependencies::budgets(&graph(&[], &[("log-io", &["bytes 1"])])).len(), 0);
+    assert_eq!(dependencies::budgets(&graph(&[], &[("log-io", &["a 1", "b 1"])])).len(), 1);
+}
+
+#[test]
+fn banned_packages_are_whole_names() {
+    assert_eq!(dependencies::banned("name = \"cmake\"\n").len(), 1);
+    assert_eq!(dependencies::banned("name = \"cmake-like\"\n").len(), 0);
+}
+
+#[test]
+fn a_file_opens_with_its_comment() {
+    assert_eq!(sources::without_module_comment(&one("a.rs", "use b;\n")).len(), 1);
+    assert_eq!(sources::without_module_comment(&one("a.rs", "//! A.\n")).len(), 0);
+}
+
+#[test]
+fn the_length_ratchet_only_turns_one_way() {
+    let body = "    let a = 1;\n".repeat(71);
+    let long = one("a.rs", &format!("pub(crate) fn long() {{\n{body}}}\n\nfn short();\n"));
+    assert_eq!(sources::long_functions(&long, &[]).len(), 1);
+    assert_eq!(sources::long_functions(&long, &[("a.rs", "long", 71)]).len(), 0);
+    assert_eq!(
+        sources::long_functions(&long, &[("a.rs", "long", 70)]).len(),
+        1,
+        "an exception is no licence to grow"
+    );
+    let short = one("a.rs", "fn long() {\n    let a = 1;\n}\n");
+    assert_eq!(
+        sources::long_functions(&short, &[("a.rs", "long", 71)]).len(),
+        1,
+        "the list shrinks"
+    );
+    let file = one("a.rs", &"\n".repeat(801));
+    assert_eq!(sources::long_files(&file, &[]).len(), 1);
+    assert_eq!(sources::long_files(&file, &[("a.rs", 801)]).len(), 0);
+    assert_eq!(sources::long_files(&one("a.rs", "\n"), &[("a.rs", 801)]).len(), 1);
+    assert_eq!(sources::long_files(&[], &[("a.rs", 801)]).len(), 1);
+}
+
+#[test]
+fn unsafe_needs_its_reason_close_above() {
+    let found = |text: &str| sources::unexplained_unsafe(&one("a.rs", text)).len();
+    assert_eq!(found("let a = 1;\nlet b = unsafe { f() };\n"), 1);
+    assert_eq!(found("// SAFETY: f has no precondition.\nlet b = unsafe { f() };\n"), 0);
+    assert_eq!(found("// SAFETY: f has none.\nlet b =\n    unsafe { f() };\n"), 0);
+    assert_eq!(
+        found("// SAFETY: of another.\nlet a = unsafe { f() };\nlet b = unsafe { f() };\n"),
+        1
+    );
+    assert_eq!(found("/// # Safety\n/// None.\npub unsafe fn f() {}\n"), 0);
+}
+
+#[test]
+fn promises_and_environment_and_metrics_are_found() {
+    assert_eq!(sources::promises(&one("a.rs", &["// FIX", "ME later\n"].concat())).len(), 1);
+    let reads = "let a = std::env::var(\"A\");\n";
+    assert_eq!(sources::environment_readers(&one("broker/broker-core/src/a.rs", reads)).len(), 1);
+    assert_eq!(sources::environment_readers(&one("lumadb/src/a.rs", reads)).len(), 0);
+    assert_eq!(sources::metric_names(&one("a.rs", "f(\"luma_up\")\n")).len(), 1);
+    assert_eq!(sources::metric_names(&one("a.rs", "f(\"luma_kafka_requests_total\")\n")).len(), 0);
+}
+
+#[test]
+fn shapes_and_sizes_are_checked() {
+    assert_eq!(sources::adapter_shape(&["protocols/proto-x/src/lib.rs".to_owned()]).len(), 3);
+    assert_eq!(sources::adapter_shape(&["protocols/proto-api/src/lib.rs".to_owned()]).len(), 0);
+    assert_eq!(
+        sources::large_files(&[("a".to_owned(), 200 * 1024 + 1), ("b".to_owned(), 200 * 1024)])
+            .len(),
+        1
+    );
+}

@@ -1,0 +1,171 @@
+//! One server under test: a `lumadb serve` process, or a real Kafka node when the scripts are to be proven.
+//!
+//! ```text
+//!   start ──► ready file appears ──► addresses ──► kill_hard ──► restart on the same ports
+//! ```
+//!
+//! Ports are chosen by the server (port 0) and read from its ready file; a restart asks for the same ones, since a
+//! client that survives a crash comes back to the address it knows.
+
+use crate::{process, tools};
+use std::{
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// A debug build on a busy machine that replays a journal must fit.
+const READY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The bound addresses, `host:port`. Empty when the server has no such listener.
+#[derive(Debug, Clone, Default)]
+pub struct Addresses {
+    pub kafka: String,
+    pub pg: String,
+    pub http: String,
+}
+
+/// A running server and its directory, which is removed with it.
+#[derive(Debug)]
+pub struct Server {
+    dir: PathBuf,
+    extra: Vec<String>,
+    kind: Kind,
+    pub addresses: Addresses,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Luma { binary: PathBuf, child: Child },
+    Kafka,
+}
+
+impl Server {
+    /// Starts a server with empty data. `name` keeps the directories of tests apart; `settings` are `key=value`
+    /// configuration settings of lumadb.
+    ///
+    /// # Errors
+    /// When it is not ready in time, with the end of its log.
+    pub fn start(name: &str, settings: &[&str]) -> Result<Self, String> {
+        let dir = env::temp_dir().join(format!("lumadb-e2e-{name}-{}", std::process::id()));
+        let _absent = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        if env::var("LUMADB_E2E_PEER").is_ok_and(|peer| peer == "kafka") {
+            return Self::start_kafka(dir);
+        }
+        let binary = tools::lumadb()?;
+        let extra: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        let any = "127.0.0.1:0".to_owned();
+        let wanted = Addresses { kafka: any.clone(), pg: any.clone(), http: any };
+        let (child, addresses) = launch(&binary, &dir, &wanted, &extra)?;
+        Ok(Self { dir, extra, kind: Kind::Luma { binary, child }, addresses })
+    }
+
+    fn start_kafka(dir: PathBuf) -> Result<Self, String> {
+        let mut start = Command::new(tools::repository().join("e2e/peers/kafka.sh"));
+        start.arg("start").arg(dir.join("kafka"));
+        // Auto-created topics get what librdkafka's suite expects of a broker.
+        start.arg("num.partitions=1");
+        let (status, out, err) = process::run(&mut start, &dir, "kafka-start", 2 * READY_DEADLINE)?;
+        if !status.success() {
+            return Err(format!("Kafka does not start: {err}"));
+        }
+        let addresses = Addresses { kafka: out.trim().to_owned(), ..Addresses::default() };
+        Ok(Self { dir, extra: Vec::new(), kind: Kind::Kafka, addresses })
+    }
+
+    /// Whether this is LumaDB and not the peer that proves the scripts.
+    #[must_use]
+    pub fn is_luma(&self) -> bool {
+        matches!(self.kind, Kind::Luma { .. })
+    }
+
+    /// A directory for the files of a test, gone with the server.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The end of the server's log, for messages.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let text = fs::read(self.dir.join("server.log")).unwrap_or_default();
+        process::last_lines(&String::from_utf8_lossy(&text), 20)
+    }
+
+    /// SIGKILL, at once, then a start over the same data on the same ports.
+    ///
+    /// # Errors
+    /// When the peer is Kafka, or the server does not come back.
+    pub fn crash_and_restart(&mut self) -> Result<(), String> {
+        let Kind::Luma { binary, child } = &mut self.kind else {
+            return Err("only lumadb is crashed".to_owned());
+        };
+        if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
+            return Err(format!("the server ended by itself: {status}\n{}", self.log_tail()));
+        }
+        process::stop(child);
+        let (new, addresses) = launch(binary, &self.dir, &self.addresses, &self.extra)?;
+        *child = new;
+        self.addresses = addresses;
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        match &mut self.kind {
+            Kind::Luma { child, .. } => process::stop(child),
+            Kind::Kafka => {
+                let stop = tools::repository().join("e2e/peers/kafka.sh");
+                let _status = Command::new(stop).arg("stop").arg(self.dir.join("kafka")).status();
+            }
+        }
+        if env::var_os("LUMADB_E2E_KEEP").is_none() {
+            let _removed = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+fn launch(
+    binary: &Path,
+    dir: &Path,
+    wanted: &Addresses,
+    extra: &[String],
+) -> Result<(Child, Addresses), String> {
+    let ready = dir.join("ready.json");
+    let _absent = fs::remove_file(&ready);
+    let log_path = dir.join("server.log");
+    let log =
+        File::options().create(true).append(true).open(&log_path).map_err(|e| e.to_string())?;
+    let mut serve = Command::new(binary);
+    serve.arg("serve").arg("--data-dir").arg(dir.join("data")).arg("--ready-file").arg(&ready);
+    serve.args(["--kafka", &wanted.kafka, "--pg", &wanted.pg, "--http", &wanted.http]);
+    for setting in extra {
+        serve.args(["--set", setting]);
+    }
+    serve.stdin(Stdio::null()).stdout(log.try_clone().map_err(|e| e.to_string())?).stderr(log);
+    let mut child = serve.spawn().map_err(|e| format!("cannot start {}: {e}", binary.display()))?;
+    let started = process::until("the ready file", READY_DEADLINE, || {
+        if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
+            return Err(format!("the server ended while starting: {status}"));
+        }
+        Ok(fs::read(&ready).ok())
+    });
+    let text = started.map_err(|error| {
+        process::stop(&mut child);
+        let log = fs::read(&log_path).unwrap_or_default();
+        format!("{error}\n{}", process::last_lines(&String::from_utf8_lossy(&log), 20))
+    })?;
+    let parsed =
+        serde_json::from_slice(&text).map_err(|e| format!("the ready file is no JSON: {e}"))?;
+    let address = |key: &str| match &parsed {
+        serde_json::Value::Object(map) => {
+            map.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
+        }
+        _ => String::new(),
+    };
+    Ok((child, Addresses { kafka: address("kafka"), pg: address("pg"), http: address("http") }))
+}

@@ -1,0 +1,125 @@
+//! librdkafka's own integration suite against our broker: the tests of `e2e/librdkafka/allow.txt` pass, and every other
+//! test of the suite has a reason in `excluded.txt`.
+//!
+//! Each test runs in a process of its own (`TESTS=nnnn ./test-runner -p1`), with a deadline, against one server with
+//! automatic topic creation of four partitions, which the suite presumes. The suite's source is never edited.
+
+use e2e_clients::{process, server::Server, tools};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+/// Longer than the slowest allowed test needs; a test that hangs costs no more than this.
+const TEST_DEADLINE: Duration = Duration::from_secs(90);
+
+#[test]
+fn every_test_of_the_suite_is_allowed_or_excluded_with_a_reason() {
+    let allowed = allowed();
+    let excluded = excluded();
+    assert!(allowed.is_sorted(), "allow.txt is sorted, so that its changes read well");
+    for test in &allowed {
+        assert!(!excluded.contains_key(test), "librdkafka test {test} is in both lists");
+    }
+    let Some(suite) = suite() else { return };
+    for entry in fs::read_dir(&suite).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let is_test = name.ends_with(".c") || name.ends_with(".cpp");
+        let Some(number) =
+            name.get(..4).filter(|n| is_test && n.bytes().all(|b| b.is_ascii_digit()))
+        else {
+            continue;
+        };
+        let listed = allowed.iter().any(|test| test == number) || excluded.contains_key(number);
+        assert!(listed, "{name} is in neither allow.txt nor excluded.txt of e2e/librdkafka");
+    }
+}
+
+#[test]
+fn the_allowed_tests_of_librdkafka_pass() {
+    let say = |text: String| io::stderr().lock().write_all(text.as_bytes()).unwrap();
+    let Some(suite) = suite() else {
+        assert!(
+            !tools::all_required(),
+            "librdkafka's suite is missing: run e2e/tools.sh librdkafka"
+        );
+        return say("\nlibrdkafka suite | skipped because its test runner is missing\n".to_owned());
+    };
+    let server = Server::start("librdkafka", &["kafka.num_partitions=4"]).unwrap();
+    // The runner reads test.conf from the directory that it runs in; the tests read fixtures beside their source.
+    let config = format!("bootstrap.servers={}\n", server.addresses.kafka);
+    let config_path = server.dir().join("test.conf");
+    fs::write(&config_path, config).unwrap();
+    let mut failed = Vec::new();
+    let allowed = allowed();
+    for test in &allowed {
+        let mut command = Command::new(suite.join("test-runner"));
+        command.current_dir(&suite).args(["-p1", "-Q"]);
+        command
+            .env("TESTS", test)
+            .env("RDKAFKA_TEST_CONF", &config_path)
+            .env("TEST_KAFKA_VERSION", "4.3.1");
+        command.env("LD_LIBRARY_PATH", suite.join("../src")).env("CI", "1");
+        let result = match process::run(
+            &mut command,
+            server.dir(),
+            &format!("rdkafka-{test}"),
+            TEST_DEADLINE,
+        ) {
+            Ok((status, _, _)) if status.success() => "ok".to_owned(),
+            Ok((status, out, err)) => {
+                format!("FAILED: {status}\n{}", process::last_lines(&(out + &err), 8))
+            }
+            Err(error) => format!("FAILED: {error}"),
+        };
+        say(format!("\nlibrdkafka | {test} | {result}"));
+        if result != "ok" {
+            failed.push(test);
+        }
+    }
+    say(format!(
+        "\nlibrdkafka suite | {} of {} allowed tests passed\n",
+        allowed.len() - failed.len(),
+        allowed.len()
+    ));
+    assert!(failed.is_empty(), "these must pass: {failed:?}\n{}", server.log_tail());
+}
+
+/// The suite's directory, when `e2e/tools.sh` has built it.
+fn suite() -> Option<std::path::PathBuf> {
+    let dir = tools::installed().join("librdkafka/tests");
+    dir.join("test-runner").exists().then_some(dir)
+}
+
+fn lines(name: &str) -> Vec<String> {
+    let path = tools::repository().join("e2e/librdkafka").join(name);
+    read(&path)
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty() && !l.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn allowed() -> Vec<String> {
+    lines("allow.txt").iter().map(|line| line[..4].to_owned()).collect()
+}
+
+/// Test number → reason.
+fn excluded() -> BTreeMap<String, String> {
+    let mut tests = BTreeMap::new();
+    for line in lines("excluded.txt") {
+        let (test, reason) =
+            line.split_once(' ').unwrap_or_else(|| panic!("excluded.txt: no reason in {line:?}"));
+        tests.insert(test.to_owned(), reason.trim().to_owned());
+    }
+    tests
+}
