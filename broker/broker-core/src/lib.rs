@@ -5,4 +5,5 @@ pub mod config;
 pub mod fetch_session;
 pub mod fields;
 pub mod group;
+pub mod partition;
 pub mod producer;

@@ -1,0 +1,254 @@
+//! Validation of a producer's batch: what Kafka's `LogValidator` and `ProducerAppendInfo` decide.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use log_codec::{Compression, decompress};
+use log_record::{
+    BATCH_HEADER_BYTES, BatchError, BatchHeader, InvalidBatch, MAGIC, RecordRules, TimestampType, frame_len,
+    validate_batch, validate_records,
+};
+use log_types::Offset;
+
+use crate::config::{TimestampSource, TopicConfig};
+use crate::producer::{ProducerError, ProducerStates, ProducerVerdict};
+
+/// What the topic's configuration demands of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppendRules {
+    /// `max.message.bytes`: size of the whole batch.
+    pub batch_bytes_max: usize,
+    /// `message.timestamp.type=LogAppendTime`.
+    pub log_append_time: bool,
+    /// `message.timestamp.before.max.ms`.
+    pub timestamp_before_ms_max: i64,
+    /// `message.timestamp.after.max.ms`.
+    pub timestamp_after_ms_max: i64,
+    /// `cleanup.policy` contains `compact`.
+    pub key_required: bool,
+}
+
+impl From<&TopicConfig> for AppendRules {
+    fn from(config: &TopicConfig) -> Self {
+        Self {
+            batch_bytes_max: config.max_message_bytes,
+            log_append_time: config.timestamp_source == TimestampSource::LogAppend,
+            timestamp_before_ms_max: config.timestamp_before_ms_max,
+            timestamp_after_ms_max: config.timestamp_after_ms_max,
+            key_required: config.compact,
+        }
+    }
+}
+
+/// A batch that may be appended.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub header: BatchHeader,
+    /// The bytes to append; differ from the producer's only under `LogAppendTime`.
+    pub batch: Bytes,
+}
+
+/// What to do with a valid batch.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    Append(Prepared),
+    /// One of the producer's last five batches again: answer with the original offset and timestamp.
+    Duplicate { base_offset: Offset, timestamp: i64 },
+}
+
+/// A record that made its batch unacceptable (KIP-467).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordProblem {
+    /// Index within the batch.
+    pub index: i32,
+    pub message: String,
+}
+
+/// Why a batch is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// Wrong CRC or truncated bytes (CORRUPT_MESSAGE).
+    Corrupt(String),
+    /// Structure or content that the topic does not take (INVALID_RECORD).
+    InvalidRecord { message: String, problem: Option<RecordProblem> },
+    /// `max.message.bytes` (MESSAGE_TOO_LARGE).
+    TooLarge { bytes: usize, max: usize },
+    /// A timestamp outside the allowed window (INVALID_TIMESTAMP).
+    InvalidTimestamp { timestamp: i64 },
+    /// Transactional batches are not served (INVALID_TXN_STATE).
+    Transactional,
+    Producer(ProducerError),
+}
+
+impl AppendError {
+    /// Kafka's error code for the partition in the Produce response.
+    #[must_use]
+    pub fn code(&self) -> i16 {
+        match self {
+            Self::Corrupt(_) => 2,
+            Self::InvalidRecord { .. } => 87,
+            Self::TooLarge { .. } => 10,
+            Self::InvalidTimestamp { .. } => 32,
+            Self::Transactional => 48,
+            Self::Producer(error) => error.code(),
+        }
+    }
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupt(message) | Self::InvalidRecord { message, .. } => f.write_str(message),
+            Self::TooLarge { bytes, max } => {
+                write!(f, "The batch of {bytes} bytes exceeds max.message.bytes = {max}.")
+            }
+            Self::InvalidTimestamp { timestamp } => {
+                write!(f, "Timestamp {timestamp} of the batch is out of the allowed range.")
+            }
+            Self::Transactional => f.write_str("Transactions are not supported."),
+            Self::Producer(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for AppendError {}
+
+fn invalid(message: impl Into<String>) -> AppendError {
+    AppendError::InvalidRecord { message: message.into(), problem: None }
+}
+
+/// Everything that does not depend on the producer's history.
+pub(super) fn prepare(
+    batch: &Bytes,
+    rules: &AppendRules,
+    now_ms: i64,
+) -> Result<Prepared, AppendError> {
+    check_shape(batch, rules)?;
+    let record_rules = RecordRules { key_required: rules.key_required };
+    let (header, summary) = validate_batch(batch, record_rules).map_err(from_invalid)?;
+    if header.attributes.control() {
+        return Err(invalid("Client is not allowed to write control records."));
+    }
+    if header.attributes.transactional() {
+        return Err(AppendError::Transactional);
+    }
+    if summary.is_none() && rules.key_required {
+        check_compressed(batch, &header, record_rules)?;
+    }
+    if rules.log_append_time {
+        return stamp(batch, now_ms);
+    }
+    if header.attributes.timestamp_type() == TimestampType::LogAppend {
+        return Err(invalid("Producers may not set the timestamp type LogAppendTime."));
+    }
+    let (min, max) = summary
+        .map_or((header.max_timestamp, header.max_timestamp), |s| (s.min_timestamp, s.max_timestamp));
+    for timestamp in [min, max] {
+        check_timestamp(timestamp, rules, now_ms)?;
+    }
+    Ok(Prepared { header, batch: batch.clone() })
+}
+
+fn check_shape(batch: &Bytes, rules: &AppendRules) -> Result<(), AppendError> {
+    if let Some(magic) = batch.get(16)
+        && i8::from_ne_bytes([*magic]) != MAGIC
+    {
+        let message = "Produce requests with version 3 or later are only allowed to contain record batches with magic version 2.";
+        return Err(invalid(message));
+    }
+    let len = frame_len(batch).map_err(|error| AppendError::Corrupt(error.to_string()))?;
+    if len > batch.len() {
+        return Err(AppendError::Corrupt(format!(
+            "The batch says {len} bytes, the request holds {}.",
+            batch.len()
+        )));
+    }
+    if len < batch.len() {
+        return Err(invalid(
+            "Produce requests with version 3 or later must have exactly one record batch per partition.",
+        ));
+    }
+    if len > rules.batch_bytes_max {
+        return Err(AppendError::TooLarge { bytes: len, max: rules.batch_bytes_max });
+    }
+    Ok(())
+}
+
+/// Compacted topics need every key, so only there a compressed batch is opened.
+fn check_compressed(
+    batch: &Bytes,
+    header: &BatchHeader,
+    rules: RecordRules,
+) -> Result<(), AppendError> {
+    let records = batch_records(header, batch).map_err(AppendError::Corrupt)?;
+    validate_records(header, &records, rules).map_err(from_invalid)?;
+    Ok(())
+}
+
+/// Limit on a decompressed batch, in bytes: a small compressed batch must not take the node's memory.
+pub const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
+
+/// The records section of a whole batch, decompressed when it is compressed.
+///
+/// # Errors
+/// What is wrong with the compressed bytes, or that they would exceed [`DECOMPRESSED_BYTES_MAX`].
+pub fn batch_records<'a>(header: &BatchHeader, batch: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
+    let records = batch.get(BATCH_HEADER_BYTES..header.frame_len()).unwrap_or_default();
+    let id = header.attributes.compression();
+    match Compression::from_id(id) {
+        None => Err(format!("unknown compression {id}")),
+        Some(Compression::None) => Ok(Cow::Borrowed(records)),
+        Some(codec) => decompress(codec, records, DECOMPRESSED_BYTES_MAX)
+            .map(Cow::Owned)
+            .map_err(|error| error.to_string()),
+    }
+}
+
+fn stamp(batch: &Bytes, now_ms: i64) -> Result<Prepared, AppendError> {
+    let mut stamped = batch.to_vec();
+    log_record::set_log_append_time(&mut stamped, now_ms)
+        .map_err(|error| AppendError::Corrupt(error.to_string()))?;
+    let header = BatchHeader::parse(&stamped).map_err(|error| AppendError::Corrupt(error.to_string()))?;
+    Ok(Prepared { header, batch: Bytes::from(stamped) })
+}
+
+fn check_timestamp(timestamp: i64, rules: &AppendRules, now_ms: i64) -> Result<(), AppendError> {
+    // −1 is "no timestamp", which old clients send.
+    let age_ms = now_ms.saturating_sub(timestamp);
+    let ahead_ms = timestamp.saturating_sub(now_ms);
+    let in_range = age_ms <= rules.timestamp_before_ms_max && ahead_ms <= rules.timestamp_after_ms_max;
+    if timestamp == -1 || in_range {
+        return Ok(());
+    }
+    Err(AppendError::InvalidTimestamp { timestamp })
+}
+
+fn from_invalid(error: InvalidBatch) -> AppendError {
+    match error {
+        InvalidBatch::Batch(error @ BatchError::BadCrc { .. }) => AppendError::Corrupt(error.to_string()),
+        InvalidBatch::Record { index, error } => AppendError::InvalidRecord {
+            message: "One or more records have been rejected".to_owned(),
+            problem: Some(RecordProblem { index, message: error.to_string() }),
+        },
+        other => invalid(other.to_string()),
+    }
+}
+
+/// The producer's history decides between appending, answering again, and refusing.
+pub(super) fn check_sequence(
+    producers: &ProducerStates,
+    prepared: Prepared,
+    now_ms: i64,
+) -> Result<Verdict, AppendError> {
+    if !prepared.header.has_producer() {
+        return Ok(Verdict::Append(prepared));
+    }
+    match producers.check(&prepared.header, now_ms).map_err(AppendError::Producer)? {
+        ProducerVerdict::Append => Ok(Verdict::Append(prepared)),
+        ProducerVerdict::Duplicate { base_offset, timestamp } => {
+            Ok(Verdict::Duplicate { base_offset, timestamp })
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! ListOffsets (2), versions 1–11: log start, high watermark, largest timestamp, first offset at a time.
+//!
+//! −1 latest, −2 earliest, −3 largest timestamp (version 7), −4 earliest local (8): the log is all local, so it equals
+//! the earliest; −5 latest tiered (9) and −6 earliest pending upload (11): nothing is tiered, so −1.
+//! Source: KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023.
+
+use broker_kafka_wire::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+};
+use futures_util::future::join_all;
+use log_types::{Offset, TopicId};
+
+use super::topics;
+use crate::broker::{Broker, Fatal, OffsetQuery};
+use crate::code;
+use crate::handler::{Context, Response};
+
+/// What a timestamp of the request asks for; `Err` with what to answer where no record is looked for.
+fn query_of(timestamp: i64, version: i16) -> Result<OffsetQuery, i16> {
+    match timestamp {
+        -1 => Ok(OffsetQuery::Latest),
+        -2 => Ok(OffsetQuery::Earliest),
+        -3 if version >= 7 => Ok(OffsetQuery::MaxTimestamp),
+        -4 if version >= 8 => Ok(OffsetQuery::Earliest),
+        -5 if version >= 9 => Err(code::NONE),
+        -6 if version >= 11 => Err(code::NONE),
+        0.. => Ok(OffsetQuery::Timestamp(timestamp)),
+        _ => Err(code::UNSUPPORTED_VERSION),
+    }
+}
+
+pub(crate) async fn handle(context: Context, request: ListOffsetsRequest) -> Response {
+    let (version, correlation_id) = (context.header.version, context.header.correlation_id);
+    let broker = &*context.broker;
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let partitions = topic.partitions.iter().map(|asked| one(broker, version, &topic.name, asked));
+        let Ok(partitions) = join_all(partitions).await.into_iter().collect::<Result<_, Fatal>>() else {
+            return Response::Close;
+        };
+        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+    }
+    let response = ListOffsetsResponse { topics, ..ListOffsetsResponse::default() };
+    Context::send(response.encode(version, correlation_id))
+}
+
+async fn one(
+    broker: &dyn Broker,
+    version: i16,
+    name: &str,
+    asked: &ListOffsetsPartition,
+) -> Result<ListOffsetsPartitionResponse, Fatal> {
+    let mut response = ListOffsetsPartitionResponse {
+        partition: asked.partition,
+        timestamp: -1,
+        offset: Offset(-1),
+        ..ListOffsetsPartitionResponse::default()
+    };
+    let catalog = broker.catalog();
+    let place = topics::find(&catalog, name, TopicId::default())
+        .and_then(|topic| topics::place(topic, asked.partition));
+    let (place, query) = match (place, query_of(asked.timestamp, version)) {
+        (Ok(place), Ok(query)) => (place, query),
+        (Err(error_code), _) | (Ok(_), Err(error_code)) => {
+            response.error_code = error_code;
+            return Ok(response);
+        }
+    };
+    match broker.find_offset(place, query, asked.current_leader_epoch).await? {
+        Ok(found) => {
+            response.timestamp = found.timestamp_ms;
+            response.offset = found.offset;
+            response.leader_epoch = found.epoch;
+        }
+        Err(error) => response.error_code = code::of_partition(&error),
+    }
+    Ok(response)
+}

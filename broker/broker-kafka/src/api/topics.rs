@@ -1,0 +1,25 @@
+//! Finding topics by name or id, and partitions in them.
+
+use std::sync::Arc;
+
+use broker_core::catalog::{Catalog, PartitionPlace, Topic};
+use log_types::{PartitionId, TopicId};
+
+use crate::code;
+
+/// The topic a request names, by id where it gives one; the error code otherwise.
+pub(super) fn find<'a>(catalog: &'a Catalog, name: &str, id: TopicId) -> Result<&'a Arc<Topic>, i16> {
+    if id == TopicId::default() {
+        return catalog.topic(name).ok_or(code::UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    let topic = catalog.topic_by_id(id).ok_or(code::UNKNOWN_TOPIC_ID)?;
+    if !name.is_empty() && topic.name != name {
+        return Err(code::INCONSISTENT_TOPIC_ID);
+    }
+    Ok(topic)
+}
+
+/// The place of a partition; UNKNOWN_TOPIC_OR_PARTITION when the topic has no such partition.
+pub(super) fn place(topic: &Topic, partition: PartitionId) -> Result<PartitionPlace, i16> {
+    topic.place(partition).ok_or(code::UNKNOWN_TOPIC_OR_PARTITION)
+}

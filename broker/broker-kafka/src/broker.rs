@@ -1,0 +1,308 @@
+//! What the handlers ask of the node they run on. `broker-node` implements it per core; tests use a double.
+//!
+//! Invariants:
+//! - A method's synchronous part happens when it is called, the rest when its future is polled: two appends of one
+//!   connection that are called in order are appended in order.
+//! - `append` completes only when the topic's durability is met. A [`Fatal`] result must never be answered: the
+//!   connection is closed instead, because nothing is known about the write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker_core::catalog::{Catalog, CatalogError, CatalogRecord, NewTopicSpec, PartitionPlace, Topic};
+use broker_core::config::{BrokerConfigs, TopicConfig};
+use broker_core::group::{
+    CommitRequest, CommittedOffset, GroupDescription, GroupError, GroupListing, HeartbeatRequest, JoinReply,
+    JoinRequest, LeaveMember, LeaveRequest, PartitionResult, SyncReply, SyncRequest, TopicPartition,
+};
+use broker_core::partition::AppendError;
+use bytes::Bytes;
+use log_io::LocalFuture;
+use log_types::{LeaderEpoch, Offset, PartitionId, TopicId};
+
+/// The node is failing or stopping: close the connection without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fatal;
+
+/// Who this node is to clients.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub node_id: i32,
+    /// Kafka's cluster id string: 22 characters of URL-safe base64.
+    pub cluster_id: String,
+    pub host: String,
+    pub port: u16,
+}
+
+/// A batch for one partition.
+#[derive(Clone, Debug)]
+pub struct AppendRequest {
+    pub place: PartitionPlace,
+    pub batch: Bytes,
+    pub config: Arc<TopicConfig>,
+}
+
+/// Where a batch went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub base_offset: Offset,
+    /// Milliseconds under `LogAppendTime`, else −1.
+    pub log_append_time_ms: i64,
+    pub log_start: Offset,
+}
+
+/// Why a partition refuses an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PartitionError {
+    /// The partition was deleted meanwhile (UNKNOWN_TOPIC_OR_PARTITION).
+    Unknown,
+    Append(AppendError),
+    /// The disk is full; reads go on (KAFKA_STORAGE_ERROR).
+    DiskFull,
+    /// Stored bytes fail their checksum (CORRUPT_MESSAGE).
+    Corrupt(String),
+    /// The offset is below the log start or above the log end (OFFSET_OUT_OF_RANGE).
+    OutOfRange,
+    /// The client knows an older leader epoch (FENCED_LEADER_EPOCH).
+    FencedEpoch,
+    /// The client knows a leader epoch that this node has not seen (UNKNOWN_LEADER_EPOCH).
+    UnknownEpoch,
+}
+
+/// What to read of one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRequest {
+    pub place: PartitionPlace,
+    pub offset: Offset,
+    pub bytes_max: usize,
+    /// −1 when the client does not say.
+    pub current_epoch: LeaderEpoch,
+    /// Epoch of the client's last record, −1 when unknown (KIP-595).
+    pub last_fetched_epoch: LeaderEpoch,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default)]
+pub struct ReadReply {
+    pub visible: Offset,
+    pub log_start: Offset,
+    /// Whole batches, in order.
+    pub batches: Vec<Bytes>,
+    /// Set when the client's log has diverged: the epoch and where it ends.
+    pub diverging: Option<(LeaderEpoch, Offset)>,
+}
+
+impl ReadReply {
+    /// Bytes of all batches.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.batches.iter().map(Bytes::len).sum()
+    }
+}
+
+/// What ListOffsets may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetQuery {
+    Earliest,
+    Latest,
+    /// The record with the largest timestamp (KIP-734).
+    MaxTimestamp,
+    /// The first record whose timestamp is ≥ this many milliseconds.
+    Timestamp(i64),
+}
+
+/// The answer to an [`OffsetQuery`]; −1 where nothing matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundOffset {
+    pub offset: Offset,
+    pub timestamp_ms: i64,
+    pub epoch: LeaderEpoch,
+}
+
+/// A change of the catalog, planned where the catalog lives.
+#[derive(Clone, Debug)]
+pub enum CatalogCommand {
+    CreateTopic(NewTopicSpec),
+    DeleteTopic { name: String },
+    AddPartitions { name: String, count: usize },
+    /// The complete new overrides of a topic.
+    ConfigureTopic { name: String, configs: BTreeMap<String, String> },
+    /// The complete new overrides of the brokers.
+    ConfigureBroker { configs: BTreeMap<String, String> },
+    DeclareTable { name: String, topic: String, payload: Vec<u8> },
+    DropTable { name: String },
+}
+
+/// Why a catalog change did not happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CatalogFailure {
+    Refused(CatalogError),
+    DiskFull,
+    Fatal,
+}
+
+/// A request to the coordinator of one group. `reply_to` and `random` inside are filled in by the coordinator.
+#[derive(Clone, Debug)]
+pub enum GroupCall {
+    Join(JoinRequest),
+    Sync(SyncRequest),
+    Heartbeat(HeartbeatRequest),
+    Leave(LeaveRequest),
+    Commit(CommitRequest),
+    FetchOffsets(FetchOffsets),
+    Describe { group_id: String, unknown_is_error: bool },
+    /// Every group whose state is in `states`; all when empty.
+    List { states: Vec<String> },
+    Delete { group_id: String },
+    DeleteOffsets { group_id: String, partitions: Vec<TopicPartition> },
+}
+
+impl GroupCall {
+    /// The group that decides which shard answers; empty for `List`, which goes to all.
+    #[must_use]
+    pub fn group_id(&self) -> &str {
+        match self {
+            Self::Join(req) => &req.group_id,
+            Self::Sync(req) => &req.group_id,
+            Self::Heartbeat(req) => &req.group_id,
+            Self::Leave(req) => &req.group_id,
+            Self::Commit(req) => &req.group_id,
+            Self::FetchOffsets(req) => &req.group_id,
+            Self::Describe { group_id, .. }
+            | Self::Delete { group_id }
+            | Self::DeleteOffsets { group_id, .. } => group_id,
+            Self::List { .. } => "",
+        }
+    }
+}
+
+/// OffsetFetch for one group.
+#[derive(Clone, Debug)]
+pub struct FetchOffsets {
+    pub group_id: String,
+    /// Checked when present (KIP-848, version ≥ 9).
+    pub member_id: Option<String>,
+    /// `None`: everything the group has committed.
+    pub partitions: Option<Vec<(String, TopicId, PartitionId)>>,
+}
+
+/// One committed offset; `committed` is `None` when there is none.
+#[derive(Clone, Debug)]
+pub struct FetchedOffset {
+    pub topic: String,
+    pub partition: PartitionId,
+    pub committed: Option<CommittedOffset>,
+}
+
+/// The answer to a [`GroupCall`] of the same name.
+#[derive(Clone, Debug)]
+pub enum GroupAnswer {
+    Join(JoinReply),
+    Sync(SyncReply),
+    Heartbeat(Option<GroupError>),
+    Leave(Vec<(LeaveMember, Option<GroupError>)>),
+    Commit(Vec<PartitionResult>),
+    Offsets(Result<Vec<FetchedOffset>, GroupError>),
+    Described(Result<GroupDescription, GroupError>),
+    Listed(Vec<GroupListing>),
+    Deleted(Option<GroupError>),
+    OffsetsDeleted(Result<Vec<PartitionResult>, GroupError>),
+    /// The coordinator cannot log now, the disk is full (COORDINATOR_NOT_AVAILABLE).
+    Unavailable,
+}
+
+/// Size of one partition for DescribeLogDirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionSize {
+    pub place: PartitionPlace,
+    pub bytes: u64,
+}
+
+/// The file system under the data directory.
+#[derive(Clone, Debug)]
+pub struct LogDir {
+    pub path: String,
+    /// −1 when unknown.
+    pub total_bytes: i64,
+    pub usable_bytes: i64,
+}
+
+/// The node, as seen from one core.
+pub trait Broker {
+    fn identity(&self) -> Arc<Identity>;
+    fn now_ms(&self) -> i64;
+    fn random(&self) -> u64;
+    fn catalog(&self) -> Arc<Catalog>;
+    /// Static settings and dynamic overrides together.
+    fn broker_config(&self) -> Arc<BrokerConfigs>;
+    fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig>;
+    /// The leader epoch of every partition of the place's shard.
+    fn leader_epoch(&self) -> LeaderEpoch;
+    fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()>;
+
+    /// Appends in order; one result per request. Completes when every appended batch is as durable as its topic asks.
+    fn append(
+        &self,
+        requests: Vec<AppendRequest>,
+    ) -> LocalFuture<'static, Result<Vec<Result<Appended, PartitionError>>, Fatal>>;
+
+    /// Reads up to `bytes_max` in total; the first partition with data gives at least one batch (KIP-74).
+    fn read(
+        &self,
+        requests: Vec<ReadRequest>,
+        bytes_max: usize,
+    ) -> LocalFuture<'static, Result<Vec<Result<ReadReply, PartitionError>>, Fatal>>;
+
+    /// Completes when any of the partitions has its high watermark beyond its offset, or was deleted.
+    fn watch(&self, partitions: Vec<(PartitionPlace, Offset)>) -> LocalFuture<'static, ()>;
+
+    fn find_offset(
+        &self,
+        place: PartitionPlace,
+        query: OffsetQuery,
+        current_epoch: LeaderEpoch,
+    ) -> LocalFuture<'static, Result<Result<FoundOffset, PartitionError>, Fatal>>;
+
+    /// End offset of a leader epoch; `None` when unknown.
+    #[expect(clippy::type_complexity, reason = "two layers of failure, each with its own meaning")]
+    fn epoch_end(
+        &self,
+        place: PartitionPlace,
+        epoch: LeaderEpoch,
+        current_epoch: LeaderEpoch,
+    ) -> LocalFuture<'static, Result<Result<Option<(LeaderEpoch, Offset)>, PartitionError>, Fatal>>;
+
+    /// Moves the log start durably; `None` means to the high watermark. Gives the new log start.
+    fn delete_records(
+        &self,
+        place: PartitionPlace,
+        before: Option<Offset>,
+    ) -> LocalFuture<'static, Result<Result<Offset, PartitionError>, Fatal>>;
+
+    fn partition_sizes(
+        &self,
+        places: Vec<PartitionPlace>,
+    ) -> LocalFuture<'static, Result<Vec<PartitionSize>, Fatal>>;
+
+    fn log_dir(&self) -> LogDir;
+
+    /// Changes the catalog; completes when the change is durable and every core sees it.
+    fn change_catalog(
+        &self,
+        command: CatalogCommand,
+    ) -> LocalFuture<'static, Result<CatalogRecord, CatalogFailure>>;
+
+    /// A producer id that was never given out before.
+    fn new_producer_id(&self) -> LocalFuture<'static, Result<i64, Fatal>>;
+
+    /// Runs a request in the shard that owns the group; completes when the reply may be sent.
+    fn group(&self, call: GroupCall) -> LocalFuture<'static, Result<GroupAnswer, Fatal>>;
+
+    /// Runs a request in every shard (such as ListGroups).
+    fn group_everywhere(
+        &self,
+        call: GroupCall,
+    ) -> LocalFuture<'static, Result<Vec<GroupAnswer>, Fatal>>;
+}

@@ -1,0 +1,165 @@
+//! Dispatch: from a request's bytes to the handler of its API.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use broker_core::config::BrokerConfigs;
+use broker_kafka_wire::{
+    ApiKey, ApiVersionsResponse, FetchRequest, Frame, ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    RequestHeader, WireError, decode_guarded,
+};
+use bytes::Bytes;
+use kafka_protocol::messages::RequestKind;
+use log_io::LocalFuture;
+
+use crate::api;
+use crate::broker::{Broker, Fatal};
+
+/// The APIs that are served.
+pub const SERVED: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
+    ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::ApiVersions,
+    ApiKey::InitProducerId,
+];
+
+/// `num.partitions`: how many a topic gets that does not say.
+#[must_use]
+pub fn num_partitions(config: &BrokerConfigs) -> usize {
+    let value = config.value("num.partitions").and_then(|value| value.parse().ok());
+    value.filter(|count| *count > 0).unwrap_or(1)
+}
+
+/// Who sends the requests of a connection.
+#[derive(Debug)]
+pub struct Peer {
+    addr: SocketAddr,
+}
+
+impl Peer {
+    #[must_use]
+    pub fn new(addr: SocketAddr) -> Self {
+        Self { addr }
+    }
+
+    /// The host as group descriptions show it, in Kafka's form: a slash and the address.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("/{}", self.addr.ip())
+    }
+}
+
+/// What the connection does with an answered request.
+#[derive(Debug)]
+pub enum Response {
+    /// The whole frame, size field included.
+    Send(VecDeque<Bytes>),
+    /// acks=0: nothing is sent.
+    Nothing,
+    /// The outcome is unknown, or Kafka's protocol answers by closing.
+    Close,
+}
+
+/// What a handler knows besides its request.
+pub(crate) struct Context {
+    pub(crate) broker: Rc<dyn Broker>,
+    pub(crate) peer: Rc<Peer>,
+    pub(crate) header: RequestHeader,
+}
+
+impl Context {
+    /// The response bytes; a response that cannot be encoded closes the connection.
+    pub(crate) fn send(encoded: Result<Frame, WireError>) -> Response {
+        match encoded {
+            Ok(frame) => Response::Send(frame.into_segments().into()),
+            Err(_) => Response::Close,
+        }
+    }
+}
+
+/// Answers requests with a broker.
+pub struct Handler {
+    broker: Rc<dyn Broker>,
+}
+
+type Answering = LocalFuture<'static, Response>;
+
+impl Handler {
+    #[must_use]
+    pub fn new(broker: Rc<dyn Broker>) -> Self {
+        Self { broker }
+    }
+
+    /// Parses a request (without its size field) and gives its API key and the future that answers it.
+    ///
+    /// # Errors
+    /// Bytes that are not a served request: the connection is to be closed.
+    pub fn handle(
+        self: Rc<Self>,
+        peer: &Rc<Peer>,
+        request: Bytes,
+    ) -> Result<(i16, Answering), WireError> {
+        let (header, body) = match RequestHeader::parse(&request) {
+            Ok(parsed) => parsed,
+            Err(WireError::UnsupportedVersion { api: ApiKey::ApiVersions, correlation_id, .. }) => {
+                let response = ApiVersionsResponse::unsupported_version().encode(0, correlation_id);
+                let response = Context::send(response);
+                return Ok((ApiKey::ApiVersions.key(), Box::pin(async move { response })));
+            }
+            Err(error) => return Err(error),
+        };
+        drop(request);
+        let (api, version) = (header.api, header.version);
+        let context = Context { broker: Rc::clone(&self.broker), peer: Rc::clone(peer), header };
+        let answering: Answering = match api {
+            ApiKey::Produce => {
+                Box::pin(api::produce::handle(context, ProduceRequest::decode(&body, version)?))
+            }
+            ApiKey::Fetch => Box::pin(api::fetch::handle(context, FetchRequest::decode(&body, version)?)),
+            ApiKey::ListOffsets => {
+                Box::pin(api::list_offsets::handle(context, ListOffsetsRequest::decode(&body, version)?))
+            }
+            ApiKey::Metadata => {
+                Box::pin(api::metadata::handle(context, MetadataRequest::decode(&body, version)?))
+            }
+            ApiKey::ApiVersions => Box::pin(api::api_versions::handle(context, body)),
+            _ => Box::pin(guarded(context, decode_guarded(api, version, &body)?)),
+        };
+        Ok((api.key(), answering))
+    }
+}
+
+/// The APIs whose messages come from the `kafka-protocol` crate.
+async fn guarded(context: Context, request: RequestKind) -> Response {
+    let answered = match request {
+        RequestKind::FindCoordinator(request) => api::find_coordinator::handle(&context, request).await,
+        RequestKind::JoinGroup(request) => api::join_group::handle(&context, request).await,
+        RequestKind::SyncGroup(request) => api::sync_group::handle(&context, request).await,
+        RequestKind::Heartbeat(request) => api::heartbeat::handle(&context, request).await,
+        RequestKind::LeaveGroup(request) => api::leave_group::handle(&context, request).await,
+        RequestKind::OffsetCommit(request) => api::offset_commit::handle(&context, request).await,
+        RequestKind::OffsetFetch(request) => api::offset_fetch::handle(&context, request).await,
+        RequestKind::InitProducerId(request) => api::init_producer_id::handle(&context, request).await,
+        _ => Err(Fatal),
+    };
+    let header = &context.header;
+    match answered {
+        Ok(response) => Context::send(broker_kafka_wire::encode_guarded(
+            header.api,
+            header.version,
+            header.correlation_id,
+            &response,
+        )),
+        Err(Fatal) => Response::Close,
+    }
+}

@@ -1,0 +1,249 @@
+//! One core: its shards, its copy of the catalog, and the [`Broker`] that its connections talk to.
+//!
+//! Invariants:
+//! - Every core sees a catalog change before the client that made it is answered.
+//! - A core never touches another core's shards: it sends a job.
+
+mod broker_impl;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use broker_core::catalog::{Catalog, PartitionPlace, Topic};
+use broker_core::config::{BrokerConfigs, TopicConfig};
+use broker_kafka::broker::{Fatal, Identity};
+use broker_rt::Runtime;
+use futures_util::future::join_all;
+use log_io::LocalFuture;
+use log_types::{LeaderEpoch, ShardId, TopicId};
+
+use crate::limits::Memory;
+use crate::router::Router;
+use crate::settings::NodeSettings;
+use crate::shard::Shard;
+use crate::stats::ConnectionCounters;
+
+pub(crate) use broker_impl::CoreBroker;
+
+/// What every core of the node shares.
+pub(crate) struct Shared {
+    pub(crate) settings: NodeSettings,
+    pub(crate) cluster_id: String,
+    pub(crate) epoch: LeaderEpoch,
+    pub(crate) router: Router,
+    pub(crate) failure: crate::node::FailureSink,
+}
+
+/// State of one core. Used as `Rc<Core>` on its own thread.
+pub(crate) struct Core {
+    pub(crate) index: usize,
+    pub(crate) runtime: Rc<dyn Runtime>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) shards: BTreeMap<ShardId, Rc<Shard>>,
+    pub(crate) identity: RefCell<Arc<Identity>>,
+    catalog: RefCell<Arc<Catalog>>,
+    broker_config: RefCell<Arc<BrokerConfigs>>,
+    topic_configs: RefCell<BTreeMap<TopicId, CachedConfig>>,
+    pub(crate) memory: Memory,
+    pub(crate) connections: ConnectionCounters,
+    pub(crate) producer_ids: Cell<std::ops::Range<i64>>,
+    pub(crate) stopping: Cell<bool>,
+}
+
+/// A topic's configuration as resolved from these overrides.
+struct CachedConfig {
+    topic: Arc<BTreeMap<String, String>>,
+    broker: Arc<BrokerConfigs>,
+    config: Arc<TopicConfig>,
+}
+
+/// What changed in the catalog, besides configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PlacesChanged {
+    pub(crate) added: Vec<PartitionPlace>,
+    pub(crate) removed: Vec<PartitionPlace>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        index: usize,
+        runtime: Rc<dyn Runtime>,
+        shared: Arc<Shared>,
+        shards: BTreeMap<ShardId, Rc<Shard>>,
+    ) -> Rc<Self> {
+        let settings = &shared.settings;
+        let broker_config = Arc::new(settings.broker_config(&BTreeMap::new()));
+        let identity = Identity {
+            node_id: settings.node_id,
+            cluster_id: shared.cluster_id.clone(),
+            host: settings.advertised_host.clone(),
+            port: 0,
+        };
+        Rc::new(Self {
+            index,
+            runtime,
+            shards,
+            identity: RefCell::new(Arc::new(identity)),
+            catalog: RefCell::new(Arc::new(Catalog::new())),
+            broker_config: RefCell::new(broker_config),
+            topic_configs: RefCell::default(),
+            memory: Memory::new(settings.request_memory_bytes_max),
+            connections: ConnectionCounters::default(),
+            producer_ids: Cell::new(0..0),
+            stopping: Cell::new(false),
+            shared,
+        })
+    }
+
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.borrow())
+    }
+
+    pub(crate) fn broker_config(&self) -> Arc<BrokerConfigs> {
+        Arc::clone(&self.broker_config.borrow())
+    }
+
+    /// The topic's effective configuration; resolved once per change.
+    pub(crate) fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig> {
+        let broker = self.broker_config();
+        let mut cache = self.topic_configs.borrow_mut();
+        if let Some(cached) = cache.get(&topic.id)
+            && *cached.topic == topic.configs
+            && Arc::ptr_eq(&cached.broker, &broker)
+        {
+            return Arc::clone(&cached.config);
+        }
+        let config = Arc::new(TopicConfig::resolve(&topic.configs, &broker));
+        let cached = CachedConfig {
+            topic: Arc::new(topic.configs.clone()),
+            broker,
+            config: Arc::clone(&config),
+        };
+        cache.insert(topic.id, cached);
+        config
+    }
+
+    /// Takes over a catalog unless a newer one came first, and the streams that came and went with it.
+    pub(crate) fn install_catalog(&self, catalog: &Arc<Catalog>, changed: &PlacesChanged) {
+        for place in &changed.added {
+            if let Some(shard) = self.shards.get(&place.shard) {
+                shard.add_stream(place.stream);
+            }
+        }
+        for place in &changed.removed {
+            if let Some(shard) = self.shards.get(&place.shard) {
+                shard.remove_stream(place.stream);
+            }
+        }
+        if catalog.version < self.catalog.borrow().version {
+            return;
+        }
+        let config = self.shared.settings.broker_config(&catalog.broker_configs);
+        if config != **self.broker_config.borrow() {
+            self.broker_config.replace(Arc::new(config));
+        }
+        self.topic_configs.borrow_mut().retain(|id, _| catalog.topic_by_id(*id).is_some());
+        self.catalog.replace(Arc::clone(catalog));
+    }
+
+    /// At start: the catalog as the meta shard folded it; every shard drops what it does not name.
+    pub(crate) fn install_first_catalog(&self, catalog: &Arc<Catalog>) {
+        for shard in self.shards.values() {
+            let topics = catalog.topics.values();
+            let places = topics.flat_map(|topic| topic.partitions.iter());
+            shard.reconcile(places.filter(|p| p.shard == shard.id).map(|place| place.stream));
+        }
+        self.install_catalog(catalog, &PlacesChanged::default());
+    }
+
+    /// Runs `work` where the shard lives: at once when that is here.
+    pub(crate) fn on_shard<T, F>(&self, shard: ShardId, work: F) -> LocalFuture<'static, Result<T, Fatal>>
+    where
+        T: Send + 'static,
+        F: FnOnce(Rc<Shard>) -> LocalFuture<'static, T> + Send + 'static,
+    {
+        if let Some(local) = self.shards.get(&shard) {
+            let work = work(Rc::clone(local));
+            return Box::pin(async move { Ok(work.await) });
+        }
+        let core = self.shared.router.core_of(shard);
+        let answer = self.shared.router.submit(core, move |core| {
+            let shard = core.shards.get(&shard).expect("the router knows which core hosts a shard");
+            work(Rc::clone(shard))
+        });
+        Box::pin(async move { answer.await.map_err(|_| Fatal) })
+    }
+
+    /// Brings a catalog to every core and completes when all have it.
+    pub(crate) async fn publish(&self, catalog: Arc<Catalog>, changed: PlacesChanged) -> Result<(), Fatal> {
+        let router = &self.shared.router;
+        let sent = (0..router.core_count()).map(|core| {
+            let (catalog, changed) = (Arc::clone(&catalog), changed.clone());
+            router.submit(core, move |core| {
+                core.install_catalog(&catalog, &changed);
+                Box::pin(async {})
+            })
+        });
+        let answers = join_all(sent.collect::<Vec<_>>()).await;
+        if answers.iter().all(Result::is_ok) { Ok(()) } else { Err(Fatal) }
+    }
+}
+
+impl Core {
+    /// Remembers where this core listens; clients are told that unless settings say otherwise.
+    pub(crate) fn bound(&self, addr: std::net::SocketAddr) {
+        let settings = &self.shared.settings;
+        let mut identity = Identity::clone(&self.identity.borrow());
+        if identity.host.is_empty() {
+            identity.host = addr.ip().to_string();
+        }
+        identity.port = settings.advertised_port.unwrap_or(addr.port());
+        self.identity.replace(Arc::new(identity));
+    }
+
+    /// Counts a new connection in; `false` when a limit is reached.
+    pub(crate) fn admit(&self, ip: std::net::IpAddr) -> bool {
+        let settings = &self.shared.settings;
+        let cores = self.shared.router.core_count();
+        let counters = &self.connections;
+        let mut per_ip = counters.per_ip.borrow_mut();
+        let here = per_ip.entry(ip).or_default();
+        // The kernel spreads connections over the cores, so each core takes its share of the limits.
+        let total_max = settings.connections_max.div_ceil(cores);
+        let ip_max = settings.connections_per_ip_max.div_ceil(cores);
+        if counters.active.get() >= total_max || *here >= ip_max {
+            counters.refused.set(counters.refused.get() + 1);
+            return false;
+        }
+        *here += 1;
+        counters.active.set(counters.active.get() + 1);
+        counters.accepted.set(counters.accepted.get() + 1);
+        true
+    }
+
+    /// Counts a connection out.
+    pub(crate) fn release(&self, ip: std::net::IpAddr) {
+        let counters = &self.connections;
+        counters.active.set(counters.active.get().saturating_sub(1));
+        let mut per_ip = counters.per_ip.borrow_mut();
+        if let Some(here) = per_ip.get_mut(&ip) {
+            *here -= 1;
+            if *here == 0 {
+                per_ip.remove(&ip);
+            }
+        }
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn observe(&self, api_key: i16, started_ns: u64) {
+        let duration_us = self.runtime.clock().mono_ns().saturating_sub(started_ns) / 1000;
+        self.connections.requests.borrow_mut().entry(api_key).or_default().observe(duration_us);
+    }
+
+    /// Starts no more work; the main loop ends after this job.
+    pub(crate) fn stop(&self) {
+        self.stopping.set(true);
+    }
+}

@@ -1,0 +1,292 @@
+//! [`Broker`] for the handlers on one core: routes each request to the shards it concerns.
+//!
+//! Requests for several shards are sent to all of them before any answer is awaited, except reads, where what one
+//! shard gives is taken off the budget of the next.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker_core::catalog::{Catalog, CatalogRecord, PartitionPlace, Topic};
+use broker_core::config::{BrokerConfigs, TopicConfig};
+use broker_kafka::broker::{
+    AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FoundOffset, GroupAnswer, GroupCall,
+    Identity, LogDir,
+    OffsetQuery, PartitionError, PartitionSize, ReadReply, ReadRequest,
+};
+use futures_util::future::{join_all, select_all};
+use log_io::LocalFuture;
+use log_types::{LeaderEpoch, Offset, ShardId};
+
+use super::{Core, PlacesChanged};
+use crate::shard::{AppendItem, META_SHARD};
+
+/// Producer ids a core takes from the catalog at a time.
+const PRODUCER_IDS_RESERVED: i64 = 1000;
+
+/// The broker as seen from one core.
+#[derive(Clone)]
+pub(crate) struct CoreBroker(pub(crate) Rc<Core>);
+
+type Answer<T> = LocalFuture<'static, Result<T, Fatal>>;
+
+/// Indices of `places` by shard, in order.
+fn by_shard(places: impl Iterator<Item = PartitionPlace>) -> BTreeMap<ShardId, Vec<usize>> {
+    let mut groups: BTreeMap<ShardId, Vec<usize>> = BTreeMap::new();
+    for (index, place) in places.enumerate() {
+        groups.entry(place.shard).or_default().push(index);
+    }
+    groups
+}
+
+/// Puts each shard's answers back where its requests stood.
+fn in_request_order<T>(count: usize, answers: Vec<(Vec<usize>, Vec<T>)>) -> Vec<T> {
+    let mut slots: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    for (indices, results) in answers {
+        assert_eq!(indices.len(), results.len(), "a shard answers every request");
+        for (index, result) in indices.into_iter().zip(results) {
+            slots[index] = Some(result);
+        }
+    }
+    slots.into_iter().map(|slot| slot.expect("every request went to one shard")).collect()
+}
+
+/// Moves the items at `indices` (ascending) out of their slots.
+fn take<T>(items: &mut [Option<T>], indices: &[usize]) -> Vec<T> {
+    indices.iter().map(|index| items[*index].take().expect("each request is sent once")).collect()
+}
+
+impl CoreBroker {
+    async fn read_shards(
+        self,
+        requests: Vec<ReadRequest>,
+        bytes_max: usize,
+    ) -> Result<Vec<Result<ReadReply, PartitionError>>, Fatal> {
+        let count = requests.len();
+        let (mut left, mut at_least_one) = (bytes_max, true);
+        let mut answers = Vec::new();
+        for (shard, indices) in by_shard(requests.iter().map(|request| request.place)) {
+            let wanted: Vec<ReadRequest> = indices.iter().map(|index| requests[*index]).collect();
+            let reading =
+                self.0.on_shard(shard, move |shard| Box::pin(shard.read_all(wanted, left, at_least_one)));
+            let replies = reading.await?;
+            let bytes: usize = replies.iter().flatten().map(ReadReply::bytes).sum();
+            at_least_one &= bytes == 0;
+            left = left.saturating_sub(bytes);
+            answers.push((indices, replies));
+        }
+        Ok(in_request_order(count, answers))
+    }
+
+    async fn change(self, command: CatalogCommand) -> Result<CatalogRecord, CatalogFailure> {
+        let before = self.0.catalog();
+        let shard_count = self.0.shared.router.shard_count();
+        let changing = self
+            .0
+            .on_shard(META_SHARD, move |shard| Box::pin(shard.change_catalog(command, shard_count)));
+        let change = changing.await.map_err(|Fatal| CatalogFailure::Fatal)??;
+        let changed = places_changed(&change.record, &before);
+        self.0.publish(change.catalog, changed).await.map_err(|Fatal| CatalogFailure::Fatal)?;
+        Ok(change.record)
+    }
+
+    async fn next_producer_id(self) -> Result<i64, Fatal> {
+        let mut ids = self.0.producer_ids.take();
+        if ids.is_empty() {
+            let reserving = self.0.on_shard(META_SHARD, |shard| {
+                Box::pin(shard.reserve_producer_ids(PRODUCER_IDS_RESERVED))
+            });
+            let first = reserving.await?.map_err(|_| Fatal)?;
+            ids = first..first + PRODUCER_IDS_RESERVED;
+        }
+        let id = ids.start;
+        // Another task may have reserved meanwhile; its range is the one that gets lost, which is harmless.
+        self.0.producer_ids.set(id + 1..ids.end);
+        Ok(id)
+    }
+}
+
+/// The streams that a catalog record brings and takes; `before` still knows a deleted topic.
+fn places_changed(record: &CatalogRecord, before: &Catalog) -> PlacesChanged {
+    match record {
+        CatalogRecord::TopicCreated(topic) => {
+            PlacesChanged { added: topic.partitions.clone(), removed: Vec::new() }
+        }
+        CatalogRecord::PartitionsAdded { places, .. } => {
+            PlacesChanged { added: places.clone(), removed: Vec::new() }
+        }
+        CatalogRecord::TopicDeleted { id } => {
+            let removed = before.topic_by_id(*id).map(|topic| topic.partitions.clone());
+            PlacesChanged { added: Vec::new(), removed: removed.unwrap_or_default() }
+        }
+        _ => PlacesChanged::default(),
+    }
+}
+
+impl Broker for CoreBroker {
+    fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.0.identity.borrow())
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.0.runtime.clock().wall_ms()
+    }
+
+    fn random(&self) -> u64 {
+        self.0.runtime.random().next_u64()
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        self.0.catalog()
+    }
+
+    fn broker_config(&self) -> Arc<BrokerConfigs> {
+        self.0.broker_config()
+    }
+
+    fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig> {
+        self.0.topic_config(topic)
+    }
+
+    fn leader_epoch(&self) -> LeaderEpoch {
+        self.0.shared.epoch
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
+        self.0.runtime.sleep(duration)
+    }
+
+    fn append(&self, requests: Vec<AppendRequest>) -> Answer<Vec<Result<Appended, PartitionError>>> {
+        let count = requests.len();
+        let groups = by_shard(requests.iter().map(|request| request.place));
+        let items = requests.into_iter().map(|request| {
+            let AppendRequest { place, batch, config } = request;
+            Some(AppendItem { stream: place.stream, batch, config })
+        });
+        let mut items: Vec<_> = items.collect();
+        let mut sent = Vec::with_capacity(groups.len());
+        for (shard, indices) in groups {
+            let items = take(&mut items, &indices);
+            let appending = self.0.on_shard(shard, move |shard| Box::pin(shard.append_all(items)));
+            sent.push(async move { Ok((indices, appending.await??)) });
+        }
+        Box::pin(async move {
+            let answers = join_all(sent).await.into_iter().collect::<Result<Vec<_>, Fatal>>()?;
+            Ok(in_request_order(count, answers))
+        })
+    }
+
+    fn read(
+        &self,
+        requests: Vec<ReadRequest>,
+        bytes_max: usize,
+    ) -> Answer<Vec<Result<ReadReply, PartitionError>>> {
+        Box::pin(self.clone().read_shards(requests, bytes_max))
+    }
+
+    fn watch(&self, partitions: Vec<(PartitionPlace, Offset)>) -> LocalFuture<'static, ()> {
+        let mut watching: Vec<LocalFuture<'static, ()>> = Vec::new();
+        for (shard, indices) in by_shard(partitions.iter().map(|(place, _)| *place)) {
+            let streams: Vec<_> =
+                indices.iter().map(|index| (partitions[*index].0.stream, partitions[*index].1)).collect();
+            let watch = self.0.on_shard(shard, move |shard| Box::pin(shard.watch(streams)));
+            watching.push(Box::pin(async move {
+                // A core that stopped wakes its watchers too: they look again and find out.
+                let _ = watch.await;
+            }));
+        }
+        Box::pin(async move {
+            if watching.is_empty() {
+                std::future::pending::<()>().await;
+            }
+            select_all(watching).await;
+        })
+    }
+
+    fn find_offset(
+        &self,
+        place: PartitionPlace,
+        query: OffsetQuery,
+        current_epoch: LeaderEpoch,
+    ) -> Answer<Result<FoundOffset, PartitionError>> {
+        self.0.on_shard(place.shard, move |shard| {
+            Box::pin(shard.find_offset(place.stream, query, current_epoch))
+        })
+    }
+
+    fn epoch_end(
+        &self,
+        place: PartitionPlace,
+        epoch: LeaderEpoch,
+        current_epoch: LeaderEpoch,
+    ) -> Answer<Result<Option<(LeaderEpoch, Offset)>, PartitionError>> {
+        self.0.on_shard(place.shard, move |shard| {
+            Box::pin(async move { shard.epoch_end(place.stream, epoch, current_epoch) })
+        })
+    }
+
+    fn delete_records(
+        &self,
+        place: PartitionPlace,
+        before: Option<Offset>,
+    ) -> Answer<Result<Offset, PartitionError>> {
+        let deleting = self
+            .0
+            .on_shard(place.shard, move |shard| Box::pin(shard.delete_records(place.stream, before)));
+        Box::pin(async move { deleting.await? })
+    }
+
+    fn partition_sizes(&self, places: Vec<PartitionPlace>) -> Answer<Vec<PartitionSize>> {
+        let sent = by_shard(places.iter().copied()).into_iter().map(|(shard, indices)| {
+            let wanted: Vec<_> = indices.iter().map(|index| places[*index]).collect();
+            let sizes = self.0.on_shard(shard, move |shard| {
+                let size = |place: PartitionPlace| PartitionSize {
+                    place,
+                    bytes: shard.journal.stream_bytes(place.stream),
+                };
+                let sizes: Vec<_> = wanted.into_iter().map(size).collect();
+                Box::pin(async move { sizes })
+            });
+            async move { Ok((indices, sizes.await?)) }
+        });
+        let (sent, count) = (sent.collect::<Vec<_>>(), places.len());
+        Box::pin(async move {
+            let answers = join_all(sent).await.into_iter().collect::<Result<Vec<_>, Fatal>>()?;
+            Ok(in_request_order(count, answers))
+        })
+    }
+
+    fn log_dir(&self) -> LogDir {
+        crate::disk_space::log_dir(&self.0.shared.settings.data_dir)
+    }
+
+    fn change_catalog(
+        &self,
+        command: CatalogCommand,
+    ) -> LocalFuture<'static, Result<CatalogRecord, CatalogFailure>> {
+        Box::pin(self.clone().change(command))
+    }
+
+    fn new_producer_id(&self) -> Answer<i64> {
+        Box::pin(self.clone().next_producer_id())
+    }
+
+    fn group(&self, call: GroupCall) -> Answer<GroupAnswer> {
+        let shard = self.0.shared.router.shard_of_group(call.group_id());
+        let answering = self.0.on_shard(shard, move |shard| Box::pin(shard.group_call(call)));
+        Box::pin(async move { answering.await? })
+    }
+
+    fn group_everywhere(&self, call: GroupCall) -> Answer<Vec<GroupAnswer>> {
+        let sent = (0..self.0.shared.router.shard_count()).map(|shard| {
+            let call = call.clone();
+            self.0.on_shard(ShardId(shard), move |shard| Box::pin(shard.group_call(call)))
+        });
+        let sent = sent.collect::<Vec<_>>();
+        Box::pin(async move {
+            let answers: Result<Vec<_>, Fatal> = join_all(sent).await.into_iter().collect();
+            answers?.into_iter().collect()
+        })
+    }
+}

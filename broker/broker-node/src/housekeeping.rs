@@ -1,0 +1,44 @@
+//! Periodic work of a shard: the journal's tick, retention, expiry of idempotent producers.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::core::Core;
+use crate::shard::Shard;
+
+/// How often the journal syncs volatile leftovers, records its watermark and looks for space.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Runs until the core stops.
+pub(crate) async fn run(core: Rc<Core>, shard: Rc<Shard>) {
+    let retention_every = core.shared.settings.retention_check.max(TICK);
+    let mut next_ns = core.runtime.clock().mono_ns();
+    while !core.stopping.get() {
+        core.runtime.sleep(TICK).await;
+        shard.journal.tick();
+        if core.runtime.clock().mono_ns() < next_ns {
+            continue;
+        }
+        next_ns = core.runtime.clock().mono_ns() + u64::try_from(retention_every.as_nanos()).unwrap_or(u64::MAX);
+        retain(&core, &shard).await;
+    }
+}
+
+async fn retain(core: &Rc<Core>, shard: &Rc<Shard>) {
+    let mut streams = Vec::new();
+    for topic in core.catalog().topics.values() {
+        let config = core.topic_config(topic);
+        let places = topic.partitions.iter().filter(|place| place.shard == shard.id);
+        streams.extend(places.map(|place| (place.stream, Rc::clone(shard), config.clone())));
+    }
+    for piece in streams.chunks(64) {
+        let piece = piece.iter().map(|(stream, _, config)| (*stream, config.clone())).collect();
+        match Rc::clone(shard).retain(piece).await {
+            Ok(0) => {}
+            Ok(moved) => tracing::debug!(shard = shard.id.0, moved, "retention moved log starts"),
+            // The journal's failure is reported by its own task.
+            Err(_) => return,
+        }
+        core.runtime.yield_now().await;
+    }
+}

@@ -1,0 +1,103 @@
+//! The node's identity file: who it is for ever, and how often it started.
+//!
+//! `node.luma` is text, one `name value` per line and a CRC-32 of the lines before it:
+//!
+//! ```text
+//! lumadb-node 1
+//! cluster 0f3c…            32 hex digits
+//! shards 2                 fixed at the first start
+//! term 7                   +1 per start: the leader epoch of this start
+//! crc 1a2b3c4d
+//! ```
+//!
+//! Invariant: a start uses its term only after the file with it is durable, so no two starts share a leader epoch.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use log_types::ClusterId;
+
+const FILE: &str = "node.luma";
+
+/// What the file says, with this start's term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NodeIdentity {
+    pub(crate) cluster: ClusterId,
+    pub(crate) shards: u32,
+    pub(crate) term: u32,
+}
+
+impl NodeIdentity {
+    /// Reads or makes the identity, counts this start, and makes that durable.
+    ///
+    /// # Errors
+    /// I/O errors; `InvalidData` when the file is damaged or of another version.
+    pub(crate) fn start(dir: &Path, shards: u32, random: u128) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let path = dir.join(FILE);
+        let identity = match fs::read_to_string(&path) {
+            Ok(text) => {
+                let stored = Self::parse(&text).ok_or_else(|| {
+                    let what = format!("{} is damaged or of another version", path.display());
+                    io::Error::new(io::ErrorKind::InvalidData, what)
+                })?;
+                Self { term: stored.term + 1, ..stored }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Self { cluster: ClusterId(random.to_be_bytes()), shards, term: 1 }
+            }
+            Err(error) => return Err(error),
+        };
+        identity.write(dir)?;
+        Ok(identity)
+    }
+
+    fn write(&self, dir: &Path) -> io::Result<()> {
+        let temporary = dir.join("node.luma.new");
+        let mut file = File::create(&temporary)?;
+        file.write_all(self.render().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, dir.join(FILE))?;
+        File::open(dir)?.sync_all()
+    }
+
+    fn render(&self) -> String {
+        let mut text = format!(
+            "lumadb-node 1\ncluster {}\nshards {}\nterm {}\n",
+            self.cluster, self.shards, self.term
+        );
+        let crc = crc32fast::hash(text.as_bytes());
+        writeln!(text, "crc {crc:08x}").expect("writing to a string does not fail");
+        text
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        if lines.next()? != "lumadb-node 1" {
+            return None;
+        }
+        let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
+        let cluster = u128::from_str_radix(field("cluster")?, 16).ok()?;
+        let shards = field("shards")?.parse().ok()?;
+        let term = field("term")?.parse().ok()?;
+        let identity = Self { cluster: ClusterId(cluster.to_be_bytes()), shards, term };
+        (identity.render() == text && shards > 0).then_some(identity)
+    }
+}
+
+/// The cluster id as Kafka writes it: 16 bytes in URL-safe base64 without padding, 22 characters.
+pub(crate) fn cluster_id_text(cluster: ClusterId) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = u128::from_be_bytes(cluster.0);
+    let digit = |index: u32| {
+        // 22 digits of 6 bits hold 132 bits: the last digit has 4 of the 128, shifted up.
+        let value = if index < 21 { bits >> (122 - 6 * index) } else { bits << 4 };
+        char::from(ALPHABET[(value & 0x3f) as usize])
+    };
+    (0..22).map(digit).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! A core's budget of memory for requests in flight: readers wait for it before they take a large request in.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+
+/// Bytes that requests may hold at one time on this core.
+#[derive(Clone)]
+pub(crate) struct Memory(Rc<Budget>);
+
+struct Budget {
+    bytes_max: usize,
+    used: Cell<usize>,
+    waiting: RefCell<VecDeque<(usize, oneshot::Sender<Lease>)>>,
+}
+
+/// Memory that was granted; given back when dropped.
+pub(crate) struct Lease {
+    budget: Rc<Budget>,
+    bytes: usize,
+}
+
+impl Memory {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        assert!(bytes_max > 0, "a core needs memory for requests");
+        let waiting = RefCell::default();
+        Self(Rc::new(Budget { bytes_max, used: Cell::new(0), waiting }))
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.0.used.get()
+    }
+
+    /// Waits for `bytes`, first come first served; a request larger than the whole budget gets all of it.
+    pub(crate) async fn take(&self, bytes: usize) -> Lease {
+        let bytes = bytes.min(self.0.bytes_max);
+        if self.0.waiting.borrow().is_empty() && self.0.fits(bytes) {
+            return self.0.grant(bytes);
+        }
+        let (tx, rx) = oneshot::channel();
+        self.0.waiting.borrow_mut().push_back((bytes, tx));
+        rx.await.expect("the budget lives as long as its core")
+    }
+}
+
+impl Budget {
+    fn fits(&self, bytes: usize) -> bool {
+        self.used.get() + bytes <= self.bytes_max
+    }
+
+    fn grant(self: &Rc<Self>, bytes: usize) -> Lease {
+        self.used.set(self.used.get() + bytes);
+        Lease { budget: Rc::clone(self), bytes }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let budget = &self.budget;
+        budget.used.set(budget.used.get() - std::mem::take(&mut self.bytes));
+        loop {
+            let mut waiting = budget.waiting.borrow_mut();
+            let Some((bytes, _)) = waiting.front() else { return };
+            if !budget.fits(*bytes) {
+                return;
+            }
+            let (bytes, sender) = waiting.pop_front().expect("looked at just now");
+            drop(waiting);
+            // A reader that has gone away gives its lease back at once.
+            let _ = sender.send(budget.grant(bytes));
+        }
+    }
+}

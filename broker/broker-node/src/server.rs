@@ -1,0 +1,101 @@
+//! Kafka connections of one core: accept, cut requests, start them in order, answer in order.
+//!
+//! ```text
+//!  socket ─► reader: size, body ─► Handler::handle started at once ─► Pipeline ─► writer: await, write ─► socket
+//! ```
+//!
+//! Invariants:
+//! - Requests of a connection start in the order they came and are answered in that order (Kafka's rule).
+//! - Memory for a request is taken from the core's budget as its bytes arrive, never because of what its length field
+//!   claims; a connection holds at most [`PIPELINE_BYTES_MAX`] (or one larger request) and [`PIPELINE_MAX`] requests.
+//! - Nothing a client sends panics: a frame that does not parse closes its connection.
+
+mod connection;
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use broker_kafka::Handler;
+use broker_rt::{Connection, Listener, Queue};
+
+use crate::core::{Core, CoreBroker};
+use connection::KafkaConnection;
+
+/// Requests of one connection in flight. Idempotent clients use 5 at most.
+pub(crate) const PIPELINE_MAX: usize = 32;
+/// Bytes of one connection's requests in flight.
+pub(crate) const PIPELINE_BYTES_MAX: usize = 16 << 20;
+/// How often idle connections are looked for.
+const IDLE_CHECK: Duration = Duration::from_secs(10);
+/// Pause after `accept` failed for lack of descriptors or memory.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// A live connection, for the idle sweep and for stopping.
+pub(crate) struct Live {
+    pub(crate) connection: Rc<dyn Connection>,
+    /// Monotonic nanoseconds of the last traffic.
+    pub(crate) last_ns: Cell<u64>,
+    /// Requests are in flight: waiting for them is not idleness.
+    pub(crate) busy: Cell<bool>,
+}
+
+/// Listens and serves until the core stops. Gives the bound address.
+///
+/// # Errors
+/// What binding reports.
+pub(crate) fn serve(core: &Rc<Core>, addr: SocketAddr) -> std::io::Result<SocketAddr> {
+    let listener = core.runtime.listen(addr)?;
+    let bound = listener.local_addr();
+    core.bound(bound);
+    let accepting = accept_loop(Rc::clone(core), listener);
+    core.runtime.spawn(Queue::Latency, "kafka-accept", Box::pin(accepting));
+    Ok(bound)
+}
+
+async fn accept_loop(core: Rc<Core>, listener: Rc<dyn Listener>) {
+    let handler = Rc::new(Handler::new(Rc::new(CoreBroker(Rc::clone(&core)))));
+    let live = Rc::new(std::cell::RefCell::new(Vec::<Weak<Live>>::new()));
+    let sweep = sweep_loop(Rc::clone(&core), Rc::clone(&live));
+    core.runtime.spawn(Queue::Background, "kafka-idle", Box::pin(sweep));
+    while !core.stopping.get() {
+        let connection = match listener.accept().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                core.runtime.sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        if !core.admit(connection.peer().ip()) {
+            connection.close();
+            continue;
+        }
+        let entry = Rc::new(Live {
+            connection,
+            last_ns: Cell::new(core.runtime.clock().mono_ns()),
+            busy: Cell::new(false),
+        });
+        live.borrow_mut().push(Rc::downgrade(&entry));
+        let serving = KafkaConnection::new(Rc::clone(&core), Rc::clone(&handler), entry).serve();
+        core.runtime.spawn(Queue::Latency, "kafka-connection", Box::pin(serving));
+    }
+}
+
+/// Closes connections that have been silent for too long, and all of them when the core stops.
+async fn sweep_loop(core: Rc<Core>, live: Rc<std::cell::RefCell<Vec<Weak<Live>>>>) {
+    let idle_ns = u64::try_from(core.shared.settings.connection_idle_max.as_nanos()).unwrap_or(u64::MAX);
+    while !core.stopping.get() {
+        core.runtime.sleep(IDLE_CHECK).await;
+        let now_ns = core.runtime.clock().mono_ns();
+        live.borrow_mut().retain(|entry| {
+            let Some(entry) = entry.upgrade() else { return false };
+            let silent_ns = now_ns.saturating_sub(entry.last_ns.get());
+            if silent_ns > idle_ns && !entry.busy.get() {
+                entry.connection.close();
+            }
+            true
+        });
+    }
+}

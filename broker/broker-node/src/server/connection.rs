@@ -1,0 +1,140 @@
+//! One Kafka connection: a reader task and a writer task around a pipeline.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use broker_kafka::{Handler, Peer, Response};
+use broker_rt::{Queue, read, write_all_vectored};
+use bytes::{Bytes, BytesMut};
+
+use super::{Live, PIPELINE_BYTES_MAX, PIPELINE_MAX};
+use crate::core::Core;
+use crate::limits::Lease;
+use crate::pipeline::Pipeline;
+use crate::spawned::{Started, start};
+
+/// Read at least this much at a time; an idle connection holds this.
+const READ_BYTES_MIN: usize = 4 << 10;
+/// Read at most this much at a time.
+const READ_BYTES_MAX: usize = 256 << 10;
+/// Requests up to this size do not wait for the core's memory budget: the pipeline's limit covers them.
+const SMALL_REQUEST_BYTES: usize = 64 << 10;
+
+/// A started request: its answer, and what it holds meanwhile.
+struct InFlight {
+    answer: Started<Response>,
+    api_key: i16,
+    started_ns: u64,
+    _lease: Option<Lease>,
+}
+
+pub(super) struct KafkaConnection {
+    core: Rc<Core>,
+    handler: Rc<Handler>,
+    live: Rc<Live>,
+    peer: Rc<Peer>,
+    pipeline: Pipeline<InFlight>,
+}
+
+impl KafkaConnection {
+    pub(super) fn new(core: Rc<Core>, handler: Rc<Handler>, live: Rc<Live>) -> Rc<Self> {
+        let peer = Rc::new(Peer::new(live.connection.peer()));
+        let pipeline = Pipeline::new(PIPELINE_MAX, PIPELINE_BYTES_MAX);
+        Rc::new(Self { core, handler, live, peer, pipeline })
+    }
+
+    /// Serves until either side closes.
+    pub(super) async fn serve(self: Rc<Self>) {
+        let writer = Rc::clone(&self).write_loop();
+        self.core.runtime.spawn(Queue::Latency, "kafka-writer", Box::pin(writer));
+        if let Err(reason) = self.read_loop().await {
+            tracing::debug!(peer = %self.live.connection.peer(), reason, "connection closed");
+        }
+        self.pipeline.close();
+    }
+
+    async fn read_loop(self: &Rc<Self>) -> Result<(), &'static str> {
+        let mut buf = BytesMut::new();
+        while self.fill(&mut buf, 4).await? {
+            let size = i32::from_be_bytes([buf[0], buf[1], buf[2], buf[3]]);
+            let size = usize::try_from(size).map_err(|_| "negative request size")?;
+            if size > self.core.shared.settings.request_bytes_max {
+                return Err("request larger than socket.request.max.bytes");
+            }
+            if !self.pipeline.room().await {
+                return Ok(());
+            }
+            let lease = match size {
+                0..=SMALL_REQUEST_BYTES => None,
+                _ => Some(self.core.memory.take(size).await),
+            };
+            if !self.fill(&mut buf, 4 + size).await? {
+                return Err("closed inside a request");
+            }
+            let _size = buf.split_to(4);
+            let body = buf.split_to(size).freeze();
+            self.begin(body, lease)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a request; its synchronous part, such as taking its place in the log, happens here.
+    fn begin(self: &Rc<Self>, body: Bytes, lease: Option<Lease>) -> Result<(), &'static str> {
+        let (bytes, started_ns) = (body.len(), self.core.runtime.clock().mono_ns());
+        let (api_key, handling) =
+            Rc::clone(&self.handler).handle(&self.peer, body).map_err(|_| "malformed request")?;
+        self.live.busy.set(true);
+        let answer = start(handling);
+        self.pipeline.push(InFlight { answer, api_key, started_ns, _lease: lease }, bytes);
+        Ok(())
+    }
+
+    /// Reads until `buf` holds `len` bytes; `false` when the peer closed before the first of them.
+    async fn fill(&self, buf: &mut BytesMut, len: usize) -> Result<bool, &'static str> {
+        while buf.len() < len {
+            let filled = buf.len();
+            // Grow with what has really arrived, so that a length field alone costs nothing.
+            let chunk = filled.clamp(READ_BYTES_MIN, READ_BYTES_MAX);
+            if len - filled > READ_BYTES_MAX && filled >= SMALL_REQUEST_BYTES {
+                buf.reserve(len - filled);
+            }
+            buf.resize(filled + chunk, 0);
+            let count = read(&*self.live.connection, &mut buf[filled..]).await.map_err(|_| "read failed")?;
+            buf.truncate(filled + count);
+            if count == 0 {
+                return if filled == 0 { Ok(false) } else { Err("closed inside a request") };
+            }
+            self.live.last_ns.set(self.core.runtime.clock().mono_ns());
+        }
+        Ok(true)
+    }
+
+    async fn write_loop(self: Rc<Self>) {
+        while let Some((request, bytes)) = self.pipeline.pop().await {
+            let response = match request.answer {
+                Started::Done(response) => response,
+                Started::Waiting(rest) => rest.await,
+            };
+            let written = match response {
+                Response::Send(chunks) => self.write(chunks).await,
+                Response::Nothing => true,
+                Response::Close => false,
+            };
+            self.core.observe(request.api_key, request.started_ns);
+            self.pipeline.done(bytes);
+            self.live.busy.set(!self.pipeline.is_idle());
+            if !written {
+                break;
+            }
+        }
+        self.pipeline.close();
+        self.live.connection.close();
+        self.core.release(self.live.connection.peer().ip());
+    }
+
+    async fn write(&self, chunks: VecDeque<Bytes>) -> bool {
+        let written = write_all_vectored(&*self.live.connection, chunks).await.is_ok();
+        self.live.last_ns.set(self.core.runtime.clock().mono_ns());
+        written
+    }
+}

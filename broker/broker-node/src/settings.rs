@@ -1,0 +1,105 @@
+//! What a node is started with.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use broker_core::config::BrokerConfigs;
+use broker_core::group::GroupConfig;
+use broker_rt::Reactor;
+
+/// Settings of one node. [`NodeSettings::new`] gives the documented defaults.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    pub data_dir: PathBuf,
+    /// Port 0 lets the kernel choose.
+    pub kafka_addr: SocketAddr,
+    /// Host that clients are told; default: the bound address.
+    pub advertised_host: String,
+    /// Port that clients are told; `None`: the bound port.
+    pub advertised_port: Option<u16>,
+    pub reactor: Reactor,
+    /// Threads for shards and connections, at least 1. The shard count is fixed at the first start to this.
+    pub cores: usize,
+    pub node_id: i32,
+    /// Static broker configuration: Kafka's names and values, on top of Kafka's defaults.
+    pub broker: BTreeMap<String, String>,
+    /// Journal segment size in bytes; default 64 MiB.
+    pub segment_bytes: u64,
+    /// Memory per shard for recently written frames; default 32 MiB.
+    pub tail_bytes_max: usize,
+    /// Largest Kafka request in bytes (`socket.request.max.bytes`); default 100 MiB.
+    pub request_bytes_max: usize,
+    /// Memory per core for requests in flight; default 256 MiB.
+    pub request_memory_bytes_max: usize,
+    /// Kafka connections of the node; default 10,000.
+    pub connections_max: usize,
+    /// Kafka connections per client address; default 1,000.
+    pub connections_per_ip_max: usize,
+    /// A connection without traffic is closed after this; default 10 minutes.
+    pub connection_idle_max: Duration,
+    /// Incremental fetch sessions per core; default 1,000.
+    pub fetch_sessions_max: usize,
+    /// How often retention is checked; default 5 minutes (`log.retention.check.interval.ms`).
+    pub retention_check: Duration,
+}
+
+impl NodeSettings {
+    #[must_use]
+    pub fn new(data_dir: PathBuf, kafka_addr: SocketAddr) -> Self {
+        Self {
+            data_dir,
+            kafka_addr,
+            advertised_host: String::new(),
+            advertised_port: None,
+            reactor: Reactor::Auto,
+            cores: 1,
+            node_id: 1,
+            broker: BTreeMap::new(),
+            segment_bytes: 64 << 20,
+            tail_bytes_max: 32 << 20,
+            request_bytes_max: 100 << 20,
+            request_memory_bytes_max: 256 << 20,
+            connections_max: 10_000,
+            connections_per_ip_max: 1_000,
+            connection_idle_max: Duration::from_secs(600),
+            fetch_sessions_max: 1_000,
+            retention_check: Duration::from_secs(300),
+        }
+    }
+
+    /// Static settings with dynamic overrides on top.
+    pub(crate) fn broker_config(&self, overrides: &BTreeMap<String, String>) -> BrokerConfigs {
+        BrokerConfigs { fixed: self.broker.clone(), dynamic: overrides.clone() }
+    }
+
+    /// The group coordinator's settings.
+    pub(crate) fn group_config(&self) -> GroupConfig {
+        let broker = self.broker_config(&BTreeMap::new());
+        let number = |name: &str| broker.value(name).and_then(|value| value.parse::<i64>().ok());
+        let millis = |name: &str, default: i32| {
+            number(name).and_then(|value| i32::try_from(value).ok()).unwrap_or(default)
+        };
+        let defaults = GroupConfig::default();
+        GroupConfig {
+            initial_rebalance_delay_ms: millis(
+                "group.initial.rebalance.delay.ms",
+                defaults.initial_rebalance_delay_ms,
+            ),
+            session_timeout_ms_min: millis("group.min.session.timeout.ms", defaults.session_timeout_ms_min),
+            session_timeout_ms_max: millis("group.max.session.timeout.ms", defaults.session_timeout_ms_max),
+            group_size_max: number("group.max.size")
+                .and_then(|value| usize::try_from(value).ok())
+                .unwrap_or(defaults.group_size_max),
+            offset_metadata_bytes_max: number("offset.metadata.max.bytes")
+                .and_then(|value| usize::try_from(value).ok())
+                .unwrap_or(defaults.offset_metadata_bytes_max),
+            offsets_retention_ms: number("offsets.retention.minutes")
+                .map_or(defaults.offsets_retention_ms, |minutes| minutes.saturating_mul(60_000)),
+            offsets_retention_check_ms: number("offsets.retention.check.interval.ms")
+                .unwrap_or(defaults.offsets_retention_check_ms),
+            ..defaults
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! One shard on its core: its journal, its partitions, its groups and, on the meta shard, the catalog.
+//!
+//! Invariants:
+//! - State changes in the same synchronous step in which its entry is appended to the journal, so the state at the
+//!   moment a frame is closed is exactly the fold up to that frame; a checkpoint is taken then.
+//! - Nothing is answered before its position is durable (or its topic asks for less).
+//! - Replay and live operation go through the same `apply` functions.
+//!
+//! ```text
+//!  append ─► Partition::check ─► journal.append ─► Partition::record ─► (position) ─► durable ─► visible ─► watchers
+//! ```
+
+mod append;
+mod catalog;
+mod fold;
+mod groups;
+mod offsets;
+mod read;
+mod retention;
+mod turn;
+mod watch;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::rc::Rc;
+
+use broker_core::partition::Partition;
+use log_io::{Clock, Random};
+use log_journal::{Journal, JournalError, JournalHooks, JournalOptions};
+use log_types::{LeaderEpoch, Offset, Position, ShardId, StreamId};
+
+use broker_rt::Runtime;
+
+pub(crate) use append::AppendItem;
+use fold::Fold;
+pub(crate) use groups::GroupService;
+use watch::Watchers;
+
+/// Journal entry kinds; part of the on-disk format (`log/FORMAT.md`).
+pub(crate) mod kind {
+    use log_journal::EntryKind;
+
+    /// A Kafka record batch of a stream.
+    pub(crate) const BATCH: EntryKind = EntryKind(0);
+    /// A stream's log start moved to the entry's base offset.
+    pub(crate) const LOG_START: EntryKind = EntryKind(1);
+    /// A group record (`broker-core::group`).
+    pub(crate) const GROUP: EntryKind = EntryKind(2);
+    /// A catalog record (`broker-core::catalog`); only in the meta shard.
+    pub(crate) const CATALOG: EntryKind = EntryKind(3);
+}
+
+/// Stream number under which the internal entry kinds are logged.
+pub(crate) const INTERNAL_STREAM: StreamId = StreamId(0);
+
+/// The shard that holds the catalog.
+pub(crate) const META_SHARD: ShardId = ShardId(0);
+
+/// An append that becomes visible when its frame is durable.
+struct Pending {
+    position: Position,
+    stream: StreamId,
+    end: Offset,
+}
+
+/// A shard. Used as `Rc<Shard>` on the core that owns it.
+pub(crate) struct Shard {
+    pub(crate) id: ShardId,
+    pub(crate) epoch: LeaderEpoch,
+    pub(crate) journal: Journal,
+    clock: Rc<dyn Clock>,
+    random: Rc<dyn Random>,
+    partitions: RefCell<BTreeMap<StreamId, Partition>>,
+    pending: RefCell<VecDeque<Pending>>,
+    watchers: RefCell<Watchers>,
+    pub(crate) groups: GroupService,
+    catalog: RefCell<broker_core::catalog::Catalog>,
+    disk_full: Cell<bool>,
+    turn: Rc<turn::Turn>,
+    /// Largest batch the journal takes.
+    entry_bytes_max: usize,
+    pub(crate) counters: Counters,
+}
+
+/// Plain counters, summed by the operations endpoints.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) appended_bytes: Cell<u64>,
+    pub(crate) appended_batches: Cell<u64>,
+    pub(crate) read_bytes: Cell<u64>,
+}
+
+pub(crate) fn add(counter: &Cell<u64>, count: usize) {
+    counter.set(counter.get().wrapping_add(count as u64));
+}
+
+/// What a shard is opened with.
+pub(crate) struct ShardOptions {
+    pub(crate) journal: JournalOptions,
+    pub(crate) epoch: LeaderEpoch,
+    pub(crate) groups: broker_core::group::GroupConfig,
+}
+
+/// Why a shard does not open.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ShardError {
+    Directory(std::io::Error),
+    Journal(JournalError),
+    /// An entry passed its checksum and does not decode: a newer version wrote it.
+    Replay { position: Position, what: String },
+}
+
+impl std::fmt::Display for ShardError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(error) => write!(f, "cannot open the directory: {error}"),
+            Self::Journal(error) => {
+                error.fmt(f)?;
+                match std::error::Error::source(error) {
+                    Some(source) => write!(f, ": {source}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Replay { position, what } => write!(f, "cannot replay frame {position}: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for ShardError {}
+
+impl From<JournalError> for ShardError {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+impl Shard {
+    /// Opens the journal in `dir` and folds it.
+    ///
+    /// # Errors
+    /// I/O errors and corruption below the durable watermark.
+    pub(crate) async fn open(
+        runtime: &dyn Runtime,
+        dir: &Path,
+        options: ShardOptions,
+    ) -> Result<Rc<Self>, ShardError> {
+        let disk = runtime.disk(dir).map_err(ShardError::Directory)?;
+        let id = options.journal.shard;
+        let entry_bytes_max = options.journal.frame_bytes_max;
+        let mut fold = Fold::new(options.epoch, options.groups);
+        let clock = runtime.clock();
+        let (journal, recovery) =
+            Journal::open(disk, Rc::clone(&clock), options.journal, &mut fold).await?;
+        fold.finish()?;
+        for (stream, partition) in &fold.partitions {
+            journal.set_log_start(*stream, partition.log_start());
+        }
+        tracing::info!(shard = id.0, position = recovery.position.0, frames = recovery.frames, "shard open");
+        Ok(Rc::new(Self {
+            id,
+            epoch: options.epoch,
+            journal,
+            clock,
+            random: runtime.random(),
+            partitions: RefCell::new(fold.partitions),
+            pending: RefCell::default(),
+            watchers: RefCell::default(),
+            groups: GroupService::new(fold.groups),
+            catalog: RefCell::new(fold.catalog),
+            disk_full: Cell::new(false),
+            turn: Rc::default(),
+            entry_bytes_max,
+            counters: Counters::default(),
+        }))
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.wall_ms()
+    }
+
+    pub(crate) fn random_u128(&self) -> u128 {
+        (u128::from(self.random.next_u64()) << 64) | u128::from(self.random.next_u64())
+    }
+
+    /// Makes exactly these streams exist here: what the catalog places in this shard.
+    pub(crate) fn reconcile(&self, streams: impl Iterator<Item = StreamId>) {
+        let mut wanted: BTreeMap<StreamId, Partition> =
+            streams.map(|stream| (stream, Partition::default())).collect();
+        let mut partitions = self.partitions.borrow_mut();
+        for (stream, partition) in std::mem::take(&mut *partitions) {
+            match wanted.get_mut(&stream) {
+                Some(slot) => *slot = partition,
+                None => self.journal.remove_stream(stream),
+            }
+        }
+        *partitions = wanted;
+    }
+
+    pub(crate) fn add_stream(&self, stream: StreamId) {
+        self.partitions.borrow_mut().entry(stream).or_default();
+    }
+
+    pub(crate) fn remove_stream(&self, stream: StreamId) {
+        if self.partitions.borrow_mut().remove(&stream).is_some() {
+            self.journal.remove_stream(stream);
+            self.watchers.borrow_mut().wake(stream);
+        }
+    }
+
+    pub(crate) fn group_count(&self) -> usize {
+        self.groups.state().list(&[]).len()
+    }
+
+    /// Log start and high watermark per stream; an unknown one is empty.
+    pub(crate) fn ranges(&self, streams: &[StreamId]) -> Vec<(i64, i64)> {
+        let partitions = self.partitions.borrow();
+        let range = |stream: &StreamId| {
+            let partition = partitions.get(stream);
+            partition.map_or((0, 0), |partition| (partition.log_start().0, partition.visible().0))
+        };
+        streams.iter().map(range).collect()
+    }
+}
+
+impl JournalHooks for Shard {
+    fn on_durable(&self, position: Position) {
+        let mut pending = self.pending.borrow_mut();
+        let mut partitions = self.partitions.borrow_mut();
+        let mut watchers = self.watchers.borrow_mut();
+        while let Some(first) = pending.front()
+            && first.position <= position
+        {
+            if let Some(partition) = partitions.get_mut(&first.stream) {
+                partition.raise_visible(first.end);
+                watchers.wake(first.stream);
+            }
+            pending.pop_front();
+        }
+        self.groups.release(position);
+    }
+
+    fn checkpoint_state(&self, _position: Position) -> Vec<u8> {
+        fold::export(&self.partitions.borrow(), &self.groups.state(), &self.catalog.borrow())
+    }
+
+    fn on_disk_full(&self, full: bool) {
+        if self.disk_full.replace(full) != full {
+            if full {
+                tracing::error!(shard = self.id.0, "disk full: writes fail, reads go on");
+            } else {
+                tracing::info!(shard = self.id.0, "disk space is back: writes go on");
+            }
+        }
+    }
+}

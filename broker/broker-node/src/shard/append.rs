@@ -1,0 +1,141 @@
+//! The produce path of a shard: check, log, fold, and wait for durability.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use broker_core::config::{Durability as TopicDurability, TopicConfig};
+use broker_core::partition::{AppendRules, Verdict};
+use broker_kafka::broker::{Appended, Fatal, PartitionError};
+use bytes::Bytes;
+use log_io::Durability;
+use log_journal::{AppendError as JournalAppendError, Entry};
+use log_record::{BatchHeader, patched_prefix};
+use log_types::{Offset, Position, StreamId};
+
+use super::{Pending, Shard, add, kind};
+
+/// A batch for one stream of this shard.
+pub(crate) struct AppendItem {
+    pub(crate) stream: StreamId,
+    pub(crate) batch: Bytes,
+    pub(crate) config: Arc<TopicConfig>,
+}
+
+/// The append of one batch, and what to wait for before answering.
+struct Outcome {
+    result: Result<Appended, PartitionError>,
+    wait: Option<Position>,
+}
+
+/// The journal has no room at the moment.
+struct Full;
+
+impl Shard {
+    /// Appends in order and completes when each batch is as durable as its topic asks.
+    pub(crate) async fn append_all(
+        self: Rc<Self>,
+        items: Vec<AppendItem>,
+    ) -> Result<Vec<Result<Appended, PartitionError>>, Fatal> {
+        let mut results = Vec::with_capacity(items.len());
+        let mut wait = None;
+        let turn = self.turn.take().await;
+        for item in items {
+            let outcome = loop {
+                match self.try_append(&item)? {
+                    Ok(outcome) => break outcome,
+                    Err(Full) => self.journal.room().await,
+                }
+            };
+            wait = wait.max(outcome.wait);
+            results.push(outcome.result);
+        }
+        drop(turn);
+        if let Some(position) = wait {
+            self.journal.wait_durable(position).await.map_err(|_| Fatal)?;
+        }
+        Ok(results)
+    }
+
+    fn try_append(&self, item: &AppendItem) -> Result<Result<Outcome, Full>, Fatal> {
+        let refuse = |error| Ok(Ok(Outcome { result: Err(error), wait: None }));
+        let mut partitions = self.partitions.borrow_mut();
+        let Some(partition) = partitions.get_mut(&item.stream) else {
+            return refuse(PartitionError::Unknown);
+        };
+        let now_ms = self.now_ms();
+        let rules = AppendRules::from(&*item.config);
+        let prepared = match partition.check_append(&item.batch, &rules, now_ms) {
+            Ok(Verdict::Append(prepared)) => prepared,
+            Ok(Verdict::Duplicate { base_offset, timestamp }) => {
+                let appended = Appended {
+                    base_offset,
+                    log_append_time_ms: timestamp,
+                    log_start: partition.log_start(),
+                };
+                // The first copy may still be on its way to the disk.
+                let wait = (base_offset >= partition.visible()).then(|| self.journal.appended());
+                return Ok(Ok(Outcome { result: Ok(appended), wait }));
+            }
+            Err(error) => return refuse(PartitionError::Append(error)),
+        };
+        let base_offset = partition.end();
+        let durability = durability_of(&item.config);
+        let position = match self.log_batch(item.stream, base_offset, &prepared.header, &prepared.batch, durability) {
+            Ok(position) => position,
+            Err(JournalAppendError::Full) => return Ok(Err(Full)),
+            Err(JournalAppendError::DiskFull) => return refuse(PartitionError::DiskFull),
+            Err(JournalAppendError::TooLarge { .. }) => {
+                let bytes = prepared.batch.len();
+                let max = self.entry_bytes_max;
+                let error = broker_core::partition::AppendError::TooLarge { bytes, max };
+                return refuse(PartitionError::Append(error));
+            }
+            Err(_) => return Err(Fatal),
+        };
+        partition.record_append(&prepared.header, base_offset, self.epoch);
+        let end = partition.end();
+        match durability {
+            Durability::Synced => {
+                self.pending.borrow_mut().push_back(Pending { position, stream: item.stream, end });
+            }
+            Durability::Volatile => {
+                partition.raise_visible(end);
+                self.watchers.borrow_mut().wake(item.stream);
+            }
+        }
+        add(&self.counters.appended_bytes, prepared.batch.len());
+        add(&self.counters.appended_batches, 1);
+        let log_append_time_ms = if rules.log_append_time { now_ms } else { -1 };
+        let log_start = partition.log_start();
+        let result = Ok(Appended { base_offset, log_append_time_ms, log_start });
+        Ok(Ok(Outcome { result, wait: (durability == Durability::Synced).then_some(position) }))
+    }
+
+    fn log_batch(
+        &self,
+        stream: StreamId,
+        base_offset: Offset,
+        header: &BatchHeader,
+        batch: &Bytes,
+        durability: Durability,
+    ) -> Result<Position, JournalAppendError> {
+        let prefix = patched_prefix(batch, base_offset, self.epoch)
+            .expect("the batch was validated: it has a whole header");
+        self.journal.append(&Entry {
+            stream,
+            kind: kind::BATCH,
+            base_offset,
+            last_offset: base_offset.plus(i64::from(header.last_offset_delta)),
+            max_timestamp: header.max_timestamp,
+            durability,
+            parts: &[&prefix, &batch[prefix.len()..]],
+        })
+    }
+}
+
+fn durability_of(config: &TopicConfig) -> Durability {
+    match config.durability {
+        TopicDurability::Fsync => Durability::Synced,
+        TopicDurability::Async => Durability::Volatile,
+    }
+}

@@ -1,0 +1,307 @@
+//! Drives the group coordinator's state machine: logs its records, holds its replies until they are durable, and wakes
+//! it at its deadlines.
+//!
+//! Invariants:
+//! - One request at a time changes the state and logs its records, so the log has them in order. Records that find the
+//!   disk full stay in a backlog and are logged before any later ones; their requests are told so.
+//! - A reply, and what a reader of committed offsets sees, waits for every record logged before it.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use broker_core::group::{GroupError, GroupRecord, Groups, Outputs, Reply, ReplyBody, ReplyTo};
+use broker_kafka::broker::{Fatal, FetchOffsets, FetchedOffset, GroupAnswer, GroupCall};
+use broker_rt::Runtime;
+use futures_channel::oneshot;
+use log_io::Durability;
+use log_journal::{AppendError, Entry};
+use log_types::{Offset, Position};
+
+use super::{INTERNAL_STREAM, Shard, kind};
+
+/// The groups of one shard and the replies that wait.
+pub(crate) struct GroupService {
+    groups: RefCell<Groups>,
+    next_reply: Cell<u64>,
+    /// Whoever asked, until the state machine answers.
+    asked: RefCell<BTreeMap<ReplyTo, oneshot::Sender<GroupAnswer>>>,
+    /// Answered, but the records up to this position are not durable yet.
+    held: RefCell<VecDeque<(Position, Vec<Reply>)>>,
+    /// Wakes the deadline task when a deadline may have come closer.
+    nudge: RefCell<Option<oneshot::Sender<()>>>,
+    /// Position of the last logged record.
+    logged: Cell<Position>,
+    /// Records of changes that are not logged yet.
+    backlog: RefCell<VecDeque<GroupRecord>>,
+}
+
+impl GroupService {
+    pub(super) fn new(groups: Groups) -> Self {
+        Self {
+            groups: RefCell::new(groups),
+            next_reply: Cell::new(0),
+            asked: RefCell::default(),
+            held: RefCell::default(),
+            nudge: RefCell::default(),
+            logged: Cell::default(),
+            backlog: RefCell::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> Ref<'_, Groups> {
+        self.groups.borrow()
+    }
+
+    fn ask(&self) -> (ReplyTo, oneshot::Receiver<GroupAnswer>) {
+        let reply_to = ReplyTo(self.next_reply.get());
+        self.next_reply.set(reply_to.0 + 1);
+        let (tx, rx) = oneshot::channel();
+        self.asked.borrow_mut().insert(reply_to, tx);
+        (reply_to, rx)
+    }
+
+    /// Sends the replies whose records are durable.
+    pub(super) fn release(&self, durable: Position) {
+        loop {
+            let mut held = self.held.borrow_mut();
+            if held.front().is_none_or(|(position, _)| *position > durable) {
+                return;
+            }
+            let (_, replies) = held.pop_front().expect("looked at just now");
+            drop(held);
+            self.send(replies);
+        }
+    }
+
+    fn send(&self, replies: Vec<Reply>) {
+        for reply in replies {
+            if let Some(asker) = self.asked.borrow_mut().remove(&reply.to) {
+                // The connection may be gone; the group will notice by its session timeout.
+                let _ = asker.send(answer_of(reply.body));
+            }
+        }
+    }
+
+    fn nudge(&self) {
+        if let Some(sleeper) = self.nudge.take() {
+            // The sleeper may have woken by itself meanwhile.
+            let _ = sleeper.send(());
+        }
+    }
+}
+
+fn answer_of(body: ReplyBody) -> GroupAnswer {
+    match body {
+        ReplyBody::Join(reply) => GroupAnswer::Join(reply),
+        ReplyBody::Sync(reply) => GroupAnswer::Sync(reply),
+        ReplyBody::Leave(results) => GroupAnswer::Leave(results),
+        ReplyBody::Commit(results) => GroupAnswer::Commit(results),
+        ReplyBody::DeleteGroups(results) => {
+            GroupAnswer::Deleted(results.into_iter().next().and_then(|(_, error)| error))
+        }
+        ReplyBody::DeleteOffsets(results) => GroupAnswer::OffsetsDeleted(results),
+    }
+}
+
+impl Shard {
+    /// Runs one request of the group protocol; completes when its answer may be sent.
+    pub(crate) async fn group_call(self: Rc<Self>, call: GroupCall) -> Result<GroupAnswer, Fatal> {
+        let turn = self.turn.take().await;
+        if self.disk_full.get() && changes_state(&call) {
+            return Ok(GroupAnswer::Unavailable);
+        }
+        let now_ms = self.now_ms();
+        let answered = self.group_getter(&call, now_ms);
+        if let Some(answer) = answered {
+            drop(turn);
+            // What was read may rest on records that are still on their way.
+            self.journal.wait_durable(self.groups.logged.get()).await.map_err(|_| Fatal)?;
+            return Ok(answer);
+        }
+        let (reply_to, receiver) = self.groups.ask();
+        let outputs = self.group_command(call, reply_to, now_ms);
+        self.carry_out(outputs).await?;
+        self.groups.nudge();
+        drop(turn);
+        receiver.await.map_err(|_| Fatal)
+    }
+
+    fn group_getter(&self, call: &GroupCall, now_ms: i64) -> Option<GroupAnswer> {
+        match call {
+            GroupCall::Heartbeat(req) => {
+                let beat = self.groups.groups.borrow_mut().handle_heartbeat(now_ms, req);
+                Some(GroupAnswer::Heartbeat(beat.err()))
+            }
+            GroupCall::FetchOffsets(req) => {
+                Some(GroupAnswer::Offsets(fetch_offsets(&self.groups.groups.borrow(), req)))
+            }
+            GroupCall::Describe { group_id, unknown_is_error } => {
+                let described = self.groups.groups.borrow().describe(group_id, *unknown_is_error);
+                Some(GroupAnswer::Described(described))
+            }
+            GroupCall::List { states } => {
+                Some(GroupAnswer::Listed(self.groups.groups.borrow().list(states)))
+            }
+            _ => None,
+        }
+    }
+
+    fn group_command(&self, call: GroupCall, reply_to: ReplyTo, now_ms: i64) -> Outputs {
+        let mut groups = self.groups.groups.borrow_mut();
+        match call {
+            GroupCall::Join(mut req) => {
+                (req.reply_to, req.random) = (reply_to, self.random_u128());
+                groups.handle_join(now_ms, &req)
+            }
+            GroupCall::Sync(mut req) => {
+                req.reply_to = reply_to;
+                groups.handle_sync(now_ms, &req)
+            }
+            GroupCall::Leave(mut req) => {
+                req.reply_to = reply_to;
+                groups.handle_leave(now_ms, req)
+            }
+            GroupCall::Commit(mut req) => {
+                req.reply_to = reply_to;
+                groups.handle_commit(now_ms, req)
+            }
+            GroupCall::Delete { group_id } => groups.handle_delete_groups(reply_to, vec![group_id]),
+            GroupCall::DeleteOffsets { group_id, partitions } => {
+                groups.handle_delete_offsets(now_ms, reply_to, &group_id, &partitions)
+            }
+            GroupCall::Heartbeat(_)
+            | GroupCall::FetchOffsets(_)
+            | GroupCall::Describe { .. }
+            | GroupCall::List { .. } => unreachable!("answered by group_getter"),
+        }
+    }
+
+    /// Logs the records and holds the replies until they, and all before them, are durable. The caller has the turn.
+    async fn carry_out(&self, outputs: Outputs) -> Result<(), Fatal> {
+        self.groups.backlog.borrow_mut().extend(outputs.records);
+        if !self.log_backlog().await? {
+            for reply in outputs.replies {
+                if let Some(asker) = self.groups.asked.borrow_mut().remove(&reply.to) {
+                    // See `GroupService::send`.
+                    let _ = asker.send(GroupAnswer::Unavailable);
+                }
+            }
+            return Ok(());
+        }
+        if outputs.replies.is_empty() {
+            return Ok(());
+        }
+        let wait = self.groups.logged.get();
+        if wait <= self.journal.durable() {
+            self.groups.send(outputs.replies);
+        } else {
+            self.groups.held.borrow_mut().push_back((wait, outputs.replies));
+        }
+        Ok(())
+    }
+
+    /// Logs what waits; `false` when the disk is full.
+    async fn log_backlog(&self) -> Result<bool, Fatal> {
+        loop {
+            let Some(bytes) = self.groups.backlog.borrow().front().map(GroupRecord::encode) else {
+                return Ok(true);
+            };
+            match self.append_internal(kind::GROUP, &bytes) {
+                Ok(position) => {
+                    self.groups.logged.set(position);
+                    self.groups.backlog.borrow_mut().pop_front();
+                }
+                Err(AppendError::Full) => self.journal.room().await,
+                Err(AppendError::DiskFull) => return Ok(false),
+                Err(_) => return Err(Fatal),
+            }
+        }
+    }
+
+    fn append_internal(
+        &self,
+        kind: log_journal::EntryKind,
+        payload: &[u8],
+    ) -> Result<Position, AppendError> {
+        self.journal.append(&Entry {
+            stream: INTERNAL_STREAM,
+            kind,
+            base_offset: Offset(0),
+            last_offset: Offset(0),
+            max_timestamp: self.now_ms(),
+            durability: Durability::Synced,
+            parts: &[payload],
+        })
+    }
+
+    /// Forgets the committed offsets of a deleted topic.
+    pub(crate) async fn forget_topic(self: Rc<Self>, topic: String) -> Result<(), Fatal> {
+        let _turn = self.turn.take().await;
+        let outputs = self.groups.groups.borrow_mut().handle_topic_deleted(self.now_ms(), &topic);
+        self.carry_out(outputs).await
+    }
+
+    /// Runs the group deadlines until the core stops.
+    pub(crate) async fn group_deadlines(self: Rc<Self>, runtime: Rc<dyn Runtime>) {
+        self.groups.groups.borrow_mut().start_sessions(self.now_ms());
+        loop {
+            let (tx, nudged) = oneshot::channel();
+            self.groups.nudge.replace(Some(tx));
+            let next_ms = self.groups.groups.borrow().next_deadline_ms();
+            match next_ms.map(|at_ms| at_ms.saturating_sub(self.now_ms())) {
+                Some(wait_ms) if wait_ms > 0 => {
+                    let wait = Duration::from_millis(wait_ms.unsigned_abs());
+                    let sleep = runtime.sleep(wait);
+                    futures_util::future::select(sleep, nudged).await;
+                    continue;
+                }
+                Some(_) => {}
+                None => {
+                    // Nudged or dropped: either way look again.
+                    let _ = nudged.await;
+                    continue;
+                }
+            }
+            let _turn = self.turn.take().await;
+            let outputs = self.groups.groups.borrow_mut().tick(self.now_ms());
+            if self.carry_out(outputs).await.is_err() {
+                // The journal has failed or is closed; its owner acts on that.
+                return;
+            }
+        }
+    }
+}
+
+fn changes_state(call: &GroupCall) -> bool {
+    matches!(
+        call,
+        GroupCall::Join(_)
+            | GroupCall::Sync(_)
+            | GroupCall::Leave(_)
+            | GroupCall::Commit(_)
+            | GroupCall::Delete { .. }
+            | GroupCall::DeleteOffsets { .. }
+    )
+}
+
+fn fetch_offsets(groups: &Groups, req: &FetchOffsets) -> Result<Vec<FetchedOffset>, GroupError> {
+    if let Some(member_id) = &req.member_id {
+        groups.check_fetch_member(&req.group_id, member_id)?;
+    }
+    let Some(partitions) = &req.partitions else {
+        let all = groups.committed_all(&req.group_id).map(|(topic, partition, committed)| FetchedOffset {
+            topic: topic.to_owned(),
+            partition,
+            committed: Some(committed.clone()),
+        });
+        return Ok(all.collect());
+    };
+    let wanted = partitions.iter().map(|(topic, topic_id, partition)| FetchedOffset {
+        topic: topic.clone(),
+        partition: *partition,
+        committed: groups.committed(&req.group_id, topic, *topic_id, *partition).cloned(),
+    });
+    Ok(wanted.collect())
+}

@@ -1,0 +1,156 @@
+//! Offset look-ups and the log start: ListOffsets, OffsetForLeaderEpoch, DeleteRecords.
+
+use std::rc::Rc;
+
+use broker_core::partition::batch_records;
+use broker_kafka::broker::{Fatal, FoundOffset, OffsetQuery, PartitionError};
+use log_io::Durability;
+use log_journal::{AppendError, Entry};
+use log_record::{BatchHeader, Records, TimestampType};
+use log_types::{LeaderEpoch, Offset, StreamId};
+
+use super::{Shard, kind};
+
+const NOT_FOUND: FoundOffset =
+    FoundOffset { offset: Offset(-1), timestamp_ms: -1, epoch: LeaderEpoch(-1) };
+
+impl Shard {
+    pub(crate) async fn find_offset(
+        self: Rc<Self>,
+        stream: StreamId,
+        query: OffsetQuery,
+        current_epoch: LeaderEpoch,
+    ) -> Result<FoundOffset, PartitionError> {
+        let (log_start, visible, max_timestamp) = {
+            let partitions = self.partitions.borrow();
+            let partition = partitions.get(&stream).ok_or(PartitionError::Unknown)?;
+            self.check_epoch(current_epoch)?;
+            (partition.log_start(), partition.visible(), partition.max_timestamp())
+        };
+        let at = |offset| FoundOffset { offset, timestamp_ms: -1, epoch: self.epoch };
+        match query {
+            OffsetQuery::Earliest => Ok(at(log_start)),
+            OffsetQuery::Latest => Ok(at(visible)),
+            OffsetQuery::MaxTimestamp => match max_timestamp {
+                Some((timestamp, batch)) if batch < visible => {
+                    self.find_timestamp(stream, batch, timestamp).await
+                }
+                _ => Ok(NOT_FOUND),
+            },
+            OffsetQuery::Timestamp(timestamp) => self.find_timestamp(stream, log_start, timestamp).await,
+        }
+    }
+
+    /// The first record at or after `from` whose timestamp is ≥ `timestamp_ms`.
+    async fn find_timestamp(
+        &self,
+        stream: StreamId,
+        from: Offset,
+        timestamp_ms: i64,
+    ) -> Result<FoundOffset, PartitionError> {
+        let corrupt = |error: &dyn std::fmt::Display| PartitionError::Corrupt(error.to_string());
+        let mut from = from;
+        loop {
+            let found = self.journal.find_by_timestamp(stream, from, timestamp_ms).await;
+            let Some(batch) = found.map_err(|error| corrupt(&error))? else { return Ok(NOT_FOUND) };
+            let header = BatchHeader::parse(&batch).map_err(|error| corrupt(&error))?;
+            let visible = self.partitions.borrow().get(&stream).map(|partition| partition.visible());
+            if visible.is_none_or(|visible| header.base_offset >= visible) {
+                return Ok(NOT_FOUND);
+            }
+            let (offset, timestamp_ms) = match first_at_or_after(&header, &batch, timestamp_ms, from)? {
+                Some(found) => found,
+                // The header's maximum is a claim; the records do not bear it out.
+                None => {
+                    from = header.next_offset();
+                    continue;
+                }
+            };
+            return Ok(FoundOffset { offset, timestamp_ms, epoch: header.partition_leader_epoch });
+        }
+    }
+
+    pub(crate) fn epoch_end(
+        &self,
+        stream: StreamId,
+        epoch: LeaderEpoch,
+        current_epoch: LeaderEpoch,
+    ) -> Result<Option<(LeaderEpoch, Offset)>, PartitionError> {
+        let partitions = self.partitions.borrow();
+        let partition = partitions.get(&stream).ok_or(PartitionError::Unknown)?;
+        self.check_epoch(current_epoch)?;
+        Ok(partition.epochs().end_of(epoch, self.epoch, partition.end()))
+    }
+
+    /// Moves the log start and makes that durable.
+    pub(crate) async fn delete_records(
+        self: Rc<Self>,
+        stream: StreamId,
+        before: Option<Offset>,
+    ) -> Result<Result<Offset, PartitionError>, Fatal> {
+        let target = {
+            let partitions = self.partitions.borrow();
+            let Some(partition) = partitions.get(&stream) else {
+                return Ok(Err(PartitionError::Unknown));
+            };
+            let target = before.unwrap_or(partition.visible());
+            if target > partition.visible() || target.0 < 0 {
+                return Ok(Err(PartitionError::OutOfRange));
+            }
+            if target <= partition.log_start() {
+                return Ok(Ok(partition.log_start()));
+            }
+            target
+        };
+        let position = loop {
+            match self.log_start_entry(stream, target) {
+                Ok(position) => break position,
+                Err(AppendError::Full) => self.journal.room().await,
+                Err(AppendError::DiskFull) => return Ok(Err(PartitionError::DiskFull)),
+                Err(_) => return Err(Fatal),
+            }
+        };
+        self.journal.wait_durable(position).await.map_err(|_| Fatal)?;
+        self.journal.set_log_start(stream, target);
+        Ok(Ok(target))
+    }
+
+    fn log_start_entry(&self, stream: StreamId, target: Offset) -> Result<log_types::Position, AppendError> {
+        let position = self.journal.append(&Entry {
+            stream,
+            kind: kind::LOG_START,
+            base_offset: target,
+            last_offset: target,
+            max_timestamp: -1,
+            durability: Durability::Synced,
+            parts: &[],
+        })?;
+        if let Some(partition) = self.partitions.borrow_mut().get_mut(&stream) {
+            partition.raise_log_start(target);
+        }
+        Ok(position)
+    }
+}
+
+/// The first record of the batch at or after `from` whose timestamp is ≥ `timestamp_ms`.
+fn first_at_or_after(
+    header: &BatchHeader,
+    batch: &[u8],
+    timestamp_ms: i64,
+    from: Offset,
+) -> Result<Option<(Offset, i64)>, PartitionError> {
+    let corrupt = |error: &dyn std::fmt::Display| PartitionError::Corrupt(error.to_string());
+    if header.attributes.timestamp_type() == TimestampType::LogAppend {
+        return Ok(Some((header.base_offset.max(from), header.max_timestamp)));
+    }
+    let records = batch_records(header, batch).map_err(PartitionError::Corrupt)?;
+    for record in Records::new(&records, header.records_count) {
+        let record = record.map_err(|error| corrupt(&error))?;
+        let timestamp = header.base_timestamp.saturating_add(record.timestamp_delta);
+        let offset = header.base_offset.plus(i64::from(record.offset_delta));
+        if timestamp >= timestamp_ms && offset >= from {
+            return Ok(Some((offset, timestamp)));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,64 @@
+//! Retention by time and bytes: moves log starts forward, one run of the log at a time.
+//!
+//! A partition loses whole extents (the part of it in one journal segment), oldest first, never the newest: like
+//! Kafka's segments, what is deleted is a little less than the limits would allow.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use broker_core::config::TopicConfig;
+use broker_kafka::broker::Fatal;
+use log_types::{Offset, StreamId};
+
+use super::Shard;
+
+/// `producer.id.expiration.ms`: 1 day.
+const PRODUCER_ID_EXPIRATION_MS: i64 = 86_400_000;
+
+impl Shard {
+    /// Applies the topics' retention to this shard's streams. Gives how many log starts moved.
+    pub(crate) async fn retain(
+        self: Rc<Self>,
+        streams: Vec<(StreamId, Arc<TopicConfig>)>,
+    ) -> Result<usize, Fatal> {
+        let mut moved = 0;
+        for (stream, config) in streams {
+            self.expire_producers(stream);
+            let Some(target) = self.retention_target(stream, &config) else { continue };
+            // The partition may have been deleted, or its log start moved, since the target was computed.
+            if Rc::clone(&self).delete_records(stream, Some(target)).await?.is_ok() {
+                moved += 1;
+            }
+        }
+        Ok(moved)
+    }
+
+    fn expire_producers(&self, stream: StreamId) {
+        if let Some(partition) = self.partitions.borrow_mut().get_mut(&stream) {
+            partition.expire_producers(self.now_ms(), PRODUCER_ID_EXPIRATION_MS);
+        }
+    }
+
+    fn retention_target(&self, stream: StreamId, config: &TopicConfig) -> Option<Offset> {
+        if !config.delete {
+            return None;
+        }
+        let log_start = self.partitions.borrow().get(&stream)?.log_start();
+        let extents = self.journal.extents(stream);
+        let mut bytes: u64 = extents.iter().map(|extent| extent.bytes).sum();
+        let oldest_ms = config.retention_ms.map(|ms| self.now_ms().saturating_sub(ms));
+        let bytes_max = config.retention_bytes.and_then(|max| u64::try_from(max).ok());
+        let mut target = None;
+        for pair in extents.windows(2) {
+            let [extent, newer] = pair else { break };
+            let too_old = oldest_ms.is_some_and(|oldest_ms| extent.max_timestamp < oldest_ms);
+            let too_many = bytes_max.is_some_and(|max| bytes.saturating_sub(extent.bytes) >= max);
+            if !too_old && !too_many {
+                break;
+            }
+            bytes -= extent.bytes;
+            target = Some(newer.base_offset);
+        }
+        target.filter(|target| *target > log_start)
+    }
+}

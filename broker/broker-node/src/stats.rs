@@ -1,0 +1,96 @@
+//! Plain counters of each core, summed when the operations endpoints ask.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+/// Connections and requests of one core.
+#[derive(Default)]
+pub(crate) struct ConnectionCounters {
+    pub(crate) active: Cell<usize>,
+    pub(crate) accepted: Cell<u64>,
+    pub(crate) refused: Cell<u64>,
+    pub(crate) requests: RefCell<BTreeMap<i16, ApiCounter>>,
+    pub(crate) per_ip: RefCell<BTreeMap<std::net::IpAddr, usize>>,
+}
+
+/// Upper bounds of the request duration histogram, in microseconds.
+pub const DURATION_BOUNDS_US: [u64; 12] =
+    [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000, 10_000_000];
+
+/// Requests of one API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiCounter {
+    pub count: u64,
+    pub duration_us_sum: u64,
+    /// Requests per bucket of [`DURATION_BOUNDS_US`], the last one beyond all bounds.
+    pub buckets: [u64; DURATION_BOUNDS_US.len() + 1],
+}
+
+impl ApiCounter {
+    pub(crate) fn observe(&mut self, duration_us: u64) {
+        self.count += 1;
+        self.duration_us_sum += duration_us;
+        let bucket = DURATION_BOUNDS_US.partition_point(|bound| *bound < duration_us);
+        self.buckets[bucket] += 1;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.duration_us_sum += other.duration_us_sum;
+        for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// The node's counters at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct NodeStats {
+    pub topics: u64,
+    pub partitions: u64,
+    pub groups: u64,
+    pub connections_active: u64,
+    pub connections_accepted: u64,
+    pub connections_refused: u64,
+    pub request_memory_bytes: u64,
+    pub produced_bytes: u64,
+    pub produced_batches: u64,
+    pub fetched_bytes: u64,
+    pub journal: JournalTotals,
+    /// By Kafka API key.
+    pub requests: BTreeMap<i16, ApiCounter>,
+}
+
+/// Sums over the journals of all shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalTotals {
+    pub frames: u64,
+    pub bytes: u64,
+    pub syncs: u64,
+    pub segments: u64,
+    pub spare_segments: u64,
+    pub tail_bytes: u64,
+}
+
+impl NodeStats {
+    /// Adds what another core counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.groups += other.groups;
+        self.connections_active += other.connections_active;
+        self.connections_accepted += other.connections_accepted;
+        self.connections_refused += other.connections_refused;
+        self.request_memory_bytes += other.request_memory_bytes;
+        self.produced_bytes += other.produced_bytes;
+        self.produced_batches += other.produced_batches;
+        self.fetched_bytes += other.fetched_bytes;
+        self.journal.frames += other.journal.frames;
+        self.journal.bytes += other.journal.bytes;
+        self.journal.syncs += other.journal.syncs;
+        self.journal.segments += other.journal.segments;
+        self.journal.spare_segments += other.journal.spare_segments;
+        self.journal.tail_bytes += other.journal.tail_bytes;
+        for (api, counter) in &other.requests {
+            self.requests.entry(*api).or_default().add(counter);
+        }
+    }
+}
