@@ -102,20 +102,13 @@ impl Groups {
 
     /// OffsetCommit, one result per partition.
     pub fn handle_commit(&mut self, now_ms: i64, req: CommitRequest) -> Outputs {
+        // An empty group id is a group like any other here: old clients commit under it.
         let known = self.slots.contains_key(&req.group_id);
-        let refused = if req.group_id.is_empty() {
-            // Kafka's consumers without a group id never commit; its broker answers INVALID_GROUP_ID.
-            Some(GroupError::InvalidGroupId)
-        } else if !known && req.generation >= 0 {
-            Some(GroupError::IllegalGeneration)
-        } else {
-            None
-        };
-        if let Some(error) = refused {
+        if !known && req.generation >= 0 {
             let refuse = |partition: super::CommitPartition| PartitionResult {
                 topic: partition.topic,
                 partition: partition.partition,
-                error: Some(error),
+                error: Some(GroupError::IllegalGeneration),
             };
             let results = req.partitions.into_iter().map(refuse).collect();
             return answer(req.reply_to, ReplyBody::Commit(results));
@@ -191,6 +184,10 @@ impl Groups {
                 group.tick(ctx);
                 group.next_deadline_ms()
             });
+            if progress.is_none() {
+                self.deadlines.remove(&(at_ms, group_id));
+                continue;
+            }
             // A timer that was set for "now" runs at the next tick rather than for ever in this one.
             if progress.flatten().is_some_and(|at_ms| at_ms <= now_ms) {
                 self.set_deadline(&group_id, Some(now_ms.saturating_add(1)));

@@ -162,12 +162,19 @@ impl Group {
 
     /// The protocol most members prefer among those all speak; ties go to the smaller name.
     pub(super) fn select_protocol(&self) -> Option<String> {
+        let first = self.members.values().next()?;
+        let spoken = |name: &str| self.members.values().all(|member| member.supports(name));
+        let common: BTreeSet<&str> = first
+            .protocols
+            .iter()
+            .map(|own| own.name.as_str())
+            .filter(|name| spoken(name))
+            .collect();
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
         for member in self.members.values() {
-            let common = |name: &str| self.members.values().all(|other| other.supports(name));
-            let choice = member.protocols.iter().find(|protocol| common(&protocol.name));
-            if let Some(choice) = choice {
-                *votes.entry(&choice.name).or_default() += 1;
+            let mut names = member.protocols.iter().map(|own| own.name.as_str());
+            if let Some(choice) = names.find(|name| common.contains(name)) {
+                *votes.entry(choice).or_default() += 1;
             }
         }
         let most = votes.values().copied().max()?;

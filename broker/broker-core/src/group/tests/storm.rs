@@ -182,3 +182,14 @@ impl Clients {
         self.world.restart();
     }
 }
+
+/// A group of thousands rebalances in one step without quadratic work.
+#[test]
+fn large_groups_rebalance() {
+    let mut world = World::new(GroupConfig::default());
+    for index in 0..3000 {
+        world.run(&format!("join m{index} protocols=range,sticky rebalance=3000"));
+    }
+    let text = world.run("at 3000");
+    assert_eq!(text.matches(" gen 1 range ").count(), 3000);
+}
