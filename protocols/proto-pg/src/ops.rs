@@ -1,0 +1,6 @@
+//! The operations of a session, one file per conversation.
+
+pub(crate) mod extended;
+pub(crate) mod rows;
+mod simple;
+pub(crate) mod startup;

@@ -1,0 +1,143 @@
+//! The accept loop: counts connections, runs each as a task, and is where a connection's panic ends.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::{Either, poll_fn, select};
+use query_api::Sql;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tracing::{debug, error, warn};
+
+use crate::cancel::CancelRegistry;
+use crate::connection;
+use crate::options::PgOptions;
+
+/// Connections have this long to say goodbye at shutdown; a client that does not read is cut off then.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// A pause after an accept that failed for want of descriptors or memory, so that the loop does not spin.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// What the connections of one listener share.
+pub(crate) struct Shared {
+    pub(crate) sql: Arc<dyn Sql>,
+    pub(crate) options: PgOptions,
+    pub(crate) cancels: Arc<CancelRegistry>,
+    /// Sessions that passed start-up.
+    pub(crate) sessions: AtomicUsize,
+    /// True once shutdown began.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// Serves PostgreSQL clients on `listener` until `shutdown` resolves, then ends every session with 57P01.
+///
+/// Runs on the tokio runtime that polls it; each connection is its own task there.
+///
+/// # Errors
+/// When the listener is broken. A failing connection or a shortage of descriptors is logged and survived.
+pub async fn serve(
+    listener: TcpListener,
+    sql: Arc<dyn Sql>,
+    options: PgOptions,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let (stop, stopping) = watch::channel(false);
+    let sockets_max = options.connections_max.saturating_add(options.startups_max);
+    let shared = Arc::new(Shared {
+        sql,
+        options,
+        cancels: CancelRegistry::new(),
+        sessions: AtomicUsize::new(0),
+        stopping,
+    });
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let event = {
+            let event = pin!(next_event(&listener, &mut connections));
+            match select(shutdown.as_mut(), event).await {
+                Either::Left(((), _)) => break,
+                Either::Right((event, _)) => event,
+            }
+        };
+        match event {
+            Event::Finished(Err(error)) => log_end(&error),
+            Event::Finished(Ok(())) => {}
+            Event::Accepted(Ok(stream)) => {
+                if connections.len() >= sockets_max {
+                    debug!(sockets_max, "connection closed: too many sockets");
+                    continue;
+                }
+                connections.spawn(connection::run(stream, Arc::clone(&shared)));
+            }
+            Event::Accepted(Err(error)) => {
+                if error.kind() == io::ErrorKind::InvalidInput {
+                    return Err(error);
+                }
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+    drop(listener);
+    stop.send_replace(true);
+    let drain = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(SHUTDOWN_GRACE, drain).await.is_err() {
+        connections.shutdown().await;
+    }
+    Ok(())
+}
+
+enum Event {
+    Accepted(io::Result<TcpStream>),
+    Finished(Result<(), JoinError>),
+}
+
+/// The next new connection or the next finished one; both sources keep their place when this is dropped.
+async fn next_event(listener: &TcpListener, connections: &mut JoinSet<()>) -> Event {
+    poll_fn(|cx| {
+        // An empty set answers `None` at once and is woken by the next spawn, which happens in this task.
+        if let Poll::Ready(Some(result)) = connections.poll_join_next(cx) {
+            return Poll::Ready(Event::Finished(result));
+        }
+        listener.poll_accept(cx).map(|result| Event::Accepted(result.map(|(stream, _)| stream)))
+    })
+    .await
+}
+
+fn log_end(error: &JoinError) {
+    if error.is_panic() {
+        // The panic hook has printed the message and the place; the other connections go on.
+        error!(%error, "a connection's task panicked");
+    }
+}
+
+/// One of the `connections_max` places; dropping it gives the place back.
+pub(crate) struct Place(Arc<Shared>);
+
+impl Place {
+    /// `None` when all places are taken.
+    pub(crate) fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let max = shared.options.connections_max;
+        shared
+            .sessions
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| {
+                (count < max).then_some(count + 1)
+            })
+            .ok()
+            .map(|_| Self(Arc::clone(shared)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.sessions.fetch_sub(1, Ordering::SeqCst);
+    }
+}
