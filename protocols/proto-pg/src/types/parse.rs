@@ -147,7 +147,7 @@ fn bytea(text: &str) -> Result<Bytes, Report> {
     let mut bytes = Vec::with_capacity(text.len() / 2);
     if let Some(hex) = text.strip_prefix("\\x") {
         let digits: Vec<u8> = hex.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        if digits.len() % 2 != 0 {
+        if !digits.len().is_multiple_of(2) {
             return Err(Report::error("22023", "invalid hexadecimal data: odd number of digits"));
         }
         for pair in digits.chunks(2) {

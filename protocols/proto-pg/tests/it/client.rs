@@ -92,7 +92,7 @@ impl Client {
     }
 
     /// Everything up to the connection's end.
-    pub(crate) async fn to_end(&mut self) -> Vec<String> {
+    pub(crate) async fn rest(&mut self) -> Vec<String> {
         let mut answers = Vec::new();
         while let Some(answer) = self.next().await {
             answers.push(answer);

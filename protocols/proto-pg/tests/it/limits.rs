@@ -20,7 +20,7 @@ async fn cancel(server: &Server, process_id: i32, secret: i32) {
     packet.extend(secret.to_be_bytes());
     let mut client = Client::raw(server).await;
     client.send(&untagged(&packet)).await;
-    assert_eq!(client.to_end().await, Vec::<String>::new(), "a cancel request is not answered");
+    assert_eq!(client.rest().await, Vec::<String>::new(), "a cancel request is not answered");
 }
 
 const CANCELLED: &str = "E ERROR 57014 canceling statement due to user request";
@@ -70,7 +70,7 @@ fn a_malformed_cancel_request_is_closed_in_silence() {
     with_server(PgOptions::default(), async |server| {
         let mut client = Client::raw(&server).await;
         client.send(&untagged(&80_877_102_i32.to_be_bytes())).await;
-        assert_eq!(client.to_end().await, Vec::<String>::new());
+        assert_eq!(client.rest().await, Vec::<String>::new());
     });
 }
 
@@ -129,7 +129,7 @@ fn message_lengths_at_the_limit_and_above() {
             let mut client = Client::start(&server).await;
             client.send(b"Q").await;
             client.send(&length.to_be_bytes()).await;
-            assert_eq!(client.to_end().await, ["E FATAL 08P01 invalid message length"], "{length}");
+            assert_eq!(client.rest().await, ["E FATAL 08P01 invalid message length"], "{length}");
         }
     });
 }
@@ -144,10 +144,10 @@ fn small_messages_have_a_small_limit_and_unknown_ones_end_the_connection() {
         client.send(b"S").await;
         client.send(&10_001_u32.to_be_bytes()).await;
         assert_eq!(client.until_ready().await, ["Z I"]);
-        assert_eq!(client.to_end().await, ["E FATAL 08P01 invalid message length"]);
+        assert_eq!(client.rest().await, ["E FATAL 08P01 invalid message length"]);
         let mut client = Client::start(&server).await;
         client.send(b"p").await;
-        assert_eq!(client.to_end().await, ["E FATAL 08P01 invalid frontend message type 112"]);
+        assert_eq!(client.rest().await, ["E FATAL 08P01 invalid frontend message type 112"]);
     });
 }
 
@@ -166,7 +166,7 @@ fn a_connection_may_be_cut_at_every_byte() {
             let mut client = Client::start(&server).await;
             client.send(&conversation[..len]).await;
             tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
-            client.to_end().await;
+            client.rest().await;
         }
         until(|| server.counters.statements.load(Ordering::SeqCst) == 0).await;
         assert_eq!(server.counters.streams.load(Ordering::SeqCst), 0);
@@ -215,7 +215,7 @@ fn a_panic_ends_one_connection() {
         for _ in 0..3 {
             let mut client = Client::start(&server).await;
             client.send(&query("panic")).await;
-            assert_eq!(client.to_end().await, Vec::<String>::new());
+            assert_eq!(client.rest().await, Vec::<String>::new());
         }
         assert_eq!(other.ask(&query("SELECT 1")).await.last().unwrap(), "Z I");
     });

@@ -1,5 +1,7 @@
 //! The adapter from outside: raw messages and the real `psql` against an in-memory engine.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod client;
 mod double;
 mod extended;

@@ -74,7 +74,7 @@ fn encryption_is_refused_once_per_kind() {
             let text = format!(
                 "E FATAL 0A000 unsupported frontend protocol 1234.{minor}: server supports 3.0 to 3.0"
             );
-            assert_eq!(client.to_end().await, [text]);
+            assert_eq!(client.rest().await, [text]);
         }
     });
 }
@@ -87,7 +87,7 @@ fn bytes_sent_along_with_an_encryption_request_are_refused() {
         bytes.extend(startup(3 << 16, &[("user", "ada")]));
         client.send(&bytes).await;
         assert_eq!(client.byte().await, b'N');
-        let answers = client.to_end().await;
+        let answers = client.rest().await;
         assert_eq!(answers.len(), 1);
         let expect = "E FATAL 08P01 received unencrypted data after SSL request [D This could be";
         assert!(answers[0].starts_with(expect), "{answers:?}");
@@ -100,7 +100,7 @@ fn bad_packets_are_refused() {
         with_server(PgOptions::default(), async |server| {
             let mut client = Client::raw(&server).await;
             client.send(&packet).await;
-            assert_eq!(client.to_end().await, [expect], "{packet:?}");
+            assert_eq!(client.rest().await, [expect], "{packet:?}");
         });
     };
     let length = "E FATAL 08P01 invalid length of startup packet";
@@ -155,7 +155,7 @@ fn a_packet_may_come_byte_by_byte_or_stop_anywhere() {
             let mut client = Client::raw(&server).await;
             client.send(&packet[..len]).await;
             tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
-            assert_eq!(client.to_end().await, Vec::<String>::new());
+            assert_eq!(client.rest().await, Vec::<String>::new());
         }
     });
 }
@@ -165,7 +165,7 @@ fn a_silent_client_is_closed_when_startup_takes_too_long() {
     let startup_timeout = std::time::Duration::from_millis(1);
     with_server(PgOptions { startup_timeout, ..PgOptions::default() }, async |server| {
         let mut client = Client::raw(&server).await;
-        assert_eq!(client.to_end().await, Vec::<String>::new());
+        assert_eq!(client.rest().await, Vec::<String>::new());
     });
 }
 
@@ -175,7 +175,7 @@ fn an_idle_session_is_ended_when_asked_for() {
     with_server(PgOptions { idle_timeout, ..PgOptions::default() }, async |server| {
         let mut client = Client::start(&server).await;
         let expect = "E FATAL 57P05 terminating connection due to idle-session timeout";
-        assert_eq!(client.to_end().await, [expect]);
+        assert_eq!(client.rest().await, [expect]);
     });
 }
 
@@ -185,9 +185,9 @@ fn one_connection_too_many_is_told_so_and_places_come_back() {
         let mut first = Client::start(&server).await;
         let mut second = Client::raw(&server).await;
         second.send(&startup(3 << 16, &[("user", "ada")])).await;
-        assert_eq!(second.to_end().await, ["E FATAL 53300 sorry, too many clients already"]);
+        assert_eq!(second.rest().await, ["E FATAL 53300 sorry, too many clients already"]);
         first.send(&crate::client::message(b'X', b"")).await;
-        assert_eq!(first.to_end().await, Vec::<String>::new());
+        assert_eq!(first.rest().await, Vec::<String>::new());
         let mut third = Client::start(&server).await;
         assert_eq!(third.ask(&query("SELECT 1")).await.last().unwrap(), "Z I");
     });
@@ -204,8 +204,8 @@ fn shutdown_ends_idle_and_running_sessions() {
         }
         server.stop.take().unwrap().send(()).unwrap();
         let expect = "E FATAL 57P01 terminating connection due to administrator command";
-        assert_eq!(idle.to_end().await, [expect]);
-        assert_eq!(running.to_end().await.last().unwrap(), expect);
+        assert_eq!(idle.rest().await, [expect]);
+        assert_eq!(running.rest().await.last().unwrap(), expect);
         drop((idle, running));
         server.served.await.unwrap().unwrap();
     });
