@@ -51,10 +51,12 @@ pub enum Runner {
 /// A row of the client table.
 #[derive(Debug, Clone, Copy)]
 pub struct Client {
-    /// As in the table and as the script reports it.
+    /// As in the table.
     pub name: &'static str,
     pub runner: Runner,
     pub script: &'static str,
+    /// What the script is given before the addresses.
+    pub arguments: &'static [&'static str],
     /// Programs that must be on `PATH`.
     pub needs: &'static [&'static str],
     pub operations: &'static [&'static str],
@@ -68,6 +70,7 @@ pub const CLIENTS: &[Client] = &[
         name: "kcat",
         runner: Runner::Python,
         script: "python/kcat.py",
+        arguments: &[],
         needs: &["kcat"],
         operations: KAFKA_OPERATIONS,
         pinned: false,
@@ -76,6 +79,7 @@ pub const CLIENTS: &[Client] = &[
         name: "confluent-kafka",
         runner: Runner::Python,
         script: "python/confluent.py",
+        arguments: &[],
         needs: &[],
         operations: KAFKA_OPERATIONS,
         pinned: true,
@@ -84,8 +88,81 @@ pub const CLIENTS: &[Client] = &[
         name: "kafka-python",
         runner: Runner::Python,
         script: "python/kafka_py.py",
+        arguments: &[],
         needs: &[],
         operations: KAFKA_OPERATIONS,
+        pinned: true,
+    },
+    Client {
+        name: "aiokafka",
+        runner: Runner::Python,
+        script: "python/aio.py",
+        arguments: &[],
+        needs: &[],
+        operations: KAFKA_OPERATIONS,
+        pinned: true,
+    },
+    Client {
+        name: "kafkajs",
+        runner: Runner::Node,
+        script: "node/kafkajs.js",
+        arguments: &[],
+        needs: &[],
+        operations: KAFKA_OPERATIONS,
+        pinned: true,
+    },
+    Client {
+        name: "kafka-clients (Java)",
+        runner: Runner::Java,
+        script: "java/KafkaClients.java",
+        arguments: &[],
+        needs: &[],
+        operations: KAFKA_OPERATIONS,
+        pinned: true,
+    },
+    Client {
+        name: "franz-go",
+        runner: Runner::Installed,
+        script: "bin/franz",
+        arguments: &[],
+        needs: &[],
+        operations: KAFKA_OPERATIONS,
+        pinned: true,
+    },
+    Client {
+        name: "psql",
+        runner: Runner::Python,
+        script: "python/sql.py",
+        arguments: &["psql"],
+        needs: &["psql"],
+        operations: SQL_OPERATIONS,
+        pinned: false,
+    },
+    Client {
+        name: "psycopg",
+        runner: Runner::Python,
+        script: "python/sql.py",
+        arguments: &["psycopg"],
+        needs: &[],
+        operations: SQL_OPERATIONS,
+        pinned: true,
+    },
+    Client {
+        name: "SQLAlchemy",
+        runner: Runner::Python,
+        script: "python/sql.py",
+        arguments: &["sqlalchemy"],
+        needs: &[],
+        operations: SQL_OPERATIONS,
+        pinned: true,
+    },
+    Client {
+        name: "pgjdbc",
+        runner: Runner::Java,
+        script: "java/PgJdbc.java",
+        arguments: &[],
+        needs: &[],
+        operations: SQL_OPERATIONS,
         pinned: true,
     },
 ];
@@ -143,12 +220,21 @@ impl Client {
             Ok(command) => command,
             Err(missing) => return all(Verdict::Skipped(missing)),
         };
-        command.args(["--bootstrap", &server.addresses.kafka, "--pg", &server.addresses.pg]);
-        let (_, out, err) =
-            match process::run(&mut command, server.dir(), self.name, CLIENT_DEADLINE) {
-                Ok(ran) => ran,
-                Err(error) => return all(Verdict::Failed(error)),
-            };
+        command.args(self.arguments).args([
+            "--bootstrap",
+            &server.addresses.kafka,
+            "--pg",
+            &server.addresses.pg,
+        ]);
+        let (_, out, err) = match process::run(
+            &mut command,
+            server.dir(),
+            &self.name.replace([' ', '(', ')'], "_"),
+            CLIENT_DEADLINE,
+        ) {
+            Ok(ran) => ran,
+            Err(error) => return all(Verdict::Failed(error)),
+        };
         let lines: Vec<Value> =
             out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let text = |value: &Value, key: &str| {

@@ -1,0 +1,225 @@
+// kafkajs (pure JavaScript, old non-flexible versions of the protocol) against a broker. Prints the JSON lines that
+// e2e/clients/python/common.py describes.
+"use strict";
+const kafkajs = require("kafkajs");
+const { Kafka, CompressionTypes, CompressionCodecs, ConfigResourceTypes, logLevel } = kafkajs;
+const clientVersion = require("kafkajs/package.json").version;
+CompressionCodecs[CompressionTypes.Snappy] = require("kafkajs-snappy");
+
+const argument = (name) => process.argv[process.argv.indexOf(name) + 1];
+const prefix = (process.argv.includes("--prefix") ? argument("--prefix") : "e2e") + "-kafkajs";
+const kafka = new Kafka({ clientId: "e2e", brokers: [argument("--bootstrap")], logLevel: logLevel.NOTHING,
+  retry: { initialRetryTime: 50, retries: 8 } });
+const admin = kafka.admin();
+const COUNT = 300;
+const BASE = Math.floor(Date.now() / 1000) * 1000 - 3_600_000;
+
+const keyOf = (i) => (i % 7 === 0 ? null : Buffer.from(`key-${i % 13}`));
+const valueOf = (i) => {
+  if (i % 11 === 0) return Buffer.alloc(0);
+  if (i % 17 === 0) return Buffer.from(Array.from({ length: 2000 }, (_, j) => (i * 31 + j * 7) % 256));
+  return Buffer.from(JSON.stringify({ id: i, name: `n${i}`, price: i / 4, even: i % 2 === 0 }));
+};
+const headersOf = (i) => (i % 3 === 0 ? { trace: Buffer.from(`t${i}`), empty: Buffer.alloc(0) } : {});
+const timestampOf = (i) => BASE + i * 10;
+
+class Absent extends Error {}
+const check = (fact, text) => { if (!fact) throw new Error(text); };
+const same = (a, b) => (a === null || b === null ? a === b : Buffer.compare(a, b) === 0);
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+async function until(what, condition) {
+  const end = Date.now() + 60_000;
+  while (Date.now() < end) { if (await condition()) return; await sleep(50); }
+  throw new Error(`${what}: not within 60 s`);
+}
+async function refused(promise, type) {
+  try { await promise; } catch (error) {
+    const inner = (error.errors && error.errors[0]) || (error.groups && { type: error.groups[0].error.type }) || error;
+    check(inner.type === type, `refused with ${inner.type} instead of ${type}`);
+    return;
+  }
+  throw new Error(`${type} was expected`);
+}
+const create = async (topic, numPartitions = 1, configEntries = []) =>
+  check(await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }],
+    waitForLeaders: true }), `${topic} exists`);
+
+async function send(topic, compression, options = {}) {
+  const producer = kafka.producer({ ...options });
+  await producer.connect();
+  let next = 0n;
+  for (let start = 0; start < COUNT; start += 50) {
+    const messages = [];
+    for (let i = start; i < start + 50; i++) {
+      messages.push({ key: keyOf(i), value: valueOf(i), headers: headersOf(i), timestamp: String(timestampOf(i)), partition: 0 });
+    }
+    const [result] = await producer.send({ topic, messages, compression, acks: -1 });
+    check(BigInt(result.baseOffset) === next, `base offset ${result.baseOffset} instead of ${next}`);
+    next += 50n;
+  }
+  await producer.disconnect();
+}
+
+const consumer = (group) => kafka.consumer({ groupId: `${prefix}-${group}`, sessionTimeout: 6000, heartbeatInterval: 500,
+  rebalanceTimeout: 6000, maxWaitTimeInMs: 200 });
+
+async function readAll(topic, group, count) {
+  const c = consumer(group);
+  const got = [];
+  await c.connect();
+  await c.subscribe({ topics: [topic], fromBeginning: true });
+  await c.run({ autoCommit: false, eachMessage: async ({ message }) => { got.push(message); } });
+  await until(`${count} records`, () => got.length >= count);
+  await c.disconnect();
+  return got;
+}
+
+function checkRecords(got) {
+  check(got.length === COUNT, `${got.length} records`);
+  got.forEach((m, i) => {
+    check(m.offset === String(i), `record ${i} came with offset ${m.offset}`);
+    check(same(m.key, keyOf(i)) && same(m.value, valueOf(i)), `record ${i}: key or value differs`);
+    check(m.timestamp === String(timestampOf(i)), `record ${i}: timestamp ${m.timestamp}`);
+    const wanted = headersOf(i);
+    check(Object.keys(m.headers).length === Object.keys(wanted).length, `record ${i}: headers`);
+    for (const [name, value] of Object.entries(wanted)) check(same(m.headers[name], value), `record ${i}: header ${name}`);
+  });
+}
+
+const produce = (name, compression) => async () => {
+  const topic = `${prefix}-${name}`;
+  await create(topic);
+  await send(topic, compression);
+  checkRecords(await readAll(topic, `read-${name}`, COUNT));
+};
+const noCodec = (name) => async () => { throw new Absent(`kafkajs ships no ${name} and its plug-in needs a native build`); };
+
+async function groupRebalance() {
+  const topic = `${prefix}-rebalance`;
+  await create(topic, 4);
+  const got = [], owned = [[], []], members = [consumer("rebalance"), consumer("rebalance")];
+  const start = async (n) => {
+    members[n].on(members[n].events.GROUP_JOIN, ({ payload }) => { owned[n] = payload.memberAssignment[topic] || []; });
+    await members[n].connect();
+    await members[n].subscribe({ topics: [topic], fromBeginning: true });
+    await members[n].run({ eachMessage: async ({ message }) => { got.push(Number(message.value.toString())); } });
+  };
+  await start(0);
+  await until("one member owns all", () => owned[0].length === 4);
+  await start(1);
+  await until("two members share", () => owned[0].length === 2 && owned[1].length === 2);
+  check(new Set([...owned[0], ...owned[1]]).size === 4, "partitions overlap");
+  await members[1].disconnect();
+  await until("the one that stays owns all", () => owned[0].length === 4);
+  const producer = kafka.producer();
+  await producer.connect();
+  for (let i = 0; i < 40; i++) await producer.send({ topic, messages: [{ value: String(i), partition: i % 4 }] });
+  await producer.disconnect();
+  await until("40 records", () => got.length >= 40);
+  await members[0].disconnect();
+  check(got.sort((a, b) => a - b).every((v, i) => v === i), "records lost or doubled by the rebalance");
+}
+
+async function commitResume() {
+  const topic = `${prefix}-none`, group = `${prefix}-commit`;
+  await admin.setOffsets({ groupId: group, topic, partitions: [{ partition: 0, offset: "120" }] });
+  const [stored] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+  check(stored.partitions[0].offset === "120", `committed ${stored.partitions[0].offset}`);
+  const got = await readAll(topic, "commit", COUNT - 120);
+  check(got[0].offset === "120", `resumed at ${got[0].offset}`);
+}
+
+async function seekTime() {
+  const topic = `${prefix}-none`;
+  for (const [timestamp, offset] of [[timestampOf(100), "100"], [timestampOf(100) - 3, "100"], [timestampOf(0) - 1, "0"]]) {
+    const [found] = await admin.fetchTopicOffsetsByTimestamp(topic, timestamp);
+    check(found.offset === offset, `time ${timestamp} gave ${found.offset} instead of ${offset}`);
+  }
+  const [ends] = await admin.fetchTopicOffsets(topic);
+  check(ends.low === "0" && ends.high === String(COUNT), `offsets ${ends.low} to ${ends.high}`);
+}
+
+async function topics() {
+  const topic = `${prefix}-topics`;
+  await create(topic, 3);
+  check((await admin.listTopics()).includes(topic), "the topic is not listed");
+  check((await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length === 3, "three partitions");
+  check(!(await admin.createTopics({ topics: [{ topic }] })), "a topic was created twice");
+  await admin.deleteTopics({ topics: [topic] });
+  await until("the topic is gone", async () => !(await admin.listTopics()).includes(topic));
+}
+
+async function configs() {
+  const topic = `${prefix}-configs`;
+  await create(topic, 1, [{ name: "retention.ms", value: "3600000" }]);
+  const described = async () => {
+    const answer = await admin.describeConfigs({ includeSynonyms: true, resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }] });
+    return Object.fromEntries(answer.resources[0].configEntries.map((entry) => [entry.configName, entry.configValue]));
+  };
+  const before = await described();
+  check(before["retention.ms"] === "3600000" && before["cleanup.policy"] === "delete", JSON.stringify(before));
+  await admin.alterConfigs({ resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name: "max.message.bytes", value: "54321" }] }] });
+  await until("the change shows", async () => (await described())["max.message.bytes"] === "54321");
+}
+
+async function partitions() {
+  const topic = `${prefix}-partitions`;
+  await create(topic);
+  await admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] });
+  await until("three partitions", async () => (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length === 3);
+  await refused(admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] }), "INVALID_PARTITIONS");
+}
+
+async function deleteRecords() {
+  const topic = `${prefix}-gzip`;
+  await admin.fetchTopicOffsets(topic); // it finds the leaders of topics that it has seen only
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: "50" }] });
+  check((await admin.fetchTopicOffsets(topic))[0].low === "50", "the low watermark did not move");
+}
+
+async function groups() {
+  const group = `${prefix}-groups`, c = consumer("groups");
+  await c.connect();
+  await c.subscribe({ topics: [`${prefix}-none`], fromBeginning: true });
+  let joined = false;
+  c.on(c.events.GROUP_JOIN, () => { joined = true; });
+  await c.run({ eachMessage: async () => {} });
+  await until("joined", () => joined);
+  check((await admin.listGroups()).groups.some((g) => g.groupId === group), "the group is not listed");
+  const { groups: [description] } = await admin.describeGroups([group]);
+  check(description.state === "Stable" && description.members.length === 1, description.state);
+  await refused(admin.deleteGroups([group]), "NON_EMPTY_GROUP");
+  await c.disconnect();
+  await admin.deleteGroups([group]);
+  await until("the group is gone", async () => !(await admin.listGroups()).groups.some((g) => g.groupId === group));
+}
+
+async function idempotent() {
+  const topic = `${prefix}-idempotent`;
+  await create(topic);
+  await send(topic, CompressionTypes.None, { idempotent: true, maxInFlightRequests: 1 });
+  checkRecords(await readAll(topic, "read-idempotent", COUNT));
+}
+
+const operations = [["produce none", produce("none", CompressionTypes.None)], ["produce gzip", produce("gzip", CompressionTypes.GZIP)],
+  ["produce snappy", produce("snappy", CompressionTypes.Snappy)], ["produce lz4", noCodec("lz4")], ["produce zstd", noCodec("zstd")],
+  ["idempotent", idempotent], ["group rebalance", groupRebalance], ["commit resume", commitResume], ["seek time", seekTime],
+  ["topics", topics], ["configs", configs], ["partitions", partitions], ["delete records", deleteRecords], ["groups", groups]];
+
+async function main() {
+  console.log(JSON.stringify({ client: "kafkajs", version: clientVersion }));
+  await admin.connect();
+  let failed = 0;
+  for (const [operation, run] of operations) {
+    const start = Date.now();
+    let result = "ok", detail = "";
+    try { await run(); } catch (error) {
+      result = error instanceof Absent ? "absent" : "failed";
+      detail = error.message;
+      if (result === "failed") { failed = 1; console.error(error); }
+    }
+    console.log(JSON.stringify({ operation, result, detail: detail.slice(0, 500), ms: Date.now() - start }));
+  }
+  process.exit(failed);
+}
+main();
