@@ -1,0 +1,113 @@
+//! DescribeConfigs (32), versions 1–4: every config of a topic or a broker with value, default, source, synonyms, type,
+//! whether it is read-only and whether it is secret.
+//!
+//! - Requested keys filter; null means all. Keys that do not exist are left out, as in Kafka.
+//! - A broker resource is this node's id, or "" for the cluster-wide overrides alone.
+//! - Synonyms only on request; types from version 3 (KIP-569). Documentation is null: there are no texts.
+//! - Secret values are null.
+//!
+//! Source: KIP-133, KIP-226, KIP-569, Kafka's `ConfigHelper`.
+
+use broker_core::config::{ConfigEntry, ConfigSource, describe_broker, describe_topic};
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse, ResponseKind};
+
+use super::config_resource::{Resource, find};
+use super::refusal::Refusal;
+use super::text::{optional, text};
+use crate::broker::{Broker, Fatal};
+use crate::handler::Context;
+
+const TYPE_VERSION_MIN: i16 = 3;
+
+#[expect(clippy::unused_async, reason = "handlers have one shape")]
+pub(crate) async fn handle(
+    context: &Context,
+    request: DescribeConfigsRequest,
+) -> Result<ResponseKind, Fatal> {
+    let version = context.header.version;
+    let mut response = DescribeConfigsResponse::default();
+    for resource in &request.resources {
+        let mut result = DescribeConfigsResult::default();
+        result.resource_type = resource.resource_type;
+        result.resource_name = resource.resource_name.clone();
+        match describe(&*context.broker, resource) {
+            Ok(entries) => {
+                let configs =
+                    entries.into_iter().map(|one| config(one, version, request.include_synonyms));
+                result.configs = configs.collect();
+            }
+            Err(refusal) => {
+                result.error_code = refusal.code;
+                result.error_message = Some(text(&refusal.message));
+            }
+        }
+        response.results.push(result);
+    }
+    Ok(ResponseKind::DescribeConfigs(response))
+}
+
+fn describe(
+    broker: &dyn Broker,
+    wanted: &DescribeConfigsResource,
+) -> Result<Vec<ConfigEntry>, Refusal> {
+    let configs = broker.broker_config();
+    let mut entries = match find(broker, wanted.resource_type, &wanted.resource_name)? {
+        Resource::Topic(topic) => describe_topic(&topic.configs, &configs),
+        Resource::ThisBroker => describe_broker(&configs).into_iter().map(as_own).collect(),
+        Resource::AllBrokers => {
+            let mut entries = describe_broker(&configs);
+            entries.retain(|entry| configs.dynamic.contains_key(entry.name));
+            entries
+        }
+    };
+    if let Some(keys) = &wanted.configuration_keys {
+        entries.retain(|entry| keys.iter().any(|key| **key == *entry.name));
+    }
+    Ok(entries)
+}
+
+/// Overrides of the only broker, described through its id, are its own (`DYNAMIC_BROKER_CONFIG`): tools that look for what
+/// they set on it find it.
+fn as_own(mut entry: ConfigEntry) -> ConfigEntry {
+    let own = |source| match source {
+        ConfigSource::DynamicDefaultBroker => ConfigSource::DynamicBroker,
+        other => other,
+    };
+    entry.source = own(entry.source);
+    for synonym in &mut entry.synonyms {
+        synonym.source = own(synonym.source);
+    }
+    entry
+}
+
+fn config(
+    entry: ConfigEntry,
+    version: i16,
+    include_synonyms: bool,
+) -> DescribeConfigsResourceResult {
+    let mut config = DescribeConfigsResourceResult::default();
+    config.name = text(entry.name);
+    config.value = optional(entry.value.as_deref());
+    config.read_only = entry.read_only;
+    config.config_source = entry.source.code();
+    config.is_sensitive = entry.sensitive;
+    if version >= TYPE_VERSION_MIN {
+        config.config_type = entry.kind.code();
+    }
+    config.documentation = None;
+    if include_synonyms {
+        let synonyms = entry.synonyms.into_iter().map(|one| {
+            let mut synonym = DescribeConfigsSynonym::default();
+            synonym.name = text(one.name);
+            synonym.value = optional(one.value.as_deref());
+            synonym.source = one.source.code();
+            synonym
+        });
+        config.synonyms = synonyms.collect();
+    }
+    config
+}
