@@ -49,10 +49,12 @@ impl State {
             return Err(AppendError::DiskFull);
         }
         if self.pending_bytes > 0 && self.pending_bytes + bytes > self.options.pending_bytes_max {
+            self.refused = true;
             self.wake_flusher();
             return Err(AppendError::Full);
         }
         if self.seal_requested {
+            self.refused = true;
             return Err(AppendError::Full);
         }
         if entry.kind == EntryKind::BATCH {
@@ -80,6 +82,7 @@ impl State {
         let len = frame_len(bytes, 1);
         if !self.segment_fits(len, 1) {
             self.seal_requested = true;
+            self.refused = true;
             self.wake_flusher();
             return Err(AppendError::Full);
         }

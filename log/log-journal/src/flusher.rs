@@ -129,7 +129,7 @@ impl Flusher {
         progressed |= self.poll_roll(context)?;
         progressed |= self.poll_background(context)?;
         self.report();
-        self.plan_seal();
+        progressed |= self.plan_seal();
         self.plan_checkpoint();
         progressed |= self.start_sync();
         progressed |= self.start_frame();
@@ -252,24 +252,29 @@ impl Flusher {
     }
 
     /// Ends the segment when the next frame would not fit, or hardly.
-    fn plan_seal(&mut self) {
+    fn plan_seal(&mut self) -> bool {
         let last = {
             let mut state = self.inner.state.borrow_mut();
             let open_is_last = state.open.is_none();
             let wanted = state.seal_requested || (open_is_last && state.segment_nearly_full());
             if !wanted || state.seal_queued() || self.roll.is_some() {
-                return;
+                return false;
             }
-            if state.spares.is_empty() && state.space_short {
-                if state.seal_requested {
+            // Without a file for the next segment this one is not ended, so that nothing is accepted that might have
+            // to wait for space. The background makes one, if it can.
+            if state.spares.is_empty() {
+                let hopeless = state.space_short || !state.spare_allowed();
+                if hopeless && state.seal_requested {
                     state.disk_full = true;
                     state.seal_requested = false;
+                    state.wake_room();
+                    return true;
                 }
-                return;
+                return false;
             }
             state.close_open();
             if !state.plan_next_segment() {
-                return;
+                return false;
             }
             Position(state.plan.position.0 - 1)
         };
@@ -282,6 +287,7 @@ impl Flusher {
         let mut state = self.inner.state.borrow_mut();
         state.seal_requested = false;
         state.wake_room();
+        true
     }
 
     /// Takes a checkpoint outside of a seal, when asked to or when closing.
@@ -413,18 +419,15 @@ impl Flusher {
         }
         let inner = Rc::clone(&self.inner);
         let mut state = self.inner.state.borrow_mut();
+        let spare_missing = state.spares.is_empty() && !state.space_short && self.roll.is_none();
+        if spare_missing && state.spare_wanted() {
+            return Some(roll::add_spare(inner));
+        }
         if let Some(staged) = state.take_ready_checkpoint() {
             return Some(checkpoint::write(inner, staged));
         }
         if drained {
             return None;
-        }
-        if state.spares.is_empty()
-            && !state.space_short
-            && self.roll.is_none()
-            && state.spare_wanted()
-        {
-            return Some(roll::add_spare(inner));
         }
         if state.free_check {
             if let Some(segment) = state.freeable() {

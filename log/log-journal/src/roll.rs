@@ -70,7 +70,7 @@ impl State {
         !self.closing && self.spare_allowed()
     }
 
-    fn spare_allowed(&self) -> bool {
+    pub(crate) fn spare_allowed(&self) -> bool {
         let wanted = self.allocated_bytes().saturating_add(self.options.segment_bytes);
         self.options.segments_max_bytes.is_none_or(|max| wanted <= max)
     }

@@ -119,6 +119,8 @@ pub(crate) struct State {
     pub(crate) ticket: u64,
     pub(crate) room_waiters: Vec<Waker>,
     pub(crate) room_epoch: u64,
+    /// An append got `Full` since room was last made.
+    pub(crate) refused: bool,
     pub(crate) flusher: Option<Waker>,
     pub(crate) running: bool,
     pub(crate) failed: bool,
@@ -191,6 +193,7 @@ impl State {
             ticket: 0,
             room_waiters: Vec::new(),
             room_epoch: 0,
+            refused: false,
             flusher: None,
             running: false,
             failed: false,
@@ -215,11 +218,9 @@ impl State {
         !self.segment_fits(reserve, 64)
     }
 
-    /// Whether an append of ordinary size would be accepted.
+    /// Whether nothing was refused since the flusher last made room.
     pub(crate) fn has_room(&self) -> bool {
-        !self.seal_requested
-            && !self.disk_full
-            && self.pending_bytes < self.options.pending_bytes_max
+        !self.refused && !self.disk_full
     }
 
     /// Moves the open frame to the queue.
@@ -257,6 +258,7 @@ impl State {
 
     pub(crate) fn wake_room(&mut self) {
         self.room_epoch += 1;
+        self.refused = false;
         for waker in self.room_waiters.drain(..) {
             waker.wake();
         }

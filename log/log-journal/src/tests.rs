@@ -6,7 +6,10 @@
 
 mod crash;
 mod damage;
+mod format;
+mod read;
 mod rig;
 mod roundtrip;
+mod space;
 
 use rig::{Rig, Step, append, volatile};

@@ -68,10 +68,15 @@ impl Journal {
     ///
     /// # Errors
     /// `Io`, and `Foreign` when the files belong to another cluster or shard. Corruption is a finding, not an error.
-    pub async fn verify(disk: &dyn Disk, cluster: ClusterId, shard: ShardId) -> Result<VerifyReport, JournalError> {
+    pub async fn verify(
+        disk: &dyn Disk,
+        cluster: ClusterId,
+        shard: ShardId,
+    ) -> Result<VerifyReport, JournalError> {
         let identity = Identity { cluster, shard };
         let names = recovery::list(disk).await?;
-        let mut verifier = Verifier { identity, report: VerifyReport::default(), extents: BTreeMap::new() };
+        let mut verifier =
+            Verifier { identity, report: VerifyReport::default(), extents: BTreeMap::new() };
         let newest = names.segments.last().copied();
         let mut previous: Option<(SegmentId, Position)> = None;
         for &segment in &names.segments {
@@ -115,7 +120,8 @@ impl Verifier {
         }
         let mut index = Index::default();
         let mut position = Position(base.0.saturating_sub(1));
-        let mut watermark = scanner.ring.iter().map(|record| record.durable).max().unwrap_or(position);
+        let mut watermark =
+            scanner.ring.iter().map(|record| record.durable).max().unwrap_or(position);
         let (mut generation, mut at) = (0, DATA_START);
         let invalid = loop {
             match scanner.frame(at, position.next(), generation).await? {
@@ -131,7 +137,8 @@ impl Verifier {
         };
         let trailer = scanner.trailer().await?;
         if newest && trailer.is_err() {
-            let proven = watermark > position || scanner.later_proof(at, position.next()).await?.is_some();
+            let proven =
+                watermark > position || scanner.later_proof(at, position.next()).await?.is_some();
             if proven {
                 self.report.add(&name, at, invalid);
             }
@@ -139,7 +146,9 @@ impl Verifier {
         }
         let bytes = scanner.header.segment_bytes;
         let footer = read_footer(&scanner.file, self.identity, segment, bytes).await;
-        let Some((trailer, footer)) = self.report.absorb(footer)? else { return Ok(Some(position)) };
+        let Some((trailer, footer)) = self.report.absorb(footer)? else {
+            return Ok(Some(position));
+        };
         self.report.footers += 1;
         if trailer.last != position || trailer.frames_end != at {
             self.report.add(&name, at, invalid);
@@ -170,17 +179,23 @@ impl Verifier {
             let offset = at + u64::from(head.frame_offset);
             if !index.accepts(&head) {
                 let found = head.base_offset.0.cast_unsigned();
-                self.report.add(name, offset, Mismatch { what: "base offset of an entry", expected: 0, found });
+                self.report.add(
+                    name,
+                    offset,
+                    Mismatch { what: "base offset of an entry", expected: 0, found },
+                );
                 continue;
             }
             index.push(at, &head);
             let mut start = offset;
             for batch in Batches::strict(frame.payload(&head)) {
-                let checked = batch.and_then(|(header, bytes)| verify_crc(bytes).map(|()| (header, bytes.len())));
+                let checked = batch
+                    .and_then(|(header, bytes)| verify_crc(bytes).map(|()| (header, bytes.len())));
                 match checked {
                     Ok((header, len)) => {
                         self.report.batches += 1;
-                        let inside = header.base_offset >= head.base_offset && header.last_offset() <= head.last_offset;
+                        let inside = header.base_offset >= head.base_offset
+                            && header.last_offset() <= head.last_offset;
                         if !inside {
                             let expected = head.base_offset.0.cast_unsigned();
                             let found = header.base_offset.0.cast_unsigned();

@@ -10,7 +10,7 @@ use crate::{Finding, Journal, JournalError, ReadError, VerifyReport};
 
 fn filled() -> Rig {
     let mut rig = Rig::fresh();
-    for _ in 0..9 {
+    for _ in 0..4 {
         assert!(rig.run(&[append(20, 1, 3000), append(21, 2, 4000), Step::Wait]));
     }
     assert!(rig.run(&[Step::Tick]));
@@ -159,7 +159,10 @@ fn a_damaged_checkpoint_is_replaced_by_the_one_before() {
         let padding = verify(&disk).findings.is_empty();
         let mut reopened = Rig::open(disk, options(), 5, rig.appended.clone()).unwrap().unwrap();
         reopened.audit(rig.acknowledged());
-        assert!(padding || reopened.recovery.frames > 0, "byte {at}: the older checkpoint needs replay");
+        assert!(
+            padding || reopened.recovery.frames > 0,
+            "byte {at}: the older checkpoint needs replay"
+        );
     }
 }
 

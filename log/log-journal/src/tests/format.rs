@@ -1,0 +1,216 @@
+//! Golden bytes: `log/FORMAT.md` and the code say the same.
+
+use expect_test::{Expect, expect};
+use log_types::{ClusterId, Offset, Position, SegmentId, ShardId, StreamId, Term};
+
+use crate::format::{
+    BLOCK, CheckpointHeader, EntryHead, FRAME_HEADER_BYTES, FrameHeader, Identity, SegmentHeader,
+    Trailer, Watermark, checkpoint_name, parse_name, segment_name, spare_name,
+};
+use crate::index::{Footer, Index, Run};
+use crate::options::EntryKind;
+
+const IDENTITY: Identity = Identity { cluster: ClusterId(*b"cluster-identity"), shard: ShardId(3) };
+const SEGMENT: SegmentId = SegmentId(0x1122);
+
+/// Lines of 16 bytes, all-zero lines left out.
+fn check(bytes: &[u8], expected: &Expect) {
+    let mut lines = String::new();
+    for (index, line) in bytes.chunks(16).enumerate() {
+        if line.iter().any(|&byte| byte != 0) {
+            let hex: Vec<String> = line
+                .chunks(4)
+                .map(|word| word.iter().map(|b| format!("{b:02x}")).collect())
+                .collect();
+            lines.push_str(&format!("{:4} {}\n", index * 16, hex.join(" ")));
+        }
+    }
+    expected.assert_eq(&lines);
+}
+
+fn block(encode: impl Fn(&mut [u8])) -> Vec<u8> {
+    let mut block = vec![0xff; usize::try_from(BLOCK).unwrap()];
+    encode(&mut block);
+    block
+}
+
+#[test]
+fn segment_header() {
+    let header = SegmentHeader {
+        segment: SEGMENT,
+        base: Position(0x33),
+        segment_bytes: 64 << 20,
+        generation: 5,
+    };
+    let bytes = block(|block| header.encode(IDENTITY, block));
+    check(&bytes, &expect![[]]);
+    assert_eq!(SegmentHeader::decode(&bytes, IDENTITY, SEGMENT), Ok(header));
+}
+
+#[test]
+fn watermark_record() {
+    let record = Watermark {
+        segment: SEGMENT,
+        sequence: 7,
+        durable: Position(0x44),
+        generation: 5,
+        closed: true,
+    };
+    let bytes = block(|block| record.encode(IDENTITY, block));
+    check(&bytes, &expect![[]]);
+    assert_eq!(Watermark::decode(&bytes, IDENTITY, SEGMENT), Ok(record));
+    assert_eq!(record.file_offset(), 2 * BLOCK, "slot 7 mod 3");
+}
+
+#[test]
+fn trailer() {
+    let trailer = Trailer {
+        segment: SEGMENT,
+        base: Position(0x33),
+        last: Position(0x44),
+        frames_end: 0x5_5000,
+        footer_bytes: 56,
+        stream_count: 1,
+        generation: 5,
+        footer_crc: 0xaabb_ccdd,
+    };
+    let bytes = block(|block| trailer.encode(IDENTITY, block));
+    check(&bytes, &expect![[]]);
+    assert_eq!(Trailer::decode(&bytes, IDENTITY, SEGMENT), Ok(trailer));
+}
+
+#[test]
+fn checkpoint_header() {
+    let header = CheckpointHeader {
+        number: 9,
+        position: Position(0x44),
+        segment: SEGMENT,
+        file_offset: 0x6000,
+        index_bytes: 100,
+        state_bytes: 200,
+        generation: 5,
+        body_crc: 0xaabb_ccdd,
+    };
+    let bytes = block(|block| header.encode(IDENTITY, block));
+    check(&bytes, &expect![[]]);
+    assert_eq!(CheckpointHeader::decode(&bytes, IDENTITY, 9), Ok(header));
+}
+
+fn frame_header() -> FrameHeader {
+    FrameHeader {
+        segment: SEGMENT,
+        file_offset: 0x4000,
+        position: Position(0x44),
+        term: Term(2),
+        durable: Position(0x43),
+        wall_ms: 1_700_000_000_000,
+        generation: 5,
+        entry_count: 2,
+        data_bytes: 1000,
+        frame_bytes: 4096,
+        payload_crc: 0xaabb_ccdd,
+    }
+}
+
+#[test]
+fn frame() {
+    let mut bytes = vec![0xff; FRAME_HEADER_BYTES];
+    frame_header().encode(IDENTITY.cluster, IDENTITY.shard, &mut bytes);
+    check(&bytes, &expect![[]]);
+    assert_eq!(FrameHeader::decode(&bytes, IDENTITY, SEGMENT, 0x4000), Ok(frame_header()));
+}
+
+/// Every bit, a wrong place and every truncation are noticed.
+#[test]
+fn a_frame_header_is_accepted_only_whole_and_in_its_place() {
+    let mut bytes = vec![0; FRAME_HEADER_BYTES];
+    frame_header().encode(IDENTITY.cluster, IDENTITY.shard, &mut bytes);
+    assert!(FrameHeader::decode(&bytes, IDENTITY, SegmentId(1), 0x4000).is_err());
+    assert!(FrameHeader::decode(&bytes, IDENTITY, SEGMENT, 0x5000).is_err());
+    for len in 0..bytes.len() {
+        assert!(
+            FrameHeader::decode(&bytes[..len], IDENTITY, SEGMENT, 0x4000).is_err(),
+            "{len} bytes"
+        );
+    }
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(FrameHeader::decode(&damaged, IDENTITY, SEGMENT, 0x4000).is_err(), "bit {bit}");
+    }
+}
+
+#[test]
+fn entry() {
+    let head = EntryHead {
+        stream: StreamId(0x0102),
+        kind: EntryKind(9),
+        base_offset: Offset(0x30),
+        last_offset: Offset(0x3f),
+        max_timestamp: -1,
+        frame_offset: 128,
+        len: 1000,
+    };
+    let mut bytes = vec![0xff; 48];
+    head.encode(&mut bytes);
+    check(&bytes, &expect![[]]);
+    assert_eq!(EntryHead::decode(&bytes), head);
+}
+
+fn run(file_offset: u64, base: i64) -> Run {
+    Run { file_offset, len: 1000, base: Offset(base), last: Offset(base + 4), max_timestamp: 77 }
+}
+
+#[test]
+fn footer_body() {
+    let footer = Footer {
+        streams: vec![(StreamId(0x20), 0, 1), (StreamId(0x21), 1, 1)],
+        runs: vec![run(0x4080, 1), run(0x4468, 6)],
+    };
+    let mut bytes = Vec::new();
+    footer.encode(&mut bytes);
+    check(&bytes, &expect![[]]);
+    assert_eq!(Footer::decode(&bytes, 2), Ok(footer));
+    for len in 0..bytes.len() {
+        assert!(Footer::decode(&bytes[..len], 2).is_err(), "{len} bytes");
+    }
+    assert!(Footer::decode(&bytes, u32::MAX).is_err());
+}
+
+#[test]
+fn checkpoint_index() {
+    let head = |base: i64, frame_offset: u32| EntryHead {
+        stream: StreamId(0x20),
+        kind: EntryKind::BATCH,
+        base_offset: Offset(base),
+        last_offset: Offset(base + 4),
+        max_timestamp: 77,
+        frame_offset,
+        len: 1000,
+    };
+    let mut index = Index::default();
+    index.push(0x4000, &head(0, 128));
+    index.seal(SegmentId(1));
+    index.push(0x4000, &head(5, 128));
+    index.set_log_start(StreamId(0x20), Offset(2));
+    let mut bytes = Vec::new();
+    index.encode(&mut bytes);
+    check(&bytes, &expect![[]]);
+    assert_eq!(Index::decode(&bytes), Some(index));
+    for len in 0..bytes.len() {
+        assert_eq!(Index::decode(&bytes[..len]), None, "{len} bytes");
+    }
+}
+
+#[test]
+fn names() {
+    assert_eq!(segment_name(SegmentId(0xab)), "segment-00000000000000ab.luma");
+    assert_eq!(spare_name(1), "spare-0000000000000001.luma");
+    assert_eq!(checkpoint_name(1), "checkpoint-0000000000000001.luma");
+    assert_eq!(parse_name("segment-00000000000000ab.luma", "segment-"), Some(0xab));
+    for wrong in
+        ["segment-ab.luma", "segment-00000000000000AB.luma", "segment-+0000000000000ab.luma", "x"]
+    {
+        assert_eq!(parse_name(wrong, "segment-"), None, "{wrong}");
+    }
+}

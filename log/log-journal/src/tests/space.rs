@@ -1,0 +1,156 @@
+//! Full disks, recycling and retention (F5).
+
+use log_io::Durability;
+use log_types::{Offset, StreamId};
+
+use super::rig::{Rig, Step, append, batch, options};
+use crate::{AppendError, EntryKind, JournalOptions};
+
+fn bounded(segments: u64) -> Rig {
+    let options = JournalOptions {
+        segments_max_bytes: Some(segments * options().segment_bytes),
+        ..options()
+    };
+    let disk = log_testkit::SimDisk::new(log_testkit::SimDiskOptions::default());
+    Rig::open(disk, options, 1, Vec::new()).unwrap().unwrap()
+}
+
+/// Appends to stream 20 until the journal refuses; how many were accepted.
+fn fill(rig: &mut Rig) -> usize {
+    for count in 0..1000 {
+        let base = rig.model.borrow().next.get(&20).copied().unwrap_or(0);
+        let payload = batch(20, base, 1, 6000);
+        match rig.append_raw(20, EntryKind::BATCH, base, 1, &payload, Durability::Synced) {
+            Ok(_) => {
+                rig.executor.run_until_stalled();
+            }
+            Err(error) => {
+                assert_eq!(error, AppendError::DiskFull);
+                return count;
+            }
+        }
+    }
+    panic!("the disk never got full");
+}
+
+#[test]
+fn a_full_disk_refuses_appends_serves_reads_and_recovers_when_data_is_dropped() {
+    let mut rig = bounded(3);
+    let accepted = fill(&mut rig);
+    assert!(accepted > 20, "{accepted} entries fit into three segments");
+    assert_eq!(
+        rig.acknowledged(),
+        accepted,
+        "what was accepted is durable: a spare was ready for it"
+    );
+    rig.audit_reads();
+    assert_eq!(*rig.full.borrow(), [true]);
+    assert!(rig.run(&[Step::Tick, Step::Tick]), "trying again without space changes nothing");
+    assert!(!rig.append(20, 1, 6000, Durability::Synced));
+    let half = i64::try_from(accepted / 2).unwrap();
+    assert!(rig.run(&[
+        Step::LogStart { stream: 20, offset: half },
+        Step::Tick,
+        Step::Tick,
+        Step::Tick,
+        Step::Tick
+    ]));
+    assert_eq!(*rig.full.borrow(), [true, false]);
+    assert!(rig.run(&[append(20, 1, 6000), Step::Wait]));
+    rig.audit_reads();
+}
+
+#[test]
+fn a_device_without_space_recovers_when_space_returns() {
+    let mut rig = Rig::fresh();
+    assert!(rig.run(&[append(20, 1, 100), Step::Wait, Step::Settle]));
+    rig.disk.set_capacity_bytes(rig.disk.used_bytes());
+    let accepted = fill(&mut rig) + 1;
+    rig.audit_reads();
+    assert!(rig.outcome.borrow().is_none(), "the flusher goes on");
+    rig.disk.set_capacity_bytes(u64::MAX);
+    rig.journal.retry_space();
+    rig.executor.run_until_stalled();
+    assert!(rig.run(&[append(20, 1, 6000), Step::Wait]));
+    assert_eq!(rig.acknowledged(), accepted + 1);
+    let mut rig = rig.reopen();
+    rig.audit(accepted + 1);
+}
+
+#[test]
+fn a_full_journal_can_be_closed_and_opened() {
+    let mut rig = Rig::fresh();
+    assert!(rig.run(&[append(20, 1, 100), Step::Wait, Step::Settle]));
+    rig.disk.set_capacity_bytes(rig.disk.used_bytes());
+    fill(&mut rig);
+    let acknowledged = rig.acknowledged();
+    assert!(rig.run(&[Step::Close]));
+    let mut rig = rig.reopen();
+    rig.audit(acknowledged);
+    assert_eq!(rig.recovery.position, rig.appended.last().unwrap().position);
+}
+
+#[test]
+fn recycled_segments_with_stale_frames_are_read_and_recovered_exactly() {
+    let mut rig = Rig::fresh();
+    for round in 1..40_i64 {
+        assert!(rig.run(&[append(20, 1, 9000), append(21, 1, 9000), Step::Wait]));
+        if round % 4 == 0 {
+            let offset = round - 3;
+            assert!(rig.run(&[
+                Step::LogStart { stream: 20, offset },
+                Step::LogStart { stream: 21, offset }
+            ]));
+            assert!(rig.run(&[Step::Tick, Step::Tick]));
+        }
+        if round % 7 == 0 {
+            let acknowledged = rig.acknowledged();
+            rig = rig.reopen();
+            rig.audit(acknowledged);
+        }
+    }
+    let names = rig.disk.names();
+    assert!(names.len() <= 9, "segments are reused: {names:?}");
+    rig.audit_reads();
+}
+
+#[test]
+fn retention_frees_segments_only_after_checkpoints() {
+    let mut rig = Rig::fresh();
+    for _ in 0..30 {
+        assert!(rig.run(&[append(20, 1, 9000), Step::Wait]));
+    }
+    let before = rig.journal.stats().segments;
+    assert!(before >= 3, "{before} segments");
+    assert_eq!(rig.journal.extents(StreamId(20)).len() as u64, before);
+    let bytes = rig.journal.stream_bytes(StreamId(20));
+    assert!(rig.run(&[
+        Step::LogStart { stream: 20, offset: 30 },
+        Step::Tick,
+        Step::Tick,
+        Step::Tick,
+        Step::Tick
+    ]));
+    assert!(rig.journal.stream_bytes(StreamId(20)) < bytes);
+    assert_eq!(rig.journal.stats().segments, 1, "{:?}", rig.journal.stats());
+    assert!(rig.run(&[Step::Remove { stream: 20 }]));
+    assert_eq!(rig.journal.stream_bytes(StreamId(20)), 0);
+    assert_eq!(rig.journal.stream_range(StreamId(20)), None);
+    let read = rig.journal.read(StreamId(20), Offset(0), Offset(i64::MAX), 100);
+    assert!(rig.executor.block_on(read).unwrap().unwrap().batches.is_empty());
+}
+
+#[test]
+fn an_entry_larger_than_a_frame_is_refused_and_the_largest_is_not() {
+    let mut rig = Rig::fresh();
+    let max = options().frame_bytes_max;
+    let note = |bytes: usize| bytes::Bytes::from(vec![0xee; bytes]);
+    let refused = rig.append_raw(5, EntryKind(9), 0, 1, &note(max + 1), Durability::Synced);
+    assert_eq!(refused, Err(AppendError::TooLarge { bytes: max + 1, bytes_max: max }));
+    for _ in 0..5 {
+        assert!(rig.append_raw(5, EntryKind(9), 0, 1, &note(max), Durability::Synced).is_ok());
+    }
+    assert!(rig.run(&[Step::Wait]));
+    let acknowledged = rig.acknowledged();
+    rig.reopen().audit(acknowledged);
+}
