@@ -1,10 +1,15 @@
 //! What the adapter asks of the node: plain data, summed at the call.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
+
+/// The numbers once every core has been asked.
+pub type StatsFuture<'a> = Pin<Box<dyn Future<Output = Stats> + Send + 'a>>;
 
 /// The node as operators see it. Called for each request, from any thread; must not block.
 pub trait Ops: Send + Sync + 'static {
-    fn stats(&self) -> Stats;
+    fn stats(&self) -> StatsFuture<'_>;
     fn readiness(&self) -> Readiness;
 }
 

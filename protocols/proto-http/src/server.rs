@@ -59,7 +59,7 @@ async fn ready(State(ops): State<Arc<dyn Ops>>) -> Response {
 
 async fn health(State(ops): State<Arc<dyn Ops>>) -> Response {
     let (status, mut body) = readiness(&*ops);
-    let stats = ops.stats();
+    let stats = ops.stats().await;
     body["live"] = json!(true);
     body["version"] = json!(stats.version);
     body["reactor"] = json!(stats.reactor);
@@ -68,7 +68,7 @@ async fn health(State(ops): State<Arc<dyn Ops>>) -> Response {
 }
 
 async fn metrics(State(ops): State<Arc<dyn Ops>>) -> Response {
-    match render(ops.stats()) {
+    match render(ops.stats().await) {
         Ok(page) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], page).into_response(),
         Err(error) => {
             tracing::error!(%error, "cannot render metrics");
@@ -78,7 +78,7 @@ async fn metrics(State(ops): State<Arc<dyn Ops>>) -> Response {
 }
 
 async fn stats(State(ops): State<Arc<dyn Ops>>) -> Response {
-    json_response(StatusCode::OK, &stats_json(&ops.stats()))
+    json_response(StatusCode::OK, &stats_json(&ops.stats().await))
 }
 
 fn histogram_json(histogram: &Histogram) -> Value {

@@ -41,8 +41,8 @@ struct Node {
 }
 
 impl Ops for Node {
-    fn stats(&self) -> Stats {
-        stats()
+    fn stats(&self) -> StatsFuture<'_> {
+        Box::pin(async { stats() })
     }
 
     fn readiness(&self) -> Readiness {

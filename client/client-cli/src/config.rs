@@ -1,0 +1,77 @@
+//! `lumadb config`.
+
+use std::io::Write;
+
+use config_schema::{SECTIONS, Sources, default_toml, explain, find_key, load};
+use serde_json::json;
+
+use crate::args::{ConfigArgs, ConfigCommand};
+use crate::exit::{Exit, Failure};
+use crate::format::{Format, Rows};
+use crate::terminal::Terminal;
+
+pub(crate) fn run(
+    command: ConfigCommand,
+    format: Format,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Show { config, origin } => show(&config, origin, format, terminal),
+        ConfigCommand::Explain { key: Some(path) } => {
+            let key = find_key(&path)
+                .ok_or_else(|| Failure::new(Exit::NotFound, format!("unknown key {path:?}")))?;
+            terminal.out.write_all(explain(key).as_bytes())?;
+            Ok(terminal.out.flush()?)
+        }
+        ConfigCommand::Explain { key: None } => {
+            let mut rows = Rows::new(&["key", "default", "takes_effect", "range"]);
+            for key in SECTIONS.iter().flat_map(|section| section.keys) {
+                let range = key.kind.to_string();
+                rows.push(vec![
+                    json!(key.path()),
+                    json!(key.default),
+                    json!(key.reload.word()),
+                    json!(range),
+                ]);
+            }
+            rows.print(format, terminal)
+        }
+        ConfigCommand::Default => {
+            terminal.out.write_all(default_toml().as_bytes())?;
+            Ok(terminal.out.flush()?)
+        }
+        ConfigCommand::Validate { config } => {
+            load(&sources(&config)?)?;
+            terminal.note("the configuration is valid");
+            Ok(())
+        }
+    }
+}
+
+pub(crate) fn sources(args: &ConfigArgs) -> Result<Sources, Failure> {
+    Ok(Sources::of_process(&args.config, args.overrides().map_err(Failure::usage)?)?)
+}
+
+fn show(
+    args: &ConfigArgs,
+    origin: bool,
+    format: Format,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let loaded = load(&sources(args)?)?;
+    let columns: &[&str] = if origin {
+        &["key", "value", "origin", "default", "takes_effect"]
+    } else {
+        &["key", "value"]
+    };
+    let mut rows = Rows::new(columns);
+    for key in SECTIONS.iter().flat_map(|section| section.keys) {
+        let path = key.path();
+        let mut row = vec![json!(path), json!(loaded.value(&path))];
+        if origin {
+            row.extend([json!(loaded.origin(&path)), json!(key.default), json!(key.reload.word())]);
+        }
+        rows.push(row);
+    }
+    rows.print(format, terminal)
+}

@@ -1,0 +1,164 @@
+//! Rows to text, in every output format.
+//!
+//! `auto` is a table on a terminal and one JSON object per line elsewhere.
+
+use std::io::Write;
+
+use clap::ValueEnum;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde_json::Value;
+
+use crate::exit::Failure;
+use crate::terminal::Terminal;
+
+/// An output format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Auto,
+    Table,
+    /// One array of objects
+    Json,
+    /// One object per line
+    Jsonl,
+    Csv,
+    Tsv,
+    /// One column per line
+    Vertical,
+}
+
+impl Format {
+    /// What `auto` means here.
+    pub(crate) fn resolve(self, stdout_is_tty: bool) -> Self {
+        match self {
+            Self::Auto if stdout_is_tty => Self::Table,
+            Self::Auto => Self::Jsonl,
+            other => other,
+        }
+    }
+
+    pub(crate) fn json(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl)
+    }
+}
+
+/// Rows with named columns; a cell is a JSON scalar or, where a column is JSON, any value.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Vec<Value>>,
+}
+
+impl Rows {
+    pub(crate) fn new(columns: &[&str]) -> Self {
+        Self { columns: columns.iter().map(|&name| name.to_owned()).collect(), rows: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, row: Vec<Value>) {
+        self.rows.push(row);
+    }
+
+    /// Prints all rows to standard output.
+    pub(crate) fn print(&self, format: Format, terminal: &mut Terminal) -> Result<(), Failure> {
+        let format = format.resolve(terminal.stdout_is_tty);
+        let text = self.render(format);
+        terminal.out.write_all(text.as_bytes())?;
+        terminal.out.flush()?;
+        Ok(())
+    }
+
+    pub(crate) fn render(&self, format: Format) -> String {
+        match format {
+            Format::Auto | Format::Table => self.table(),
+            Format::Json => self.json(),
+            Format::Jsonl => self.rows.iter().map(|row| self.object(row) + "\n").collect(),
+            Format::Csv => self.separated(',', csv_field),
+            Format::Tsv => self.separated('\t', tsv_field),
+            Format::Vertical => self.vertical(),
+        }
+    }
+
+    /// Columns in their order, which a JSON map would sort.
+    fn object(&self, row: &[Value]) -> String {
+        let pairs = self
+            .columns
+            .iter()
+            .zip(row)
+            .map(|(name, value)| format!("{}:{value}", Value::from(name.as_str())));
+        format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+    }
+
+    fn json(&self) -> String {
+        let objects: Vec<String> = self.rows.iter().map(|row| self.object(row)).collect();
+        format!("[{}]\n", objects.join(",\n"))
+    }
+
+    fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_FULL_CONDENSED);
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(&self.columns);
+        for row in &self.rows {
+            table.add_row(row.iter().map(shown));
+        }
+        for (index, column) in table.column_iter_mut().enumerate() {
+            let mut cells =
+                self.rows.iter().filter_map(|row| row.get(index)).filter(|cell| !cell.is_null());
+            let numeric = cells.clone().next().is_some() && cells.all(Value::is_number);
+            if numeric {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        format!("{table}\n")
+    }
+
+    fn separated(&self, separator: char, field: fn(&str) -> String) -> String {
+        let line = |cells: Vec<String>| cells.join(&separator.to_string()) + "\n";
+        let mut out = line(self.columns.iter().map(|name| field(name)).collect());
+        for row in &self.rows {
+            out.push_str(&line(row.iter().map(|cell| field(&plain(cell))).collect()));
+        }
+        out
+    }
+
+    fn vertical(&self) -> String {
+        let width = self.columns.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let mut out = String::new();
+        for (number, row) in self.rows.iter().enumerate() {
+            out.push_str(&format!("-[ RECORD {} ]\n", number + 1));
+            for (name, cell) in self.columns.iter().zip(row) {
+                out.push_str(&format!("{name:width$} | {}\n", shown(cell)));
+            }
+        }
+        out
+    }
+}
+
+/// A cell in a table: a missing value is visible.
+fn shown(cell: &Value) -> String {
+    if cell.is_null() { "NULL".to_owned() } else { plain(cell) }
+}
+
+/// A cell as bare text; a missing value is empty.
+fn plain(cell: &Value) -> String {
+    match cell {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// RFC 4180, section 2.
+fn csv_field(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+fn tsv_field(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! One table of rows in every format.
+
+use serde_json::json;
+
+use super::*;
+
+fn rows() -> Rows {
+    let mut rows = Rows::new(&["name", "n"]);
+    rows.push(vec![json!("a,\"b\""), json!(1)]);
+    rows.push(vec![json!(null), json!(20)]);
+    rows
+}
+
+#[test]
+fn every_format_keeps_the_order_of_columns() {
+    let check = |format, expected: &str| assert_eq!(rows().render(format), expected, "{format:?}");
+    check(Format::Jsonl, "{\"name\":\"a,\\\"b\\\"\",\"n\":1}\n{\"name\":null,\"n\":20}\n");
+    check(Format::Json, "[{\"name\":\"a,\\\"b\\\"\",\"n\":1},\n{\"name\":null,\"n\":20}]\n");
+    check(Format::Csv, "name,n\n\"a,\"\"b\"\"\",1\n,20\n");
+    check(Format::Tsv, "name\tn\na,\"b\"\t1\n\t20\n");
+    check(
+        Format::Vertical,
+        "-[ RECORD 1 ]\nname | a,\"b\"\nn    | 1\n-[ RECORD 2 ]\nname | NULL\nn    | 20\n",
+    );
+    let table = rows().render(Format::Table);
+    assert!(table.contains("│ NULL   ┆ 20 │") && table.contains("│ a,\"b\" ┆  1 │"), "{table}");
+}
+
+#[test]
+fn auto_depends_on_the_terminal() {
+    assert_eq!(Format::Auto.resolve(true), Format::Table);
+    assert_eq!(Format::Auto.resolve(false), Format::Jsonl);
+    assert_eq!(Format::Csv.resolve(true), Format::Csv);
+}

@@ -1,0 +1,123 @@
+//! `lumadb group`.
+
+use std::collections::BTreeMap;
+
+use client_kafka::{Client, Committed};
+use serde_json::json;
+
+use crate::args::GroupCommand;
+use crate::connect::{block_on, connect, now_ms};
+use crate::consume::ranges;
+use crate::exit::{Exit, Failure};
+use crate::format::{Format, Rows};
+use crate::offsets::{Position, parse};
+use crate::terminal::Terminal;
+use crate::topic;
+
+pub(crate) fn run(
+    command: GroupCommand,
+    format: Format,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    block_on(async {
+        match command {
+            GroupCommand::List { broker } => {
+                let mut rows = Rows::new(&["group", "state", "protocol_type"]);
+                for group in connect(&broker).await?.groups().await? {
+                    rows.push(vec![
+                        json!(group.id),
+                        json!(group.state),
+                        json!(group.protocol_type),
+                    ]);
+                }
+                rows.print(format, terminal)
+            }
+            GroupCommand::Describe { broker, group } => {
+                let client = connect(&broker).await?;
+                describe(&client, &group, format, terminal).await
+            }
+            GroupCommand::Seek { broker, group, topic, to, yes } => {
+                let position = parse(&to, now_ms()).map_err(Failure::usage)?;
+                if matches!(position, Position::Range(..)) {
+                    return Err(Failure::usage("a group cannot be moved to a range"));
+                }
+                terminal.confirm(yes, &format!("move group {group} on {topic} to {to}"))?;
+                let client = connect(&broker).await?;
+                seek(&client, &group, &topic, position, format, terminal).await
+            }
+        }
+    })
+}
+
+async fn describe(
+    client: &Client,
+    group: &str,
+    format: Format,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let detail = client.describe_group(group).await?;
+    let committed = client.committed(group).await?;
+    if detail.state == "Dead" && committed.is_empty() {
+        return Err(Failure::new(Exit::NotFound, format!("group {group:?} does not exist")));
+    }
+    let mut by_topic: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+    for commit in &committed {
+        by_topic.entry(&commit.topic).or_default().push(commit.partition);
+    }
+    let mut ends = BTreeMap::new();
+    for (topic, partitions) in by_topic {
+        for end in client.offsets(topic, &partitions, -1).await? {
+            ends.insert((topic.to_owned(), end.partition), end.offset);
+        }
+    }
+    let mut members = Rows::new(&["state", "protocol", "member", "client_id", "host"]);
+    for member in &detail.members {
+        let (id, client_id, host) = (json!(member.id), json!(member.client_id), json!(member.host));
+        members.push(vec![json!(detail.state), json!(detail.protocol), id, client_id, host]);
+    }
+    if detail.members.is_empty() {
+        members.push(vec![
+            json!(detail.state),
+            json!(detail.protocol),
+            json!(null),
+            json!(null),
+            json!(null),
+        ]);
+    }
+    let mut offsets = Rows::new(&["topic", "partition", "committed", "end", "lag"]);
+    for commit in committed {
+        let end = ends.get(&(commit.topic.clone(), commit.partition)).copied();
+        let lag = end.map(|end| end.saturating_sub(commit.offset));
+        offsets.push(vec![
+            json!(commit.topic),
+            json!(commit.partition),
+            json!(commit.offset),
+            json!(end),
+            json!(lag),
+        ]);
+    }
+    members.print(format, terminal)?;
+    offsets.print(format, terminal)
+}
+
+async fn seek(
+    client: &Client,
+    group: &str,
+    name: &str,
+    position: Position,
+    format: Format,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let partitions = topic::existing(client, name).await?.partitions;
+    let targets = ranges(client, name, &partitions, position).await?;
+    let commits: Vec<Committed> = targets
+        .iter()
+        .map(|(&partition, &(offset, _))| Committed { topic: name.to_owned(), partition, offset })
+        .collect();
+    client.commit(group, &commits).await?;
+    let mut rows = Rows::new(&["topic", "partition", "committed"]);
+    for commit in commits {
+        rows.push(vec![json!(commit.topic), json!(commit.partition), json!(commit.offset)]);
+    }
+    rows.print(format, terminal)
+}

@@ -1,0 +1,58 @@
+//! Locks, ports, the ready file and the default directory.
+
+use super::*;
+
+#[test]
+fn a_locked_directory_names_its_owner_and_is_free_afterwards() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let lock = lock_data_dir(&dir.path().join("new")).expect("free");
+    let failure = lock_data_dir(&dir.path().join("new")).expect_err("taken");
+    assert_eq!(failure.exit, Exit::Conflict);
+    assert!(
+        failure.message.ends_with(&format!("in use by pid {}", std::process::id())),
+        "{failure}"
+    );
+    drop(lock);
+    lock_data_dir(&dir.path().join("new")).expect("free again");
+}
+
+#[test]
+fn a_busy_port_moves_only_when_nobody_chose_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let addr = taken.local_addr().expect("bound");
+    let failed = bind_listener(addr, true).expect_err("chosen and busy");
+    assert_eq!(Failure::from(failed).exit, Exit::Usage);
+    let (moved, elsewhere) = bind_listener(addr, false).expect("another port is free");
+    assert!(elsewhere);
+    assert!(moved.local_addr().expect("bound").port() > addr.port());
+}
+
+#[test]
+fn the_ready_file_is_whole_and_leaves_no_other() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("ready.json");
+    let addr = |text: &str| text.parse().expect("an address");
+    write_ready_file(&path, &[("kafka", addr("127.0.0.1:1")), ("pg", addr("[::1]:2"))])
+        .expect("writable");
+    let text = std::fs::read_to_string(&path).expect("written");
+    assert_eq!(text, "{\"kafka\":\"127.0.0.1:1\",\"pg\":\"[::1]:2\"}\n");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 1);
+    assert!(write_ready_file(&dir.path().join("no/such"), &[]).is_err());
+}
+
+#[test]
+fn the_default_directory_follows_the_environment() {
+    let find = |vars: &'static [(&str, &str)]| {
+        let env = |name: &str| {
+            vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        default_data_dir(env).map(|dir| dir.to_string_lossy().into_owned())
+    };
+    assert_eq!(find(&[("STATE_DIRECTORY", "/a:/b"), ("HOME", "/h")]), Ok("/a".to_owned()));
+    assert_eq!(find(&[("XDG_DATA_HOME", "/x"), ("HOME", "/h")]), Ok("/x/lumadb".to_owned()));
+    assert_eq!(
+        find(&[("HOME", "/h"), ("XDG_DATA_HOME", "")]),
+        Ok("/h/.local/share/lumadb".to_owned())
+    );
+    assert_eq!(find(&[]).expect_err("nothing set").exit, Exit::Usage);
+}

@@ -1,0 +1,66 @@
+//! Addresses, and sessions against a scripted server.
+
+use std::net::TcpListener;
+
+use super::*;
+
+#[test]
+fn urls_have_defaults_for_every_part() {
+    let parse =
+        |url: &str| Target::parse(url).map(|t| format!("{}@{}/{}", t.user, t.addr, t.database));
+    assert_eq!(parse("postgres://"), Ok("luma@127.0.0.1:5432/luma".to_owned()));
+    assert_eq!(parse("postgresql://me@db.example:1/x?a=b"), Ok("me@db.example:1/x".to_owned()));
+    assert_eq!(parse("postgres://[::1]/x"), Ok("luma@[::1]:5432/x".to_owned()));
+    assert!(parse("mysql://x").is_err());
+    assert!(parse("postgres://me:secret@x").is_err());
+}
+
+fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let len = i32::try_from(body.len() + 4).expect("short").to_be_bytes();
+    [&[tag][..], &len, body].concat()
+}
+
+#[test]
+fn an_error_leaves_the_session_usable() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let addr = listener.local_addr().expect("bound").to_string();
+    let server = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a client");
+        let mut len = [0; 4];
+        socket.read_exact(&mut len).expect("start-up");
+        let mut rest = vec![0; usize::try_from(u32::from_be_bytes(len)).expect("fits") - 4];
+        socket.read_exact(&mut rest).expect("start-up");
+        let ready = message(b'Z', b"I");
+        let hello =
+            [message(b'R', &[0; 4]), message(b'K', &[0, 0, 0, 7, 0, 0, 0, 9]), ready.clone()]
+                .concat();
+        socket.write_all(&hello).expect("sent");
+        let fields = b"VERROR\0C42P01\0Mno table\0P15\0\0";
+        for reply in [message(b'E', fields), message(b'C', b"SELECT 0\0")] {
+            let mut head = [0; 5];
+            socket.read_exact(&mut head).expect("a query");
+            let body = usize::try_from(u32::from_be_bytes([head[1], head[2], head[3], head[4]]))
+                .expect("fits")
+                - 4;
+            socket.read_exact(&mut vec![0; body]).expect("a query");
+            socket.write_all(&[reply, ready.clone()].concat()).expect("sent");
+        }
+    });
+    let target = Target { user: "luma".to_owned(), addr, database: "luma".to_owned() };
+    let mut session = Session::open(&target).expect("opened");
+    assert_eq!((session.cancel_key.process_id, session.cancel_key.secret), (7, 9));
+    let mut seen = Vec::new();
+    for sql in ["select * from nothing", "select 1"] {
+        session
+            .query(sql, |event| {
+                seen.push(event);
+                Ok(())
+            })
+            .expect("answered");
+    }
+    assert!(
+        matches!(&seen[0], Event::Error(error) if error.sqlstate == "42P01" && error.position == Some(15))
+    );
+    assert!(matches!(&seen[1], Event::Complete(tag) if tag == "SELECT 0"));
+    server.join().expect("no panic");
+}

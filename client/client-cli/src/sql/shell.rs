@@ -1,0 +1,152 @@
+//! The interactive loop: multi-line editing, history, completion, Ctrl-C cancels the running statement.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use reedline::{
+    ColumnarMenu, DefaultCompleter, DefaultPrompt, DefaultPromptSegment, Emacs, FileBackedHistory,
+    KeyCode, KeyModifiers, MenuBuilder, Reedline, ReedlineEvent, ReedlineMenu, Signal,
+    ValidationResult, Validator, default_emacs_keybindings,
+};
+
+use super::{Settings, TABLES, one};
+use crate::exit::{Exit, Failure};
+use crate::pg::{CancelKey, Event, Session};
+use crate::terminal::Terminal;
+
+const HISTORY_LINES_MAX: usize = 10_000;
+
+const WORDS: &[&str] = &[
+    "select",
+    "from",
+    "where",
+    "group by",
+    "order by",
+    "limit",
+    "offset",
+    "join",
+    "left join",
+    "having",
+    "distinct",
+    "count(*)",
+    "sum(",
+    "avg(",
+    "min(",
+    "max(",
+    "create table",
+    "drop table",
+    "explain",
+    "show",
+    "with",
+    "union all",
+    "_partition",
+    "_offset",
+    "_timestamp",
+    "_key",
+    "_headers",
+];
+
+/// A statement goes on until `;`, a backslash command is one line.
+struct UntilSemicolon;
+
+impl Validator for UntilSemicolon {
+    fn validate(&self, line: &str) -> ValidationResult {
+        let text = line.trim();
+        if text.is_empty()
+            || text.starts_with('\\')
+            || text.ends_with(';')
+            || matches!(text, "quit" | "exit")
+        {
+            return ValidationResult::Complete;
+        }
+        ValidationResult::Incomplete
+    }
+}
+
+pub(super) fn interactive(
+    session: &mut Session,
+    settings: &mut Settings,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let mut editor = editor(session)?;
+    let prompt = DefaultPrompt::new(
+        DefaultPromptSegment::Basic("luma".to_owned()),
+        DefaultPromptSegment::Empty,
+    );
+    let running = Arc::new(AtomicBool::new(false));
+    cancel_on_interrupt(session.cancel_key.clone(), Arc::clone(&running))?;
+    terminal.note("\\? for help, \\q to leave; a statement ends with ;");
+    loop {
+        match editor.read_line(&prompt) {
+            Ok(Signal::Success(line)) => {
+                let text = line.trim();
+                if matches!(text, "\\q" | "quit" | "exit" | "quit;" | "exit;") {
+                    return Ok(());
+                }
+                if text.is_empty() {
+                    continue;
+                }
+                running.store(true, Ordering::SeqCst);
+                let done = one(session, text, settings, terminal);
+                running.store(false, Ordering::SeqCst);
+                if let Err(failure) = done {
+                    terminal.report(&failure, false);
+                    if failure.exit == Exit::CannotConnect {
+                        return Err(Failure::new(Exit::CannotConnect, ""));
+                    }
+                }
+            }
+            Ok(Signal::CtrlD) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn editor(session: &mut Session) -> Result<Reedline, Failure> {
+    let mut words: Vec<String> = WORDS.iter().map(|&word| word.to_owned()).collect();
+    // Completion is a comfort: a catalog that cannot be read leaves the keywords.
+    let _ = session.query(TABLES, |event| {
+        if let Event::Row(cells) = event {
+            words.extend(cells.into_iter().flatten());
+        }
+        Ok(())
+    });
+    let completer = Box::new(DefaultCompleter::new_with_wordlen(words, 2));
+    let menu = Box::new(ColumnarMenu::default().with_name("completion"));
+    let mut keys = default_emacs_keybindings();
+    let next = ReedlineEvent::UntilFound(vec![
+        ReedlineEvent::Menu("completion".to_owned()),
+        ReedlineEvent::MenuNext,
+    ]);
+    keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, next);
+    let mut editor = Reedline::create()
+        .with_completer(completer)
+        .with_menu(ReedlineMenu::EngineCompleter(menu))
+        .with_edit_mode(Box::new(Emacs::new(keys)))
+        .with_validator(Box::new(UntilSemicolon));
+    if let Some(home) = std::env::var_os("HOME") {
+        let path = std::path::Path::new(&home).join(".local/state/lumadb/history");
+        // Without a place for it the history lives as long as the shell.
+        if let Ok(history) = FileBackedHistory::with_file(HISTORY_LINES_MAX, path) {
+            editor = editor.with_history(Box::new(history));
+        }
+    }
+    Ok(editor)
+}
+
+/// While a statement runs the terminal is in its normal mode, so Ctrl-C is a signal: it cancels that statement.
+fn cancel_on_interrupt(key: CancelKey, running: Arc<AtomicBool>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        runtime.block_on(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if running.load(Ordering::SeqCst) {
+                    // The statement goes on when the server cannot be reached; the next Ctrl-C tries again.
+                    let _ = key.cancel();
+                }
+            }
+        });
+    });
+    Ok(())
+}

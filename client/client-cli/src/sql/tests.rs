@@ -1,0 +1,38 @@
+//! Backslash commands, cell types and the caret.
+
+use super::*;
+
+#[test]
+fn backslash_commands_change_settings_or_become_queries() {
+    let mut settings = Settings { format: Format::Auto, timing: false, expanded: false };
+    assert_eq!(meta("x", &mut settings), Ok(Meta::Done("expanded display is on".to_owned())));
+    assert_eq!(meta("timing off", &mut settings), Ok(Meta::Done("timing is off".to_owned())));
+    assert_eq!(meta("dt", &mut settings), Ok(Meta::Query(TABLES.to_owned())));
+    assert_eq!(meta("q", &mut settings), Ok(Meta::Quit));
+    let quoted = meta("d o'x", &mut settings);
+    assert!(matches!(quoted, Ok(Meta::Query(sql)) if sql.contains("= 'o''x'")));
+    assert_eq!(meta("zz", &mut settings).expect_err("unknown").exit, Exit::Usage);
+}
+
+#[test]
+fn cells_keep_their_type() {
+    let cell = |text: &str, oid| value(Some(text.to_owned()), oid).to_string();
+    assert_eq!(cell("007", 25), "\"007\"");
+    assert_eq!(cell("7", 23), "7");
+    assert_eq!(cell("NaN", 701), "\"NaN\"");
+    assert_eq!(cell("t", 16), "true");
+    assert_eq!(cell("{\"a\":1}", 114), "{\"a\":1}");
+    assert_eq!(value(None, 23), Value::Null);
+}
+
+#[test]
+fn an_error_points_at_its_place() {
+    assert_eq!(caret("select 1\nfrom nope", 15), "\n  from nope\n       ^");
+    assert_eq!(caret("", 5), "\n  \n  ^");
+    let error = ServerError {
+        sqlstate: "42P01".to_owned(),
+        message: "no".to_owned(),
+        ..ServerError::default()
+    };
+    assert_eq!(failure("x", &error).exit, Exit::NotFound);
+}

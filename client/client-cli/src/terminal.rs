@@ -1,0 +1,79 @@
+//! Standard streams and what they are attached to, taken once so that commands are functions of them.
+
+use std::io::{self, BufRead, Write};
+
+use crate::exit::{Exit, Failure};
+
+/// The streams of a command.
+pub struct Terminal {
+    pub out: Box<dyn Write + Send>,
+    pub err: Box<dyn Write + Send>,
+    pub input: Box<dyn BufRead + Send>,
+    pub stdin_is_tty: bool,
+    pub stdout_is_tty: bool,
+    /// Whether colour may be used on standard output: a terminal, and `NO_COLOR` is not set.
+    pub color: bool,
+}
+
+impl Terminal {
+    /// The streams of this process. `no_color` is whether `NO_COLOR` is set to anything
+    /// (<https://no-color.org>).
+    #[must_use]
+    pub fn of_process(no_color: bool) -> Self {
+        use std::io::IsTerminal;
+        let stdout_is_tty = io::stdout().is_terminal();
+        Self {
+            out: Box::new(io::BufWriter::new(io::stdout())),
+            err: Box::new(io::stderr()),
+            input: Box::new(io::BufReader::new(io::stdin())),
+            stdin_is_tty: io::stdin().is_terminal(),
+            stdout_is_tty,
+            color: stdout_is_tty && !no_color,
+        }
+    }
+
+    /// A line for the person, not for the program that reads the output.
+    pub fn note(&mut self, text: &str) {
+        // Nobody may be reading; the command goes on.
+        let _ = writeln!(self.err, "{text}");
+    }
+
+    /// Asks before something that cannot be undone.
+    ///
+    /// # Errors
+    /// `Usage` without a terminal and without `yes`; `Failed` when the answer is no.
+    pub fn confirm(&mut self, yes: bool, what: &str) -> Result<(), Failure> {
+        if yes {
+            return Ok(());
+        }
+        if !self.stdin_is_tty {
+            return Err(Failure::usage(format!("refusing to {what} without confirmation"))
+                .hint("add --yes, or run it on a terminal"));
+        }
+        let _ = write!(self.err, "{what}? [y/N] ");
+        let _ = self.err.flush();
+        let mut answer = String::new();
+        self.input.read_line(&mut answer)?;
+        if matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Failed, format!("did not {what}")))
+    }
+
+    /// Prints a failure. Nothing is printed for a broken pipe.
+    pub fn report(&mut self, failure: &Failure, json: bool) {
+        if failure.message.is_empty() {
+            return;
+        }
+        if json {
+            let code = failure.exit as u8;
+            let line = serde_json::json!({ "error": failure.message, "hint": failure.hint, "exit_code": code });
+            let _ = writeln!(self.err, "{line}");
+            return;
+        }
+        let _ = writeln!(self.err, "error: {}", failure.message);
+        if let Some(hint) = &failure.hint {
+            let _ = writeln!(self.err, "hint: {hint}");
+        }
+    }
+}
