@@ -214,7 +214,7 @@ impl State {
         if self.plan.offset == DATA_START {
             return false;
         }
-        let reserve = (self.plan.segment_bytes / 32).min(1 << 20).max(BLOCK);
+        let reserve = (self.plan.segment_bytes / 32).clamp(BLOCK, 1 << 20);
         !self.segment_fits(reserve, 64)
     }
 

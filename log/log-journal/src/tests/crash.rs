@@ -18,7 +18,13 @@ fn script() -> Vec<Step> {
             append(21, 1, 20_000),
         ]);
         script.push(Step::Note { stream: 5, bytes: 100 });
-        script.extend([Step::Wait, append(20, 1, 9000), volatile(30, 2, 7000), Step::Settle]);
+        script.extend([
+            Step::Wait,
+            append(20, 1, 9000),
+            volatile(30, 2, 7000),
+            Step::Settle,
+            Step::Checkpoint,
+        ]);
         if round == 3 {
             script.extend([
                 Step::LogStart { stream: 20, offset: 5 },
@@ -41,7 +47,6 @@ struct Left {
     acknowledged: usize,
     finished: bool,
     failed: bool,
-    opened: bool,
     log_start: std::collections::BTreeMap<u64, i64>,
 }
 
@@ -56,7 +61,6 @@ fn run(disk: &SimDisk, seed: u64) -> Left {
                 acknowledged,
                 finished,
                 failed,
-                opened: true,
                 log_start: rig.log_start.clone(),
             }
         }
@@ -65,7 +69,6 @@ fn run(disk: &SimDisk, seed: u64) -> Left {
             acknowledged: 0,
             finished: false,
             failed: other.is_some(),
-            opened: false,
             log_start: std::collections::BTreeMap::new(),
         },
     }

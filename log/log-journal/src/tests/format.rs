@@ -22,7 +22,7 @@ fn check(bytes: &[u8], expected: &Expect) {
                 .chunks(4)
                 .map(|word| word.iter().map(|b| format!("{b:02x}")).collect())
                 .collect();
-            lines.push_str(&format!("{:4} {}\n", index * 16, hex.join(" ")));
+            lines.push_str(&format!("{:04} {}\n", index * 16, hex.join(" ")));
         }
     }
     expected.assert_eq(&lines);
@@ -43,7 +43,16 @@ fn segment_header() {
         generation: 5,
     };
     let bytes = block(|block| header.encode(IDENTITY, block));
-    check(&bytes, &expect![[]]);
+    check(
+        &bytes,
+        &expect![[r#"
+            0000 4c554d41 53454731 01000000 03000000
+            0016 636c7573 7465722d 6964656e 74697479
+            0032 22110000 00000000 33000000 00000000
+            0048 00000004 00000000 05000000 00000000
+            4080 00000000 00000000 00000000 a32c2159
+        "#]],
+    );
     assert_eq!(SegmentHeader::decode(&bytes, IDENTITY, SEGMENT), Ok(header));
 }
 
@@ -57,7 +66,16 @@ fn watermark_record() {
         closed: true,
     };
     let bytes = block(|block| record.encode(IDENTITY, block));
-    check(&bytes, &expect![[]]);
+    check(
+        &bytes,
+        &expect![[r#"
+            0000 4c554d41 574d524b 01000000 03000000
+            0016 636c7573 7465722d 6964656e 74697479
+            0032 22110000 00000000 07000000 00000000
+            0048 44000000 00000000 05000000 01000000
+            4080 00000000 00000000 00000000 2a8ca5f1
+        "#]],
+    );
     assert_eq!(Watermark::decode(&bytes, IDENTITY, SEGMENT), Ok(record));
     assert_eq!(record.file_offset(), 2 * BLOCK, "slot 7 mod 3");
 }
@@ -75,7 +93,17 @@ fn trailer() {
         footer_crc: 0xaabb_ccdd,
     };
     let bytes = block(|block| trailer.encode(IDENTITY, block));
-    check(&bytes, &expect![[]]);
+    check(
+        &bytes,
+        &expect![[r#"
+            0000 4c554d41 464f4f54 01000000 03000000
+            0016 636c7573 7465722d 6964656e 74697479
+            0032 22110000 00000000 33000000 00000000
+            0048 44000000 00000000 00500500 00000000
+            0064 38000000 01000000 05000000 ddccbbaa
+            4080 00000000 00000000 00000000 61c066ee
+        "#]],
+    );
     assert_eq!(Trailer::decode(&bytes, IDENTITY, SEGMENT), Ok(trailer));
 }
 
@@ -92,7 +120,18 @@ fn checkpoint_header() {
         body_crc: 0xaabb_ccdd,
     };
     let bytes = block(|block| header.encode(IDENTITY, block));
-    check(&bytes, &expect![[]]);
+    check(
+        &bytes,
+        &expect![[r#"
+            0000 4c554d41 434b5054 01000000 03000000
+            0016 636c7573 7465722d 6964656e 74697479
+            0032 09000000 00000000 44000000 00000000
+            0048 22110000 00000000 00600000 00000000
+            0064 64000000 00000000 c8000000 00000000
+            0080 05000000 ddccbbaa 00000000 00000000
+            4080 00000000 00000000 00000000 0eb1e584
+        "#]],
+    );
     assert_eq!(CheckpointHeader::decode(&bytes, IDENTITY, 9), Ok(header));
 }
 
@@ -116,7 +155,18 @@ fn frame_header() -> FrameHeader {
 fn frame() {
     let mut bytes = vec![0xff; FRAME_HEADER_BYTES];
     frame_header().encode(IDENTITY.cluster, IDENTITY.shard, &mut bytes);
-    check(&bytes, &expect![[]]);
+    check(
+        &bytes,
+        &expect![[r#"
+            0000 4c46524d 01000000 636c7573 7465722d
+            0016 6964656e 74697479 03000000 05000000
+            0032 22110000 00000000 00400000 00000000
+            0048 44000000 00000000 02000000 00000000
+            0064 43000000 00000000 0068e5cf 8b010000
+            0080 02000000 e8030000 00100000 ddccbbaa
+            0112 00000000 00000000 00000000 462ee921
+        "#]],
+    );
     assert_eq!(FrameHeader::decode(&bytes, IDENTITY, SEGMENT, 0x4000), Ok(frame_header()));
 }
 
@@ -153,7 +203,14 @@ fn entry() {
     };
     let mut bytes = vec![0xff; 48];
     head.encode(&mut bytes);
-    check(&bytes, &expect![[]]);
+    check(
+        &bytes,
+        &expect![[r#"
+            0000 02010000 00000000 30000000 00000000
+            0016 3f000000 00000000 ffffffff ffffffff
+            0032 80000000 e8030000 09000000 00000000
+        "#]],
+    );
     assert_eq!(EntryHead::decode(&bytes), head);
 }
 
@@ -169,7 +226,18 @@ fn footer_body() {
     };
     let mut bytes = Vec::new();
     footer.encode(&mut bytes);
-    check(&bytes, &expect![[]]);
+    check(
+        &bytes,
+        &expect![[r#"
+            0000 20000000 00000000 01000000 00000000
+            0016 80400000 00000000 e8030000 00000000
+            0032 01000000 00000000 05000000 00000000
+            0048 4d000000 00000000 21000000 00000000
+            0064 01000000 00000000 68440000 00000000
+            0080 e8030000 00000000 06000000 00000000
+            0096 0a000000 00000000 4d000000 00000000
+        "#]],
+    );
     assert_eq!(Footer::decode(&bytes, 2), Ok(footer));
     for len in 0..bytes.len() {
         assert!(Footer::decode(&bytes[..len], 2).is_err(), "{len} bytes");
@@ -195,7 +263,18 @@ fn checkpoint_index() {
     index.set_log_start(StreamId(0x20), Offset(2));
     let mut bytes = Vec::new();
     index.encode(&mut bytes);
-    check(&bytes, &expect![[]]);
+    check(
+        &bytes,
+        &expect![[r#"
+            0000 01000000 00000000 20000000 00000000
+            0016 02000000 00000000 01000000 01000000
+            0032 01000000 00000000 00000000 00000000
+            0048 04000000 00000000 4d000000 00000000
+            0064 e8030000 00000000 80400000 00000000
+            0080 e8030000 00000000 05000000 00000000
+            0096 09000000 00000000 4d000000 00000000
+        "#]],
+    );
     assert_eq!(Index::decode(&bytes), Some(index));
     for len in 0..bytes.len() {
         assert_eq!(Index::decode(&bytes[..len]), None, "{len} bytes");
