@@ -53,7 +53,7 @@ impl Server {
         let _absent = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         if env::var("LUMADB_E2E_PEER").is_ok_and(|peer| peer == "kafka") {
-            return Self::start_kafka(dir);
+            return Self::start_kafka(dir, settings);
         }
         let binary = tools::lumadb()?;
         let extra: Vec<String> = settings.iter().map(ToString::to_string).collect();
@@ -63,11 +63,16 @@ impl Server {
         Ok(Self { dir, extra, kind: Kind::Luma { binary, child }, addresses })
     }
 
-    fn start_kafka(dir: PathBuf) -> Result<Self, String> {
+    fn start_kafka(dir: PathBuf, settings: &[&str]) -> Result<Self, String> {
         let mut start = Command::new(tools::repository().join("e2e/peers/kafka.sh"));
         start.arg("start").arg(dir.join("kafka"));
-        // Auto-created topics get what librdkafka's suite expects of a broker.
-        start.arg("num.partitions=1");
+        // The settings that tests use have Kafka's names after our section's.
+        start.args(
+            settings
+                .iter()
+                .filter_map(|setting| setting.strip_prefix("kafka."))
+                .map(|s| s.replace('_', ".")),
+        );
         let (status, out, err) = process::run(&mut start, &dir, "kafka-start", 2 * READY_DEADLINE)?;
         if !status.success() {
             return Err(format!("Kafka does not start: {err}"));
