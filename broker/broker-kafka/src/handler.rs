@@ -1,13 +1,15 @@
 //! Dispatch: from a request's bytes to the handler of its API.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 use broker_core::config::BrokerConfigs;
+use broker_core::fetch_session::{FetchSessionConfig, FetchSessions};
 use broker_kafka_wire::{
-    ApiKey, ApiVersionsResponse, FetchRequest, Frame, ListOffsetsRequest, MetadataRequest, ProduceRequest,
-    RequestHeader, WireError, decode_guarded,
+    ApiKey, ApiVersionsResponse, FetchRequest, Frame, ListOffsetsRequest, MetadataRequest,
+    ProduceRequest, RequestHeader, WireError, decode_guarded,
 };
 use bytes::Bytes;
 use kafka_protocol::messages::RequestKind;
@@ -88,6 +90,7 @@ pub enum Response {
 pub(crate) struct Context {
     pub(crate) broker: Rc<dyn Broker>,
     pub(crate) peer: Rc<Peer>,
+    pub(crate) sessions: Rc<RefCell<FetchSessions>>,
     pub(crate) header: RequestHeader,
 }
 
@@ -101,9 +104,24 @@ impl Context {
     }
 }
 
-/// Answers requests with a broker.
+/// Answers the requests of one core's connections with a broker.
 pub struct Handler {
     broker: Rc<dyn Broker>,
+    sessions: Rc<RefCell<FetchSessions>>,
+}
+
+/// Partitions in the fetch sessions of one core: about 120 bytes each, so 24 MB at most.
+const SESSION_PARTITIONS_MAX: usize = 200_000;
+
+/// The fetch session cache of one core, as large as `max.incremental.fetch.session.cache.slots` says.
+fn fetch_sessions(config: &BrokerConfigs) -> FetchSessions {
+    let default = FetchSessionConfig::default();
+    let slots = config.value("max.incremental.fetch.session.cache.slots");
+    FetchSessions::new(FetchSessionConfig {
+        slots_max: slots.and_then(|value| value.parse().ok()).unwrap_or(default.slots_max),
+        partitions_max: SESSION_PARTITIONS_MAX,
+        ..default
+    })
 }
 
 type Answering = LocalFuture<'static, Response>;
@@ -111,7 +129,8 @@ type Answering = LocalFuture<'static, Response>;
 impl Handler {
     #[must_use]
     pub fn new(broker: Rc<dyn Broker>) -> Self {
-        Self { broker }
+        let sessions = fetch_sessions(&broker.broker_config());
+        Self { broker, sessions: Rc::new(RefCell::new(sessions)) }
     }
 
     /// Parses a request (without its size field) and gives its API key and the future that answers it.
@@ -125,7 +144,9 @@ impl Handler {
     ) -> Result<(i16, Answering), WireError> {
         let (header, body) = match RequestHeader::parse(&request) {
             Ok(parsed) => parsed,
-            Err(WireError::UnsupportedVersion { api: ApiKey::ApiVersions, correlation_id, .. }) => {
+            Err(WireError::UnsupportedVersion {
+                api: ApiKey::ApiVersions, correlation_id, ..
+            }) => {
                 let response = ApiVersionsResponse::unsupported_version().encode(0, correlation_id);
                 let response = Context::send(response);
                 return Ok((ApiKey::ApiVersions.key(), Box::pin(async move { response })));
@@ -134,15 +155,23 @@ impl Handler {
         };
         drop(request);
         let (api, version) = (header.api, header.version);
-        let context = Context { broker: Rc::clone(&self.broker), peer: Rc::clone(peer), header };
+        let context = Context {
+            broker: Rc::clone(&self.broker),
+            peer: Rc::clone(peer),
+            sessions: Rc::clone(&self.sessions),
+            header,
+        };
         let answering: Answering = match api {
             ApiKey::Produce => {
                 Box::pin(api::produce::handle(context, ProduceRequest::decode(&body, version)?))
             }
-            ApiKey::Fetch => Box::pin(api::fetch::handle(context, FetchRequest::decode(&body, version)?)),
-            ApiKey::ListOffsets => {
-                Box::pin(api::list_offsets::handle(context, ListOffsetsRequest::decode(&body, version)?))
+            ApiKey::Fetch => {
+                Box::pin(api::fetch::handle(context, FetchRequest::decode(&body, version)?))
             }
+            ApiKey::ListOffsets => Box::pin(api::list_offsets::handle(
+                context,
+                ListOffsetsRequest::decode(&body, version)?,
+            )),
             ApiKey::Metadata => {
                 Box::pin(api::metadata::handle(context, MetadataRequest::decode(&body, version)?))
             }
@@ -156,28 +185,46 @@ impl Handler {
 /// The APIs whose messages come from the `kafka-protocol` crate.
 async fn guarded(context: Context, request: RequestKind) -> Response {
     let answered = match request {
-        RequestKind::FindCoordinator(request) => api::find_coordinator::handle(&context, request).await,
+        RequestKind::FindCoordinator(request) => {
+            api::find_coordinator::handle(&context, request).await
+        }
         RequestKind::JoinGroup(request) => api::join_group::handle(&context, request).await,
         RequestKind::SyncGroup(request) => api::sync_group::handle(&context, request).await,
         RequestKind::Heartbeat(request) => api::heartbeat::handle(&context, request).await,
         RequestKind::LeaveGroup(request) => api::leave_group::handle(&context, request).await,
         RequestKind::OffsetCommit(request) => api::offset_commit::handle(&context, request).await,
         RequestKind::OffsetFetch(request) => api::offset_fetch::handle(&context, request).await,
-        RequestKind::InitProducerId(request) => api::init_producer_id::handle(&context, request).await,
+        RequestKind::InitProducerId(request) => {
+            api::init_producer_id::handle(&context, request).await
+        }
         RequestKind::CreateTopics(request) => api::create_topics::handle(&context, request).await,
         RequestKind::DeleteTopics(request) => api::delete_topics::handle(&context, request).await,
-        RequestKind::CreatePartitions(request) => api::create_partitions::handle(&context, request).await,
+        RequestKind::CreatePartitions(request) => {
+            api::create_partitions::handle(&context, request).await
+        }
         RequestKind::DeleteRecords(request) => api::delete_records::handle(&context, request).await,
-        RequestKind::DescribeConfigs(request) => api::describe_configs::handle(&context, request).await,
+        RequestKind::DescribeConfigs(request) => {
+            api::describe_configs::handle(&context, request).await
+        }
         RequestKind::AlterConfigs(request) => api::alter_configs::handle(&context, request).await,
-        RequestKind::IncrementalAlterConfigs(request) => api::incremental_alter_configs::handle(&context, request).await,
-        RequestKind::DescribeGroups(request) => api::describe_groups::handle(&context, request).await,
+        RequestKind::IncrementalAlterConfigs(request) => {
+            api::incremental_alter_configs::handle(&context, request).await
+        }
+        RequestKind::DescribeGroups(request) => {
+            api::describe_groups::handle(&context, request).await
+        }
         RequestKind::ListGroups(request) => api::list_groups::handle(&context, request).await,
         RequestKind::DeleteGroups(request) => api::delete_groups::handle(&context, request).await,
         RequestKind::OffsetDelete(request) => api::offset_delete::handle(&context, request).await,
-        RequestKind::OffsetForLeaderEpoch(request) => api::offset_for_leader_epoch::handle(&context, request).await,
-        RequestKind::DescribeCluster(request) => api::describe_cluster::handle(&context, request).await,
-        RequestKind::DescribeLogDirs(request) => api::describe_log_dirs::handle(&context, request).await,
+        RequestKind::OffsetForLeaderEpoch(request) => {
+            api::offset_for_leader_epoch::handle(&context, request).await
+        }
+        RequestKind::DescribeCluster(request) => {
+            api::describe_cluster::handle(&context, request).await
+        }
+        RequestKind::DescribeLogDirs(request) => {
+            api::describe_log_dirs::handle(&context, request).await
+        }
         _ => Err(Fatal),
     };
     let header = &context.header;

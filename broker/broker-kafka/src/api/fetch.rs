@@ -1,25 +1,30 @@
 //! Fetch (1), versions 4–18: whole batches from an offset, waiting up to `max_wait_ms` for `min_bytes`.
 //!
 //! ```text
-//!  resolve partitions ─► read ─► enough, an error, or no time? ─yes─► answer
-//!                          ▲                  │ no
-//!                          └── woken ◄── watch the high watermarks, or time out
+//!  session begins ─► resolve partitions ─► read ─► enough, an error, or no time? ─yes─► session drops what is no news ─► answer
+//!                                            ▲                  │ no
+//!                                            └── woken ◄── watch the high watermarks, or time out
 //! ```
 //!
-//! The batch that contains the fetch offset is returned whole; the first batch is returned even when it exceeds the
-//! limits (KIP-74). Nothing at or beyond the high watermark is returned. Without transactions the last stable offset is
-//! the high watermark.
+//! - The batch that contains the fetch offset is returned whole; the first batch is returned even when it exceeds the
+//!   limits (KIP-74). Nothing at or beyond the high watermark is returned. Without transactions the last stable offset
+//!   is the high watermark.
+//! - Incremental sessions (version 7, KIP-227) live on the core of the connection: a client that comes back on another
+//!   core gets FETCH_SESSION_ID_NOT_FOUND and opens a new one, as after a restart.
 
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use broker_core::catalog::PartitionPlace;
+use broker_core::fetch_session::{
+    FetchKey, FetchPartition as Wanted, FetchResult, FetchSessions, FetchTopic as TopicKey,
+};
 use broker_kafka_wire::{
-    BatchSlices, EpochEndOffset, FetchPartition, FetchPartitionResponse, FetchRequest, FetchResponse,
+    BatchSlices, EpochEndOffset, FetchPartitionResponse, FetchRequest, FetchResponse,
     FetchTopicResponse, LeaderIdAndEpoch,
 };
 use futures_util::future::{Either, select};
-use log_types::{NodeId, Offset, PartitionId};
+use log_types::{NodeId, Offset, PartitionId, TopicId};
 
 use super::topics;
 use crate::broker::{Broker, Fatal, PartitionError, ReadReply, ReadRequest};
@@ -30,11 +35,12 @@ use crate::handler::{Context, Response};
 const RESPONSE_BYTES_MAX: usize = 55 << 20;
 /// Longest wait a client may ask for; more is cut to this.
 const WAIT_MS_MAX: i32 = 300_000;
+/// From here on topics are named by id (KIP-516).
+const BY_ID_VERSION_MIN: i16 = 13;
 
-/// One partition of the request, in the order of the answer.
-pub(super) struct Asked {
-    topic: usize,
-    partition: PartitionId,
+/// One partition of the fetch, in the order of the answer.
+struct Asked {
+    key: FetchKey,
     read: Result<ReadRequest, i16>,
 }
 
@@ -42,65 +48,163 @@ type Reads = Vec<Result<ReadReply, PartitionError>>;
 
 pub(crate) async fn handle(context: Context, request: FetchRequest) -> Response {
     let (version, correlation_id) = (context.header.version, context.header.correlation_id);
-    let broker = Rc::clone(&context.broker);
-    if request.session_id != 0 && request.session_epoch > 0 {
-        // No session is ever made here, so none can go on.
-        let error_code = code::FETCH_SESSION_ID_NOT_FOUND;
-        let response = FetchResponse { error_code, ..FetchResponse::default() };
-        return Context::send(response.encode(version, correlation_id));
+    let response = match fetch(&*context.broker, &context.sessions, version, &request).await {
+        Ok(response) => response,
+        Err(Fatal) => return Response::Close,
+    };
+    Context::send(response.encode(version, correlation_id))
+}
+
+async fn fetch(
+    broker: &dyn Broker,
+    sessions: &RefCell<FetchSessions>,
+    version: i16,
+    request: &FetchRequest,
+) -> Result<FetchResponse, Fatal> {
+    let by_id = version >= BY_ID_VERSION_MIN;
+    let failed = |error_code| FetchResponse { error_code, ..FetchResponse::default() };
+    let begun = sessions.borrow_mut().begin(
+        broker.now_ms(),
+        request.session_id,
+        request.session_epoch,
+        by_id,
+        false,
+        wanted(request, by_id),
+        &forgotten(request, by_id),
+    );
+    let begun = match begun {
+        Ok(begun) => begun,
+        Err(error) => return Ok(failed(error.code())),
+    };
+    let asked = resolve(broker, &begun.partitions);
+    let reads = read_until_enough(broker, request, &asked).await?;
+    let answers = answers(broker, asked, reads);
+    let mut results: Vec<FetchResult> = answers.iter().map(|(key, one)| result(key, one)).collect();
+    let random = u32::try_from(broker.random() >> 32).unwrap_or(1);
+    let finished = sessions.borrow_mut().finish(broker.now_ms(), begun, &mut results, random);
+    match finished {
+        Ok(session_id) => {
+            let topics = by_topic(answers, &results);
+            Ok(FetchResponse { session_id, topics, ..FetchResponse::default() })
+        }
+        Err(error) => Ok(failed(error.code())),
     }
-    let (mut topics, asked) = resolve(&*broker, &request);
-    let Ok(reads) = read_until_enough(&*broker, &request, &asked).await else { return Response::Close };
+}
+
+fn topic_key(by_id: bool, name: &str, id: TopicId) -> TopicKey {
+    if by_id { TopicKey::Id(id) } else { TopicKey::Name(name.to_owned()) }
+}
+
+/// The request's partitions.
+fn wanted(request: &FetchRequest, by_id: bool) -> Vec<Wanted> {
+    let topics = request.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(move |partition| Wanted {
+            key: FetchKey {
+                topic: topic_key(by_id, &topic.topic, topic.topic_id),
+                partition: partition.partition,
+            },
+            fetch_offset: partition.fetch_offset,
+            log_start: partition.log_start_offset,
+            bytes_max: partition.partition_max_bytes,
+            leader_epoch: partition.current_leader_epoch,
+            last_fetched_epoch: partition.last_fetched_epoch,
+        })
+    });
+    topics.collect()
+}
+
+/// The partitions that leave the session.
+fn forgotten(request: &FetchRequest, by_id: bool) -> Vec<FetchKey> {
+    let topics = request.forgotten_topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(move |partition| FetchKey {
+            topic: topic_key(by_id, &topic.topic, topic.topic_id),
+            partition: *partition,
+        })
+    });
+    topics.collect()
+}
+
+fn resolve(broker: &dyn Broker, partitions: &[Wanted]) -> Vec<Asked> {
+    let catalog = broker.catalog();
+    let asked = partitions.iter().map(|wanted| {
+        let topic = match &wanted.key.topic {
+            TopicKey::Name(name) => topics::find(&catalog, name, TopicId::default()),
+            // No topic has the id of all zeros.
+            TopicKey::Id(id) => catalog.topic_by_id(*id).ok_or(code::UNKNOWN_TOPIC_ID),
+        };
+        let place = topic.and_then(|topic| topics::place(topic, wanted.key.partition));
+        let read = place.map(|place| ReadRequest {
+            place,
+            offset: wanted.fetch_offset,
+            bytes_max: usize::try_from(wanted.bytes_max).unwrap_or(0),
+            current_epoch: wanted.leader_epoch,
+            last_fetched_epoch: wanted.last_fetched_epoch,
+        });
+        Asked { key: wanted.key.clone(), read }
+    });
+    asked.collect()
+}
+
+fn answers(
+    broker: &dyn Broker,
+    asked: Vec<Asked>,
+    reads: Reads,
+) -> Vec<(FetchKey, FetchPartitionResponse)> {
     let leader = LeaderIdAndEpoch {
         leader_id: NodeId(broker.identity().node_id),
         leader_epoch: broker.leader_epoch(),
     };
     let mut reads = reads.into_iter();
-    for asked in asked {
+    let answers = asked.into_iter().map(|asked| {
+        let partition = asked.key.partition;
         let answer = match asked.read {
             Ok(_) => reads.next().map_or_else(
-                || refused(asked.partition, code::UNKNOWN_TOPIC_OR_PARTITION),
-                |read| answer(asked.partition, read, leader.clone()),
+                || refused(partition, code::UNKNOWN_TOPIC_OR_PARTITION),
+                |read| answer(partition, read, leader.clone()),
             ),
-            Err(error_code) => refused(asked.partition, error_code),
+            Err(error_code) => refused(partition, error_code),
         };
-        topics[asked.topic].partitions.push(answer);
-    }
-    let response = FetchResponse { topics, ..FetchResponse::default() };
-    Context::send(response.encode(version, correlation_id))
+        (asked.key, answer)
+    });
+    answers.collect()
 }
 
-fn resolve(broker: &dyn Broker, request: &FetchRequest) -> (Vec<FetchTopicResponse>, Vec<Asked>) {
-    let catalog = broker.catalog();
-    let mut topics = Vec::with_capacity(request.topics.len());
-    let mut asked = Vec::new();
-    for wanted in &request.topics {
-        let topic = topics::find(&catalog, &wanted.topic, wanted.topic_id);
-        for partition in &wanted.partitions {
-            let place = topic.and_then(|topic| topics::place(topic, partition.partition));
-            asked.push(Asked {
-                topic: topics.len(),
-                partition: partition.partition,
-                read: place.map(|place| read_request(place, partition)),
-            });
+/// What the session must know of an answer.
+fn result(key: &FetchKey, answer: &FetchPartitionResponse) -> FetchResult {
+    FetchResult {
+        key: key.clone(),
+        error: answer.error_code,
+        high_watermark: answer.high_watermark,
+        log_start: answer.log_start_offset,
+        records_bytes: answer.records.0.iter().map(bytes::Bytes::len).sum(),
+        redirected: answer.diverging_epoch != EpochEndOffset::default(),
+    }
+}
+
+/// The answers that are still in `kept`, whose order is theirs, by topic.
+fn by_topic(
+    answers: Vec<(FetchKey, FetchPartitionResponse)>,
+    kept: &[FetchResult],
+) -> Vec<FetchTopicResponse> {
+    let mut kept = kept.iter().peekable();
+    let mut topics: Vec<FetchTopicResponse> = Vec::new();
+    let mut index: BTreeMap<TopicKey, usize> = BTreeMap::new();
+    for (key, answer) in answers {
+        if kept.next_if(|result| result.key == key).is_none() {
+            continue;
         }
-        topics.push(FetchTopicResponse {
-            topic: wanted.topic.clone(),
-            topic_id: wanted.topic_id,
-            partitions: Vec::with_capacity(wanted.partitions.len()),
+        let at = *index.entry(key.topic).or_insert_with_key(|key| {
+            let mut topic = FetchTopicResponse::default();
+            match key {
+                TopicKey::Name(name) => topic.topic.clone_from(name),
+                TopicKey::Id(id) => topic.topic_id = *id,
+            }
+            topics.push(topic);
+            topics.len() - 1
         });
+        topics[at].partitions.push(answer);
     }
-    (topics, asked)
-}
-
-fn read_request(place: PartitionPlace, partition: &FetchPartition) -> ReadRequest {
-    ReadRequest {
-        place,
-        offset: partition.fetch_offset,
-        bytes_max: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
-        current_epoch: partition.current_leader_epoch,
-        last_fetched_epoch: partition.last_fetched_epoch,
-    }
+    topics
 }
 
 /// Reads, and while that gives too little and nothing is wrong, waits for the partitions to grow.
@@ -114,6 +218,10 @@ async fn read_until_enough(
     let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0);
     let wait_ms = u64::try_from(request.max_wait_ms.min(WAIT_MS_MAX)).unwrap_or(0);
     let refused = requests.len() < asked.len();
+    if asked.is_empty() {
+        // A session that only closes, or has nothing left, has nothing to wait for.
+        return Ok(Reads::new());
+    }
     let mut deadline = None;
     loop {
         let reads = broker.read(requests.clone(), bytes_max).await?;
@@ -126,7 +234,8 @@ async fn read_until_enough(
             return Ok(reads);
         }
         let growing = requests.iter().zip(&reads);
-        let watched = growing.filter_map(|(request, read)| Some((request.place, read.as_ref().ok()?.visible)));
+        let watched = growing
+            .filter_map(|(request, read)| Some((request.place, read.as_ref().ok()?.visible)));
         let watch = broker.watch(watched.collect());
         let time_out =
             deadline.take().unwrap_or_else(|| broker.sleep(Duration::from_millis(wait_ms)));
@@ -174,4 +283,3 @@ fn answer(
     }
     response
 }
-

@@ -82,13 +82,31 @@ impl CoreBroker {
     async fn change(self, command: CatalogCommand) -> Result<CatalogRecord, CatalogFailure> {
         let before = self.0.catalog();
         let shard_count = self.0.shared.router.shard_count();
+        let deleted = match &command {
+            CatalogCommand::DeleteTopic { name } => Some(name.clone()),
+            _ => None,
+        };
         let changing = self
             .0
             .on_shard(META_SHARD, move |shard| Box::pin(shard.change_catalog(command, shard_count)));
         let change = changing.await.map_err(|Fatal| CatalogFailure::Fatal)??;
         let changed = places_changed(&change.record, &before);
         self.0.publish(change.catalog, changed).await.map_err(|Fatal| CatalogFailure::Fatal)?;
+        if let Some(topic) = deleted {
+            self.forget_offsets(&topic).await.map_err(|Fatal| CatalogFailure::Fatal)?;
+        }
         Ok(change.record)
+    }
+
+    /// Forgets the committed offsets of a deleted topic in every shard. When a crash comes first they stay, harmless:
+    /// they carry the id of the topic that is gone.
+    async fn forget_offsets(&self, topic: &str) -> Result<(), Fatal> {
+        let sent = (0..self.0.shared.router.shard_count()).map(|shard| {
+            let topic = topic.to_owned();
+            self.0.on_shard(ShardId(shard), move |shard| Box::pin(shard.forget_topic(topic)))
+        });
+        let answers = join_all(sent.collect::<Vec<_>>()).await;
+        answers.into_iter().try_for_each(|answer| answer?)
     }
 
     async fn next_producer_id(self) -> Result<i64, Fatal> {
