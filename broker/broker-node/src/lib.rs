@@ -28,7 +28,7 @@ mod spawned;
 mod stats;
 
 pub use handle::NodeHandle;
-pub use node::{Node, NodeError};
+pub use node::{HostedIdentity, HostedNode, Node, NodeError};
 pub use settings::NodeSettings;
 pub use shard::ShardError;
 pub use stats::{ApiCounter, DURATION_BOUNDS_US, JournalTotals, NodeStats};

@@ -23,7 +23,7 @@ use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use log_io::LocalFuture;
 use log_journal::{JournalHooks, JournalOptions};
-use log_types::{LeaderEpoch, ShardId, Term};
+use log_types::{ClusterId, LeaderEpoch, ShardId, Term};
 
 use crate::core::{Core, Shared};
 use crate::handle::NodeHandle;
@@ -94,18 +94,10 @@ impl Node {
         let random = random_u128().map_err(NodeError::DataDir)?;
         let identity =
             NodeIdentity::start(&settings.data_dir, cores, random).map_err(NodeError::DataDir)?;
-        let (router, mailboxes) = Router::new(settings.cores.max(1), identity.shards);
         let (failure, mut failures) = mpsc::unbounded();
-        let shared = Arc::new(Shared {
-            cluster_id: cluster_id_text(identity.cluster),
-            epoch: LeaderEpoch(i32::try_from(identity.term).unwrap_or(i32::MAX)),
-            settings,
-            router,
-            failure,
-        });
-        let options = Options::new(chosen.backend, shared.settings.cores.max(1));
         let (started, start_result) = oneshot::channel();
-        let main = core_main(&shared, identity, mailboxes, started);
+        let (shared, main) = plan(settings, identity, failure, started);
+        let options = Options::new(chosen.backend, shared.settings.cores.max(1));
         let threads = run_cores(&options, main).map_err(NodeError::Threads)?;
         let thread = std::thread::spawn(move || threads.join());
         let kafka_addr = match wait_for_start(start_result, &mut failures) {
@@ -154,6 +146,59 @@ impl Node {
     }
 }
 
+/// Who a hosted node is: what [`Node::start`] keeps in the data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostedIdentity {
+    pub cluster: ClusterId,
+    /// At least 1, the same at every start.
+    pub shards: u32,
+    /// Counts the starts from 1: the leader epoch of this one.
+    pub term: u32,
+}
+
+/// A node whose cores run on executors that the caller brings: how the simulator runs the real thing.
+pub struct HostedNode {
+    /// What each core `0..settings.cores` runs, once.
+    pub main: broker_rt::CoreMain,
+    /// Resolves with the bound Kafka address when clients are served.
+    pub started: oneshot::Receiver<SocketAddr>,
+    /// The first item is why the node must be ended; the caller drops its cores then.
+    pub failures: mpsc::UnboundedReceiver<NodeError>,
+    pub handle: Arc<NodeHandle>,
+}
+
+impl HostedNode {
+    /// A node that is ready to run. Reads no file and starts no thread.
+    #[must_use]
+    pub fn new(settings: NodeSettings, identity: HostedIdentity) -> Self {
+        let HostedIdentity { cluster, shards, term } = identity;
+        let (failure, failures) = mpsc::unbounded();
+        let (started_tx, started) = oneshot::channel();
+        let identity = NodeIdentity { cluster, shards, term };
+        let (shared, main) = plan(settings, identity, failure, started_tx);
+        Self { main, started, failures, handle: Arc::new(NodeHandle::new(shared)) }
+    }
+}
+
+/// What the cores share, and what each of them runs.
+fn plan(
+    settings: NodeSettings,
+    identity: NodeIdentity,
+    failure: FailureSink,
+    started: oneshot::Sender<SocketAddr>,
+) -> (Arc<Shared>, broker_rt::CoreMain) {
+    let (router, mailboxes) = Router::new(settings.cores.max(1), identity.shards);
+    let shared = Arc::new(Shared {
+        cluster_id: cluster_id_text(identity.cluster),
+        epoch: LeaderEpoch(i32::try_from(identity.term).unwrap_or(i32::MAX)),
+        settings,
+        router,
+        failure,
+    });
+    let main = core_main(&shared, identity, mailboxes, started);
+    (shared, main)
+}
+
 /// The bound address, or the failure that came first.
 fn wait_for_start(
     started: oneshot::Receiver<SocketAddr>,
@@ -174,9 +219,6 @@ fn random_u128() -> std::io::Result<u128> {
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
     Ok(u128::from_be_bytes(bytes))
 }
-
-/// Largest batch the journal takes, whatever `max.message.bytes` says: 16 MiB.
-pub(crate) const FRAME_BYTES_MAX: usize = 16 << 20;
 
 type StartedSlot = RefCell<Option<oneshot::Sender<SocketAddr>>>;
 
@@ -257,8 +299,9 @@ async fn open_shards(
         journal.term = Term(u64::from(identity.term));
         journal.segment_bytes = settings.segment_bytes;
         journal.tail_bytes_max = settings.tail_bytes_max;
-        journal.frame_bytes_max = FRAME_BYTES_MAX;
-        journal.pending_bytes_max = 2 * FRAME_BYTES_MAX;
+        journal.checkpoint_bytes = settings.checkpoint_bytes;
+        journal.frame_bytes_max = settings.frame_bytes_max;
+        journal.pending_bytes_max = 2 * settings.frame_bytes_max;
         let groups = settings.group_config();
         let options = ShardOptions { journal, epoch: shared.epoch, groups };
         let dir = settings.data_dir.join(format!("shard-{shard}"));

@@ -27,6 +27,10 @@ pub struct NodeSettings {
     pub broker: BTreeMap<String, String>,
     /// Journal segment size in bytes; default 64 MiB.
     pub segment_bytes: u64,
+    /// Largest batch the journal takes, whatever `max.message.bytes` says; default 16 MiB. A segment holds several.
+    pub frame_bytes_max: usize,
+    /// How much is written to a journal between checkpoints; default 256 MiB.
+    pub checkpoint_bytes: u64,
     /// Memory per shard for recently written frames; default 32 MiB.
     pub tail_bytes_max: usize,
     /// Largest Kafka request in bytes (`socket.request.max.bytes`); default 100 MiB.
@@ -58,6 +62,8 @@ impl NodeSettings {
             node_id: 1,
             broker: BTreeMap::new(),
             segment_bytes: 64 << 20,
+            frame_bytes_max: 16 << 20,
+            checkpoint_bytes: 256 << 20,
             tail_bytes_max: 32 << 20,
             request_bytes_max: 100 << 20,
             request_memory_bytes_max: 256 << 20,
