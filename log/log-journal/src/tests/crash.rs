@@ -217,3 +217,40 @@ fn a_failed_write_fails_waiters_and_later_appends() {
     assert!(!rig.append(20, 1, 100, log_io::Durability::Synced));
     assert_eq!(rig.durable.get(), Position(1), "only the first frame was acknowledged");
 }
+
+/// Two frames in flight, only the second reaches the device. After recovery a frame just like the first is written, so
+/// that the stale second one has the right segment, offset and position; only its generation is old.
+#[test]
+fn a_stale_frame_of_a_truncated_tail_never_follows_a_new_one() {
+    let options = || crate::JournalOptions { frame_bytes_target: 1, ..options() };
+    let slow = SimDiskOptions { latency_polls_max: 40, seed: 5, ..SimDiskOptions::default() };
+    let mut rig = Rig::open(SimDisk::new(slow), options(), 1, Vec::new()).unwrap().unwrap();
+    assert!(rig.run(&[Step::Settle, append(20, 1, 5000)]));
+    let mut yielded = false;
+    let once = std::future::poll_fn(|context| {
+        context.waker().wake_by_ref();
+        if std::mem::replace(&mut yielded, true) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    });
+    rig.executor.block_on(once);
+    assert!(rig.run(&[append(20, 1, 5000), Step::Wait]));
+    let segment = crate::format::segment_name(log_types::SegmentId(1));
+    let disk = rig.disk.crash_image(CrashPolicy::DropAll);
+    disk.poke(&segment, crate::format::DATA_START, &[0; 4096]);
+
+    let mut rig = Rig::open(disk, options(), 1, Vec::new()).unwrap().unwrap();
+    assert_eq!(
+        rig.recovery.position,
+        Position(0),
+        "nothing proves that the first frame was durable"
+    );
+    assert!(rig.run(&[append(20, 1, 5000), Step::Wait]));
+    let disk = rig.disk.crash_image(CrashPolicy::DropAll);
+    let appended = rig.appended.clone();
+    let mut rig = Rig::open(disk, options(), 1, appended).unwrap().unwrap();
+    assert_eq!(rig.recovery.position, Position(1), "the stale frame stays out");
+    rig.audit(1);
+}
