@@ -14,6 +14,7 @@
 
 mod append;
 mod epochs;
+mod recompress;
 
 use bytes::Bytes;
 use log_record::BatchHeader;

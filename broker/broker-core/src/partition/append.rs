@@ -6,12 +6,13 @@ use std::fmt;
 use bytes::Bytes;
 use log_codec::{Compression, decompress};
 use log_record::{
-    BATCH_HEADER_BYTES, BatchError, BatchHeader, InvalidBatch, MAGIC, RecordRules, TimestampType, frame_len,
+    BATCH_HEADER_BYTES, BatchError, BatchHeader, BatchSummary, InvalidBatch, MAGIC, RecordRules, TimestampType, frame_len,
     validate_batch, validate_records,
 };
 use log_types::Offset;
 
-use crate::config::{TimestampSource, TopicConfig};
+use super::recompress::{recompress, target};
+use crate::config::{BrokerCompression, TimestampSource, TopicConfig};
 use crate::producer::{ProducerError, ProducerStates, ProducerVerdict};
 
 /// What the topic's configuration demands of a batch.
@@ -27,6 +28,8 @@ pub struct AppendRules {
     pub timestamp_after_ms_max: i64,
     /// `cleanup.policy` contains `compact`.
     pub key_required: bool,
+    /// `compression.type`: a batch in another codec is recompressed.
+    pub compression: BrokerCompression,
 }
 
 impl From<&TopicConfig> for AppendRules {
@@ -37,6 +40,7 @@ impl From<&TopicConfig> for AppendRules {
             timestamp_before_ms_max: config.timestamp_before_ms_max,
             timestamp_after_ms_max: config.timestamp_after_ms_max,
             key_required: config.compact,
+            compression: config.compression,
         }
     }
 }
@@ -45,7 +49,7 @@ impl From<&TopicConfig> for AppendRules {
 #[derive(Clone, Debug)]
 pub struct Prepared {
     pub header: BatchHeader,
-    /// The bytes to append; differ from the producer's only under `LogAppendTime`.
+    /// The bytes to append; differ from the producer's only under `LogAppendTime` and recompression.
     pub batch: Bytes,
 }
 
@@ -125,7 +129,12 @@ pub(super) fn prepare(
     rules: &AppendRules,
     now_ms: i64,
 ) -> Result<Prepared, AppendError> {
-    check_shape(batch, rules)?;
+    check_shape(batch)?;
+    // The size limit holds for what is stored.
+    let codec = BatchHeader::parse(batch).ok().and_then(|header| target(rules.compression, &header));
+    if codec.is_none() {
+        check_size(batch, rules)?;
+    }
     let record_rules = RecordRules { key_required: rules.key_required };
     let (header, summary) = validate_batch(batch, record_rules).map_err(from_invalid)?;
     if header.attributes.control() {
@@ -134,11 +143,17 @@ pub(super) fn prepare(
     if header.attributes.transactional() {
         return Err(AppendError::Transactional);
     }
-    if summary.is_none() && rules.key_required {
-        check_compressed(batch, &header, record_rules)?;
+    let mut summary = summary;
+    if summary.is_none() && (rules.key_required || codec.is_some()) {
+        summary = Some(check_compressed(batch, &header, record_rules)?);
+    }
+    let recompressed = codec.map(|codec| recompress(batch, &header, codec)).transpose()?;
+    let stored = recompressed.as_ref().unwrap_or(batch);
+    if recompressed.is_some() {
+        check_size(stored, rules)?;
     }
     if rules.log_append_time {
-        return stamp(batch, now_ms);
+        return stamp(stored, now_ms);
     }
     if header.attributes.timestamp_type() == TimestampType::LogAppend {
         return Err(invalid("Producers may not set the timestamp type LogAppendTime."));
@@ -148,10 +163,19 @@ pub(super) fn prepare(
     for timestamp in [min, max] {
         check_timestamp(timestamp, rules, now_ms)?;
     }
-    Ok(Prepared { header, batch: batch.clone() })
+    if recompressed.is_none() {
+        return Ok(Prepared { header, batch: batch.clone() });
+    }
+    let header = BatchHeader::parse(stored).map_err(|error| AppendError::Corrupt(error.to_string()))?;
+    Ok(Prepared { header, batch: stored.clone() })
 }
 
-fn check_shape(batch: &Bytes, rules: &AppendRules) -> Result<(), AppendError> {
+fn check_size(batch: &Bytes, rules: &AppendRules) -> Result<(), AppendError> {
+    let (bytes, max) = (batch.len(), rules.batch_bytes_max);
+    if bytes > max { Err(AppendError::TooLarge { bytes, max }) } else { Ok(()) }
+}
+
+fn check_shape(batch: &Bytes) -> Result<(), AppendError> {
     if let Some(magic) = batch.get(16)
         && i8::from_ne_bytes([*magic]) != MAGIC
     {
@@ -170,21 +194,17 @@ fn check_shape(batch: &Bytes, rules: &AppendRules) -> Result<(), AppendError> {
             "Produce requests with version 3 or later must have exactly one record batch per partition.",
         ));
     }
-    if len > rules.batch_bytes_max {
-        return Err(AppendError::TooLarge { bytes: len, max: rules.batch_bytes_max });
-    }
     Ok(())
 }
 
-/// Compacted topics need every key, so only there a compressed batch is opened.
+/// Compacted topics need every key, and recompression every record, so only there a compressed batch is opened.
 fn check_compressed(
     batch: &Bytes,
     header: &BatchHeader,
     rules: RecordRules,
-) -> Result<(), AppendError> {
+) -> Result<BatchSummary, AppendError> {
     let records = batch_records(header, batch).map_err(AppendError::Corrupt)?;
-    validate_records(header, &records, rules).map_err(from_invalid)?;
-    Ok(())
+    validate_records(header, &records, rules).map_err(from_invalid)
 }
 
 /// Limit on a decompressed batch, in bytes: a small compressed batch must not take the node's memory.

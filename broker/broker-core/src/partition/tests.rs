@@ -16,6 +16,7 @@ fn rules() -> AppendRules {
         timestamp_before_ms_max: i64::MAX,
         timestamp_after_ms_max: 3_600_000,
         key_required: false,
+        compression: crate::config::BrokerCompression::Producer,
     }
 }
 

@@ -16,6 +16,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use broker_core::config::BrokerCompression;
 use broker_core::fetch_session::{
     FetchKey, FetchPartition as Wanted, FetchResult, FetchSessions, FetchTopic as TopicKey,
 };
@@ -37,6 +38,9 @@ const RESPONSE_BYTES_MAX: usize = 55 << 20;
 const WAIT_MS_MAX: i32 = 300_000;
 /// From here on topics are named by id (KIP-516).
 const BY_ID_VERSION_MIN: i16 = 13;
+
+/// Older clients cannot read zstd, so topics stored in it are refused to them (KIP-110).
+const ZSTD_VERSION_MIN: i16 = 10;
 
 /// One partition of the fetch, in the order of the answer.
 struct Asked {
@@ -76,7 +80,7 @@ async fn fetch(
         Ok(begun) => begun,
         Err(error) => return Ok(failed(error.code())),
     };
-    let asked = resolve(broker, &begun.partitions);
+    let asked = resolve(broker, version, &begun.partitions);
     let reads = read_until_enough(broker, request, &asked).await?;
     let answers = answers(broker, asked, reads);
     let mut results: Vec<FetchResult> = answers.iter().map(|(key, one)| result(key, one)).collect();
@@ -124,7 +128,7 @@ fn forgotten(request: &FetchRequest, by_id: bool) -> Vec<FetchKey> {
     topics.collect()
 }
 
-fn resolve(broker: &dyn Broker, partitions: &[Wanted]) -> Vec<Asked> {
+fn resolve(broker: &dyn Broker, version: i16, partitions: &[Wanted]) -> Vec<Asked> {
     let catalog = broker.catalog();
     let asked = partitions.iter().map(|wanted| {
         let topic = match &wanted.key.topic {
@@ -132,7 +136,14 @@ fn resolve(broker: &dyn Broker, partitions: &[Wanted]) -> Vec<Asked> {
             // No topic has the id of all zeros.
             TopicKey::Id(id) => catalog.topic_by_id(*id).ok_or(code::UNKNOWN_TOPIC_ID),
         };
-        let place = topic.and_then(|topic| topics::place(topic, wanted.key.partition));
+        let place = topic.and_then(|topic| {
+            let place = topics::place(topic, wanted.key.partition)?;
+            let zstd = broker.topic_config(topic).compression == BrokerCompression::Zstd;
+            match zstd && version < ZSTD_VERSION_MIN {
+                true => Err(code::UNSUPPORTED_COMPRESSION_TYPE),
+                false => Ok(place),
+            }
+        });
         let read = place.map(|place| ReadRequest {
             place,
             offset: wanted.fetch_offset,
