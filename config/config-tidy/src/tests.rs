@@ -120,8 +120,11 @@ fn promises_and_environment_and_metrics_are_found() {
     let reads = "let a = std::env::var(\"A\");\n";
     assert_eq!(sources::environment_readers(&one("broker/broker-core/src/a.rs", reads)).len(), 1);
     assert_eq!(sources::environment_readers(&one("lumadb/src/a.rs", reads)).len(), 0);
-    assert_eq!(sources::metric_names(&one("a.rs", "f(\"luma_up\")\n")).len(), 1);
-    assert_eq!(sources::metric_names(&one("a.rs", "f(\"luma_kafka_requests_total\")\n")).len(), 0);
+    assert_eq!(sources::metric_names(&one("lumadb/src/a.rs", "f(\"luma_up\")\n")).len(), 1);
+    assert_eq!(
+        sources::metric_names(&one("lumadb/src/a.rs", "f(\"luma_kafka_requests_total\")\n")).len(),
+        0
+    );
 }
 
 #[test]
