@@ -1,3 +1,50 @@
-//! The lumadb command.
+//! The lumadb command: reads argv and the environment, hands the command to `client-cli`, and adds what only this
+//! crate links: the server.
+//!
+//! Exit codes are those of `client_cli::Exit`.
 
-fn main() {}
+mod demo;
+mod logging;
+mod ops;
+mod serve;
+mod server;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use client_cli::{Cli, DemoArgs, Exit, Failure, ServeArgs, Server, Terminal, VerifyArgs};
+
+/// The server, linked into this binary.
+struct Linked;
+
+impl Server for Linked {
+    fn serve(&self, args: ServeArgs, terminal: &mut Terminal) -> Result<(), Failure> {
+        serve::run(&args, terminal)
+    }
+
+    fn demo(&self, args: DemoArgs, terminal: &mut Terminal) -> Result<(), Failure> {
+        demo::run(args, terminal)
+    }
+
+    fn verify(&self, _: VerifyArgs, _: &mut Terminal) -> Result<(), Failure> {
+        Err(Failure::new(Exit::Failed, "this build cannot verify a data directory")
+            .hint("checksums are checked whenever records are read, and when the server starts"))
+    }
+
+    fn probe_io_uring(&self) -> Result<String, String> {
+        broker_rt::choose(broker_rt::Reactor::IoUring)
+            .map(|chosen| chosen.reason)
+            .map_err(|error| error.to_string())
+    }
+
+    fn version(&self) -> String {
+        format!("lumadb {}", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+fn main() -> ExitCode {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let cli = Cli::parse();
+    let mut terminal = Terminal::of_process(no_color);
+    ExitCode::from(client_cli::run(cli, &Linked, &mut terminal) as u8)
+}

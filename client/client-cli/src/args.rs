@@ -50,6 +50,8 @@ pub enum Command {
     #[command(subcommand)]
     Bench(BenchCommand),
     /// Check every checksum and index of a stopped server's data directory
+    // Not in the help until the binary links a verifier; until then it fails and says so.
+    #[command(hide = true)]
     Verify(VerifyArgs),
     /// Check what this machine offers the server
     Doctor(DoctorArgs),

@@ -145,8 +145,8 @@ settings! {
         connections_max: u32 = "10000", Kind::Int { min: 1, max: 1_000_000 }, Restart;
         /// Largest request; a longer one closes the connection.
         request_bytes_max: ByteSize = "100MiB", Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, Restart;
-        /// Memory of requests and responses that one connection may hold before it is no longer read.
-        connection_memory_bytes_max: ByteSize = "128MiB", Kind::Bytes { min: MIB, max: 4 * GIB }, Restart;
+        /// Memory per core for requests in flight; connections are not read while it is used up.
+        request_memory_bytes_max: ByteSize = "256MiB", Kind::Bytes { min: MIB, max: 1024 * GIB }, Restart;
         /// Whether a topic that is asked for and does not exist is created.
         auto_create_topics: bool = "true", Kind::Bool, Restart;
         /// Partitions of a topic created without a number.
@@ -159,7 +159,7 @@ settings! {
         addr: SocketAddr = "127.0.0.1:5432", Kind::Addr, Restart;
         /// Connections at one time; one more is refused with SQLSTATE 53300.
         connections_max: u32 = "1000", Kind::Int { min: 1, max: 100_000 }, Restart;
-        /// Memory that one query may take for sorts, joins and aggregates.
+        /// Memory that sorts, joins and aggregates of all running queries may take together.
         query_memory_bytes_max: ByteSize = "512MiB", Kind::Bytes { min: MIB, max: 1024 * GIB }, Restart;
     }
 

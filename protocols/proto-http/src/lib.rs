@@ -22,5 +22,7 @@ mod process;
 mod server;
 
 pub use metrics::{METRIC_NAMES, render};
-pub use ops::{ApiStats, Histogram, JournalStats, LogStats, Ops, ProtocolStats, Readiness, Stats, StatsFuture};
+pub use ops::{
+    ApiStats, Histogram, JournalStats, LogStats, Ops, ProtocolStats, Readiness, Stats, StatsFuture,
+};
 pub use server::serve;

@@ -98,7 +98,7 @@ impl Page {
         out.counters("lumadb_connections", "Connections accepted", &total)?;
 
         let apis = self.stats.kafka_apis.iter();
-        let labels: Vec<_> = apis.map(|one| ([("api", one.api)], &one.duration)).collect();
+        let labels: Vec<_> = apis.map(|one| ([("api", one.api.as_str())], &one.duration)).collect();
         let durations: Vec<_> =
             labels.iter().map(|(label, duration)| (&label[..], *duration)).collect();
         let help = "Time from the last byte of a Kafka request to the first of its response";

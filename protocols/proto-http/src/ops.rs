@@ -59,7 +59,7 @@ pub struct ProtocolStats {
 #[derive(Clone, Debug, Default)]
 pub struct ApiStats {
     /// Kafka's name, such as `Produce`.
-    pub api: &'static str,
+    pub api: String,
     /// Seconds from the last byte of the request to the first of the response.
     pub duration: Histogram,
 }

@@ -90,8 +90,7 @@ fn stats_json(stats: &Stats) -> Value {
         let counts = json!({ "active": one.connections_active, "total": one.connections });
         (one.protocol.to_owned(), counts)
     });
-    let apis =
-        stats.kafka_apis.iter().map(|one| (one.api.to_owned(), histogram_json(&one.duration)));
+    let apis = stats.kafka_apis.iter().map(|one| (one.api.clone(), histogram_json(&one.duration)));
     json!({
         "version": stats.version,
         "reactor": stats.reactor,

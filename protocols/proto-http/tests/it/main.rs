@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proto_http::{
     ApiStats, Histogram, JournalStats, LogStats, METRIC_NAMES, Ops, ProtocolStats, Readiness,
-    Stats, render, serve,
+    Stats, StatsFuture, render, serve,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,7 +25,7 @@ fn stats() -> Stats {
         topics: 2,
         partitions: 5,
         protocols: vec![protocol("kafka"), protocol("pg")],
-        kafka_apis: vec![ApiStats { api: "Produce", duration: histogram.clone() }],
+        kafka_apis: vec![ApiStats { api: "Produce".to_owned(), duration: histogram.clone() }],
         log: LogStats {
             produced_bytes: 10,
             fetched_bytes: 20,

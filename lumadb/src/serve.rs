@@ -1,0 +1,125 @@
+//! `lumadb serve`: configuration, lock, start, banner, ready file, and the wait for a reason to end.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use client_cli::{
+    Exit, Failure, ServeArgs, Terminal, default_data_dir, lock_data_dir, write_ready_file,
+};
+use config_schema::{Loaded, Sources, load};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::logging;
+use crate::server::{Running, start};
+
+pub(crate) fn run(args: &ServeArgs, terminal: &mut Terminal) -> Result<(), Failure> {
+    let began = Instant::now();
+    let loaded = configuration(args)?;
+    logging::install(&loaded.config.logging, terminal.color)?;
+    let data_dir = data_dir(&loaded)?;
+    let _lock = lock_data_dir(&data_dir)?;
+    let mut running = start(&loaded, data_dir.clone())?;
+    let signals = Signals::install(&running)?;
+    if let Some(path) = &args.ready_file {
+        write_ready_file(path, &addresses(&running))?;
+    }
+    banner(&running, &data_dir.display().to_string(), began.elapsed(), terminal);
+    let ended = wait(&mut running, signals);
+    let stopped = running.stop();
+    ended.and(stopped)
+}
+
+/// # Errors
+/// `Usage` with the origin of what is wrong.
+pub(crate) fn configuration(args: &ServeArgs) -> Result<Loaded, Failure> {
+    let overrides = args.overrides().map_err(Failure::usage)?;
+    Ok(load(&Sources::of_process(&args.config.config, overrides)?)?)
+}
+
+fn data_dir(loaded: &Loaded) -> Result<PathBuf, Failure> {
+    match loaded.config.node.data_dir.as_str() {
+        "" => default_data_dir(|name| std::env::var(name).ok()),
+        dir => Ok(PathBuf::from(dir)),
+    }
+}
+
+pub(crate) fn addresses(running: &Running) -> [(&'static str, std::net::SocketAddr); 3] {
+    [("kafka", running.kafka), ("pg", running.pg), ("http", running.http)]
+}
+
+/// On a terminal a short tree, elsewhere one structured event.
+pub(crate) fn banner(running: &Running, data: &str, took: Duration, terminal: &mut Terminal) {
+    let (name, reason) = &running.reactor;
+    let cores = running.cores;
+    for note in &running.notes {
+        tracing::warn!("{note}");
+    }
+    if !terminal.stdout_is_tty {
+        let (kafka, pg, http) = (running.kafka, running.pg, running.http);
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(%kafka, %pg, %http, cores, reactor = name, reason, data, ready_ms = ms, "ready");
+        return;
+    }
+    let (bold, plain) = if terminal.color { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    terminal.note(&format!(
+        "{bold}LumaDB {}{plain}  ·  ready in {:.2} s  ·  {cores} cores, {name} ({reason})  ·  data {data}\n\
+         ├─ SQL       psql postgres://luma@{}/luma  ·  lumadb sql postgres://luma@{}/luma\n\
+         ├─ Kafka     {}  ·  lumadb topic list -b {}\n\
+         └─ HTTP      http://{}/metrics /stats /health /ready /live\n\
+         Acknowledged records are synced to disk. Ctrl-C stops.",
+        env!("CARGO_PKG_VERSION"),
+        took.as_secs_f64(),
+        running.pg,
+        running.pg,
+        running.kafka,
+        running.kafka,
+        running.http,
+    ));
+}
+
+/// SIGTERM and Ctrl-C; installed before anybody is told that the server runs, so that none is missed.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// # Errors
+    /// When the kernel refuses a handler.
+    pub(crate) fn install(running: &Running) -> Result<Self, Failure> {
+        let _inside = running.runtime.enter();
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// Waits for a signal, which is a clean end, or for the node to fail. From then on a second signal ends the process
+/// at once.
+///
+/// # Errors
+/// The node's failure.
+pub(crate) fn wait(running: &mut Running, signals: Signals) -> Result<(), Failure> {
+    let handle = running.runtime.handle().clone();
+    handle.block_on(async {
+        let Signals { mut terminate, mut interrupt } = signals;
+        let ended = tokio::select! {
+            failure = running.failed() => {
+                tracing::error!(%failure, "the node failed");
+                Err(failure)
+            }
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        };
+        tracing::info!("stopping");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(i32::from(Exit::Interrupted as u8));
+        });
+        ended
+    })
+}

@@ -1,0 +1,210 @@
+//! Assembly: one node, one engine, three listeners, from one configuration.
+//!
+//! ```text
+//!  Config ──► Node (Kafka port, core threads) ──handle──► Engine ──Sql──► proto-pg
+//!                                    └──────────counters─────────────────► proto-http
+//! ```
+//!
+//! Invariants:
+//! - PostgreSQL and HTTP sockets are bound before the node starts, so a busy port costs nothing.
+//! - [`Running::stop`] ends the adapters first and the node last, and returns when its journals are synced.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use broker_node::{Node, NodeError, NodeSettings};
+use client_cli::{Exit, Failure, bind_listener};
+use config_schema::Loaded;
+use query_engine::{Engine, EngineOptions};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::ops::NodeOps;
+
+/// How long adapters may take to end before the node is stopped under them.
+const ADAPTERS_STOP_MAX: Duration = Duration::from_secs(10);
+
+/// A server that serves.
+pub(crate) struct Running {
+    pub(crate) kafka: SocketAddr,
+    pub(crate) pg: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) cores: usize,
+    pub(crate) reactor: (&'static str, String),
+    /// What a person should know, such as ports that moved.
+    pub(crate) notes: Vec<String>,
+    pub(crate) runtime: Runtime,
+    node: Node,
+    stop: watch::Sender<bool>,
+    serving: Arc<AtomicBool>,
+    adapters: Vec<tokio::task::JoinHandle<std::io::Result<()>>>,
+}
+
+/// Starts everything.
+///
+/// # Errors
+/// `Usage` for addresses and settings, else why the node did not start.
+pub(crate) fn start(loaded: &Loaded, data_dir: PathBuf) -> Result<Running, Failure> {
+    let started = Instant::now();
+    let config = &loaded.config;
+    let mut notes = Vec::new();
+    let (pg_listener, pg) = bind(loaded, "pg.addr", config.pg.addr, &mut notes)?;
+    let (http_listener, http) = bind(loaded, "http.addr", config.http.addr, &mut notes)?;
+    // The node binds its own sockets, one per core: this one only finds the port and is closed again.
+    let (probe, bound) = bind(loaded, "kafka.addr", config.kafka.addr, &mut notes)?;
+    drop(probe);
+    let kafka_addr = if config.kafka.addr.port() == 0 { config.kafka.addr } else { bound };
+
+    let cores = match config.node.cores {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        cores => usize::try_from(cores).unwrap_or(1),
+    };
+    let node =
+        Node::start(node_settings(loaded, data_dir, kafka_addr, cores)?).map_err(node_failure)?;
+    let handle = node.handle();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let memory_bytes_max = usize_of(config.pg.query_memory_bytes_max.0);
+    let options =
+        EngineOptions { memory_bytes_max, worker_threads: cores, ..EngineOptions::default() };
+    let engine = Engine::new(options, handle.clone(), handle.clone()).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot start the query engine: {error}"))
+    })?;
+
+    let (stop, stopping) = watch::channel(false);
+    let serving = Arc::new(AtomicBool::new(true));
+    let (name, reason) = node.reactor();
+    let reactor = (name, reason.to_owned());
+    let ops =
+        NodeOps { node: handle, reactor: name.to_owned(), started, serving: Arc::clone(&serving) };
+    let pg_options = proto_pg::PgOptions {
+        connections_max: usize::try_from(config.pg.connections_max).unwrap_or(usize::MAX),
+        ..proto_pg::PgOptions::default()
+    };
+    let (pg_stop, http_stop) = (stopped(stopping.clone()), stopped(stopping));
+    let adapters = {
+        let _inside = runtime.enter();
+        let pg_listener = tokio::net::TcpListener::from_std(pg_listener)?;
+        let http_listener = tokio::net::TcpListener::from_std(http_listener)?;
+        vec![
+            runtime.spawn(async move {
+                proto_pg::serve(pg_listener, engine, pg_options, pg_stop).await
+            }),
+            runtime.spawn(async move {
+                proto_http::serve(http_listener, Arc::new(ops), http_stop).await
+            }),
+        ]
+    };
+    let kafka = node.kafka_addr();
+    Ok(Running { kafka, pg, http, cores, reactor, notes, runtime, node, stop, serving, adapters })
+}
+
+impl Running {
+    /// Resolves when the node has failed.
+    pub(crate) async fn failed(&mut self) -> Failure {
+        node_failure(self.node.failed().await)
+    }
+
+    /// Ends everything in order.
+    ///
+    /// # Errors
+    /// When a core did not end cleanly.
+    pub(crate) fn stop(self) -> Result<(), Failure> {
+        self.serving.store(false, Ordering::SeqCst);
+        // Adapters that ended by themselves no longer listen.
+        let _ = self.stop.send(true);
+        let adapters = self.adapters;
+        self.runtime.block_on(async {
+            for adapter in adapters {
+                let _ = tokio::time::timeout(ADAPTERS_STOP_MAX, adapter).await;
+            }
+        });
+        self.runtime.shutdown_background();
+        self.node
+            .shutdown()
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot stop cleanly: {error}")))
+    }
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+fn bind(
+    loaded: &Loaded,
+    key: &str,
+    addr: SocketAddr,
+    notes: &mut Vec<String>,
+) -> Result<(TcpListener, SocketAddr), Failure> {
+    if !addr.ip().is_loopback() && !loaded.config.node.insecure {
+        return Err(Failure::usage(format!(
+            "{key} = {addr} from {}: anybody who reaches it could read and write, since there is no login yet",
+            loaded.origin(key)
+        ))
+        .hint("listen on 127.0.0.1, or add --insecure to accept that"));
+    }
+    let (listener, moved) = bind_listener(addr, !loaded.is_default(key))?;
+    let bound = listener.local_addr()?;
+    listener.set_nonblocking(true)?;
+    if moved {
+        notes.push(format!("port {} is busy: {key} is {bound}", addr.port()));
+    }
+    Ok((listener, bound))
+}
+
+fn usize_of(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn node_settings(
+    loaded: &Loaded,
+    data_dir: PathBuf,
+    kafka_addr: SocketAddr,
+    cores: usize,
+) -> Result<NodeSettings, Failure> {
+    let config = &loaded.config;
+    let mut settings = NodeSettings::new(data_dir, kafka_addr);
+    settings.reactor = config
+        .node
+        .reactor
+        .parse()
+        .map_err(|error: broker_rt::RtError| Failure::usage(error.to_string()))?;
+    settings.cores = cores;
+    if let Some((host, port)) = config.kafka.advertised() {
+        settings.advertised_host = host;
+        settings.advertised_port = Some(port);
+    }
+    settings.segment_bytes = config.log.segment_bytes.0;
+    settings.tail_bytes_max = usize_of(config.log.tail_bytes_max.0);
+    settings.request_bytes_max = usize_of(config.kafka.request_bytes_max.0);
+    settings.request_memory_bytes_max = usize_of(config.kafka.request_memory_bytes_max.0);
+    settings.connections_max = usize::try_from(config.kafka.connections_max).unwrap_or(usize::MAX);
+    let none_is = |limit: Option<i64>| limit.unwrap_or(-1).to_string();
+    let retention_bytes = config.log.retention_bytes.at();
+    settings.broker.extend([
+        ("auto.create.topics.enable".to_owned(), config.kafka.auto_create_topics.to_string()),
+        ("num.partitions".to_owned(), config.kafka.num_partitions.to_string()),
+        (
+            "log.retention.ms".to_owned(),
+            none_is(config.log.retention.at().map(|span| span.as_ms())),
+        ),
+        (
+            "log.retention.bytes".to_owned(),
+            none_is(retention_bytes.map(|size| i64::try_from(size.0).unwrap_or(i64::MAX))),
+        ),
+        ("message.max.bytes".to_owned(), config.log.message_bytes_max.0.to_string()),
+    ]);
+    Ok(settings)
+}
+
+fn node_failure(error: NodeError) -> Failure {
+    let exit = match &error {
+        NodeError::Bind { .. } | NodeError::Runtime(_) => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    Failure::new(exit, error.to_string())
+}
