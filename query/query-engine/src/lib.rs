@@ -1,1 +1,43 @@
-//! Placeholder module documentation of query-engine.
+//! SQL over the log: DataFusion behind [`query_api::Sql`], topics read through [`query_api::Follow`].
+//!
+//! ```text
+//!  Session ──guard──► parse ──► command ──► settings, transaction block      (session.rs, settings.rs)
+//!                                  ├──────► Ingest: declare, drop            (ddl.rs)
+//!                                  └──────► rewrite ──► plan ──► TopicScan   (rewrite.rs, engine.rs, table.rs)
+//!                                                         │          └► Follow::read ──► decode ──► Arrow
+//!                                                         └► pg_catalog from the snapshot
+//! ```
+//!
+//! Invariants:
+//! - Every statement reads one snapshot of the topics and their ranges; a transaction block keeps one.
+//! - Results stream: memory does not grow with a topic.
+//! - DataFusion has its own threads; nothing of Arrow or DataFusion crosses the crate's border.
+//!
+//! Absent: writes through SQL (`INSERT`), views, spilling to disk.
+
+mod bad;
+mod command;
+mod ddl;
+mod decode;
+mod engine;
+mod error;
+mod functions;
+mod guard;
+mod infer;
+mod json;
+mod parameters;
+mod pg_catalog;
+mod pushdown;
+mod query;
+mod records;
+mod rewrite;
+mod scan;
+mod session;
+mod settings;
+mod shape;
+mod snapshot;
+mod table;
+mod types;
+
+pub use bad::BadRecordPolicy;
+pub use engine::{Engine, EngineOptions};

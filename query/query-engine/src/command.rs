@@ -1,0 +1,175 @@
+//! What kind of statement it is: queries are planned, the rest is answered by the session or the catalog.
+
+use datafusion::sql::sqlparser::ast::{
+    ContextModifier, DiscardObject, Expr, ObjectType, Reset, Set, Statement, Value as SqlValue,
+};
+use query_api::{Column, DataType, Error};
+
+use crate::error::unsupported;
+use crate::rewrite::parts;
+
+/// A classified statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Empty,
+    Query,
+    Explain {
+        analyze: bool,
+    },
+    Ddl,
+    Begin,
+    Commit,
+    Rollback,
+    /// `None` resets.
+    Set {
+        name: String,
+        value: Option<String>,
+    },
+    ResetAll,
+    DiscardAll,
+    Show {
+        name: String,
+    },
+    /// Understood and without effect here.
+    Accepted {
+        tag: &'static str,
+    },
+}
+
+impl Command {
+    pub(crate) fn ends_transaction(&self) -> bool {
+        matches!(self, Self::Commit | Self::Rollback)
+    }
+
+    pub(crate) fn needs_planning(&self) -> bool {
+        matches!(self, Self::Query | Self::Explain { .. })
+    }
+
+    pub(crate) fn tag(&self) -> &'static str {
+        match self {
+            Self::Empty => "",
+            Self::Query => "SELECT",
+            Self::Explain { .. } => "EXPLAIN",
+            Self::Ddl => "CREATE TABLE",
+            Self::Begin => "BEGIN",
+            Self::Commit => "COMMIT",
+            Self::Rollback => "ROLLBACK",
+            Self::Set { value: Some(_), .. } => "SET",
+            Self::Set { value: None, .. } | Self::ResetAll => "RESET",
+            Self::DiscardAll => "DISCARD ALL",
+            Self::Show { .. } => "SHOW",
+            Self::Accepted { tag } => tag,
+        }
+    }
+}
+
+/// Result columns of commands that are not planned.
+pub(crate) fn columns(command: &Command) -> Vec<Column> {
+    let column = |name: &str| Column { name: name.to_owned(), data_type: DataType::Text };
+    match command {
+        Command::Show { name } if name == "all" => {
+            vec![column("name"), column("setting"), column("description")]
+        }
+        Command::Show { name } => vec![column(match name.as_str() {
+            "datestyle" => "DateStyle",
+            "intervalstyle" => "IntervalStyle",
+            "timezone" => "TimeZone",
+            other => other,
+        })],
+        _ => Vec::new(),
+    }
+}
+
+/// # Errors
+/// 0A000 for what is not built.
+pub(crate) fn classify(statement: &Statement) -> Result<Command, Error> {
+    Ok(match statement {
+        Statement::Query(_) => Command::Query,
+        Statement::Explain { analyze, .. } => Command::Explain { analyze: *analyze },
+        Statement::Insert(_) => {
+            return Err(unsupported("INSERT is not supported")
+                .with_hint("produce to the topic with a Kafka client or `lumadb produce`"));
+        }
+        Statement::CreateTable(_) => Command::Ddl,
+        Statement::Drop { object_type: ObjectType::Table, .. } => Command::Ddl,
+        Statement::StartTransaction { .. } => Command::Begin,
+        Statement::Commit { .. } => Command::Commit,
+        Statement::Rollback { savepoint: None, .. } => Command::Rollback,
+        Statement::Savepoint { .. } => Command::Accepted { tag: "SAVEPOINT" },
+        Statement::ReleaseSavepoint { .. } => Command::Accepted { tag: "RELEASE" },
+        Statement::Set(set) => set_command(set)?,
+        Statement::Reset(reset) => match &reset.reset {
+            Reset::ALL => Command::ResetAll,
+            Reset::ConfigurationParameter(name) => {
+                Command::Set { name: parts(name).join(".").to_lowercase(), value: None }
+            }
+        },
+        Statement::Discard { object_type: DiscardObject::ALL } => Command::DiscardAll,
+        Statement::Discard { .. } => Command::Accepted { tag: "DISCARD" },
+        Statement::Deallocate { .. } => Command::Accepted { tag: "DEALLOCATE" },
+        Statement::UNLISTEN { .. } => Command::Accepted { tag: "UNLISTEN" },
+        Statement::ShowVariable { variable } => {
+            let words: Vec<String> = variable.iter().map(|it| it.value.to_lowercase()).collect();
+            let name = match words.join(" ").as_str() {
+                "transaction isolation level" => "transaction_isolation".to_owned(),
+                "time zone" => "timezone".to_owned(),
+                _ => words.join("."),
+            };
+            Command::Show { name }
+        }
+        Statement::Update(_) | Statement::Delete(_) | Statement::Truncate(_) => {
+            return Err(unsupported(
+                "a topic is append-only: UPDATE, DELETE and TRUNCATE are not supported",
+            )
+            .with_hint("produce a newer record, or set the topic's retention"));
+        }
+        other => {
+            let shown = other.to_string();
+            let words: Vec<&str> = shown.split_whitespace().take(2).collect();
+            return Err(unsupported(format!("{} is not supported", words.join(" "))));
+        }
+    })
+}
+
+fn set_command(set: &Set) -> Result<Command, Error> {
+    let command = match set {
+        Set::SingleAssignment { variable, values, scope, .. } => {
+            let name = parts(variable).join(".").to_lowercase();
+            if matches!(scope, Some(ContextModifier::Global)) {
+                return Err(unsupported("SET GLOBAL is not supported"));
+            }
+            let values: Vec<String> = values.iter().map(setting_value).collect();
+            let value = match values.join(", ") {
+                value if value.eq_ignore_ascii_case("default") => None,
+                value => Some(value),
+            };
+            Command::Set { name, value }
+        }
+        Set::SetTimeZone { value, .. } => {
+            let value = setting_value(value);
+            let reset =
+                value.eq_ignore_ascii_case("default") || value.eq_ignore_ascii_case("local");
+            Command::Set { name: "timezone".to_owned(), value: (!reset).then_some(value) }
+        }
+        Set::SetNames { .. } | Set::SetNamesDefault { .. } => Command::Accepted { tag: "SET" },
+        // Statements read one snapshot whatever the level asked for, which is at least as strong.
+        Set::SetTransaction { .. } | Set::SetSessionAuthorization(_) | Set::SetRole { .. } => {
+            Command::Accepted { tag: "SET" }
+        }
+        _ => return Err(unsupported("this form of SET is not supported")),
+    };
+    Ok(command)
+}
+
+fn setting_value(expr: &Expr) -> String {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            SqlValue::SingleQuotedString(text) | SqlValue::EscapedStringLiteral(text) => {
+                text.clone()
+            }
+            other => other.to_string(),
+        },
+        Expr::Identifier(ident) => ident.value.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,390 @@
+//! Records → Arrow columns, only those a plan asked for.
+//!
+//! Invariants:
+//! - Every record gives exactly one row; a field that does not fit its column is NULL and makes the record bad.
+//! - A value is parsed only when a value column is projected.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder,
+    Float64Builder, Int16Builder, Int32Builder, Int64Builder, RecordBatch, RecordBatchOptions,
+    StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+};
+use datafusion::arrow::compute::kernels::cast_utils::{Parser, parse_decimal};
+use datafusion::arrow::datatypes::{
+    Date32Type, Decimal128Type, SchemaRef, Time64MicrosecondType, TimestampMicrosecondType,
+};
+use datafusion::arrow::error::ArrowError;
+use query_api::DataType;
+use serde_json::value::RawValue;
+
+use crate::json;
+use crate::records::LogRecord;
+use crate::shape::{Decoding, SYSTEM_COLUMNS, Shape, SystemColumn};
+
+/// Which columns of a shape to build, in output order.
+#[derive(Clone, Debug)]
+pub(crate) struct Projection {
+    pub(crate) schema: SchemaRef,
+    decoding: Decoding,
+    columns: Vec<(Source, DataType)>,
+    /// JSON field name → index in `columns`.
+    fields: BTreeMap<String, Vec<usize>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    System(SystemColumn),
+    Field,
+    RawKey,
+    RawValue,
+}
+
+impl Projection {
+    /// `indexes` into the shape's schema; all of them when `None`.
+    ///
+    /// # Errors
+    /// An index outside the schema.
+    pub(crate) fn new(shape: &Shape, indexes: Option<&Vec<usize>>) -> Result<Self, ArrowError> {
+        let all: Vec<usize> = (0..shape.schema.fields().len()).collect();
+        let indexes = indexes.unwrap_or(&all);
+        let schema = Arc::new(shape.schema.project(indexes)?);
+        let mut columns = Vec::with_capacity(indexes.len());
+        let mut fields: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for &index in indexes {
+            let column = match index.checked_sub(SYSTEM_COLUMNS.len()) {
+                None => system_source(index),
+                Some(at) => {
+                    let column = &shape.columns[at];
+                    let source = match shape.decoding {
+                        Decoding::Raw if at == 0 => Source::RawKey,
+                        Decoding::Raw => Source::RawValue,
+                        _ => {
+                            fields.entry(column.name.clone()).or_default().push(columns.len());
+                            Source::Field
+                        }
+                    };
+                    (source, column.data_type.clone())
+                }
+            };
+            columns.push(column);
+        }
+        Ok(Self { schema, decoding: shape.decoding, columns, fields })
+    }
+
+    /// Nothing of the records but their number is needed.
+    pub(crate) fn count_only(&self) -> bool {
+        self.columns.is_empty()
+    }
+}
+
+fn system_source(index: usize) -> (Source, DataType) {
+    let column = match index {
+        0 => SystemColumn::Partition,
+        1 => SystemColumn::Offset,
+        2 => SystemColumn::Timestamp,
+        3 => SystemColumn::Key,
+        _ => SystemColumn::Headers,
+    };
+    (Source::System(column), SYSTEM_COLUMNS[index].1.clone())
+}
+
+/// Builds batches of a projection.
+pub(crate) struct Builder {
+    projection: Projection,
+    builders: Vec<ColumnBuilder>,
+    rows: usize,
+    /// Bytes of keys and values taken since the last batch.
+    bytes: usize,
+}
+
+impl Builder {
+    pub(crate) fn new(projection: Projection) -> Self {
+        let builders = projection.columns.iter().map(|(_, it)| ColumnBuilder::new(it)).collect();
+        Self { projection, builders, rows: 0, bytes: 0 }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn projection(&self) -> &Projection {
+        &self.projection
+    }
+
+    /// Rows of which nothing but the number is needed.
+    pub(crate) fn push_count(&mut self, rows: usize) {
+        self.rows += rows;
+    }
+
+    /// Appends a row; the reason when the record is bad.
+    pub(crate) fn push(&mut self, partition: i32, record: &LogRecord<'_>) -> Result<(), String> {
+        self.rows += 1;
+        self.bytes += record.value.map_or(0, <[u8]>::len) + record.key.map_or(0, <[u8]>::len);
+        for ((source, _), builder) in self.projection.columns.iter().zip(&mut self.builders) {
+            match source {
+                Source::System(column) => builder.system(*column, partition, record),
+                Source::RawKey => builder.bytes(record.key),
+                Source::RawValue => builder.bytes(record.value),
+                Source::Field => {}
+            }
+        }
+        if self.projection.fields.is_empty() {
+            return Ok(());
+        }
+        self.push_fields(record.value)
+    }
+
+    fn push_fields(&mut self, value: Option<&[u8]>) -> Result<(), String> {
+        let mut found: Vec<Option<&RawValue>> = vec![None; self.builders.len()];
+        let mut result = Ok(());
+        if let Some(bytes) = value {
+            let fields = &self.projection.fields;
+            let parsed = json::each_field(bytes, |name, raw| {
+                for &at in fields.get(name).into_iter().flatten() {
+                    found[at] = Some(raw);
+                }
+            });
+            if let Err(error) = parsed {
+                found.fill(None);
+                result = Err(format!("not a JSON object: {error}"));
+            }
+        }
+        let strict = self.projection.decoding == Decoding::JsonDeclared;
+        for (at, raw) in found.into_iter().enumerate() {
+            if self.projection.columns[at].0 != Source::Field {
+                continue;
+            }
+            let raw = raw.filter(|raw| raw.get() != "null");
+            let fits = self.builders[at].json(raw, strict);
+            if !fits && result.is_ok() {
+                let name = self.projection.schema.field(at).name();
+                let text = raw.map_or("", RawValue::get);
+                result = Err(format!("field \"{name}\" does not fit its type: {}", cut(text)));
+            }
+        }
+        result
+    }
+
+    /// Takes the rows pushed so far.
+    ///
+    /// # Errors
+    /// Arrow's, when columns disagree: a bug.
+    pub(crate) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
+        let columns = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        self.rows = 0;
+        self.bytes = 0;
+        let schema = Arc::clone(&self.projection.schema);
+        RecordBatch::try_new_with_options(schema, columns, &options)
+    }
+}
+
+/// Input is quoted in messages up to this many bytes.
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(100);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+enum ColumnBuilder {
+    Bool(BooleanBuilder),
+    Int2(Int16Builder),
+    Int4(Int32Builder),
+    Int8(Int64Builder),
+    Float4(Float32Builder),
+    Float8(Float64Builder),
+    Numeric(Decimal128Builder, u8, i8),
+    Text(StringBuilder),
+    Json(StringBuilder),
+    Bytea(BinaryBuilder),
+    Date(Date32Builder),
+    Time(Time64MicrosecondBuilder),
+    Timestamp(TimestampMicrosecondBuilder),
+}
+
+impl ColumnBuilder {
+    fn new(data_type: &DataType) -> Self {
+        match data_type {
+            DataType::Bool => Self::Bool(BooleanBuilder::new()),
+            DataType::Int2 => Self::Int2(Int16Builder::new()),
+            DataType::Int4 => Self::Int4(Int32Builder::new()),
+            DataType::Int8 => Self::Int8(Int64Builder::new()),
+            DataType::Float4 => Self::Float4(Float32Builder::new()),
+            DataType::Float8 => Self::Float8(Float64Builder::new()),
+            DataType::Numeric(precision, scale) => {
+                let builder =
+                    Decimal128Builder::new().with_data_type(crate::types::to_arrow(data_type));
+                Self::Numeric(builder, *precision, *scale)
+            }
+            DataType::Json => Self::Json(StringBuilder::new()),
+            DataType::Bytea => Self::Bytea(BinaryBuilder::new()),
+            DataType::Date => Self::Date(Date32Builder::new()),
+            DataType::Time => Self::Time(Time64MicrosecondBuilder::new()),
+            DataType::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
+            DataType::TimestampTz => {
+                Self::Timestamp(TimestampMicrosecondBuilder::new().with_timezone("+00:00"))
+            }
+            // Declarations with other types are refused when they are made.
+            _ => Self::Text(StringBuilder::new()),
+        }
+    }
+
+    fn system(&mut self, column: SystemColumn, partition: i32, record: &LogRecord<'_>) {
+        match (column, self) {
+            (SystemColumn::Partition, Self::Int4(builder)) => builder.append_value(partition),
+            (SystemColumn::Offset, Self::Int8(builder)) => builder.append_value(record.offset),
+            (SystemColumn::Timestamp, Self::Timestamp(builder)) => {
+                builder.append_value(record.timestamp_ms.saturating_mul(1000));
+            }
+            (SystemColumn::Key, builder) => builder.bytes(record.key),
+            (_, Self::Json(builder)) => builder.append_value(headers_json(record)),
+            _ => {}
+        }
+    }
+
+    fn bytes(&mut self, bytes: Option<&[u8]>) {
+        if let Self::Bytea(builder) = self {
+            builder.append_option(bytes);
+        }
+    }
+
+    /// Appends a JSON value or NULL; false when it does not fit, after appending NULL.
+    fn json(&mut self, raw: Option<&RawValue>, strict: bool) -> bool {
+        let text = raw.map(RawValue::get);
+        match self {
+            Self::Bool(builder) => {
+                let value = text.and_then(|it| it.parse().ok());
+                builder.append_option(value);
+                value.is_some() || raw.is_none()
+            }
+            Self::Int2(builder) => fits(raw, integer(raw), |it| builder.append_option(it)),
+            Self::Int4(builder) => fits(raw, integer(raw), |it| builder.append_option(it)),
+            Self::Int8(builder) => fits(raw, integer(raw), |it| builder.append_option(it)),
+            Self::Float4(builder) => fits(raw, number(raw), |it| builder.append_option(it)),
+            Self::Float8(builder) => fits(raw, number(raw), |it| builder.append_option(it)),
+            Self::Json(builder) => {
+                builder.append_option(text);
+                true
+            }
+            Self::Text(builder) => {
+                let string = raw.and_then(json::string);
+                let lenient = if strict { None } else { text };
+                let value = string.as_deref().or(lenient);
+                builder.append_option(value);
+                value.is_some() || raw.is_none()
+            }
+            _ => self.json_from_string(raw),
+        }
+    }
+
+    /// Types that JSON has no literal for: read from the string, or from a number's digits.
+    fn json_from_string(&mut self, raw: Option<&RawValue>) -> bool {
+        let string = raw.and_then(|raw| json::string(raw).or_else(|| Some(raw.get().into())));
+        let text = string.as_deref();
+        match self {
+            Self::Numeric(builder, precision, scale) => {
+                let value = text
+                    .and_then(|it| parse_decimal::<Decimal128Type>(it, *precision, *scale).ok());
+                fits(raw, value, |it| builder.append_option(it))
+            }
+            Self::Date(builder) => {
+                fits(raw, text.and_then(Date32Type::parse), |it| builder.append_option(it))
+            }
+            Self::Time(builder) => {
+                let value = text.and_then(Time64MicrosecondType::parse);
+                fits(raw, value, |it| builder.append_option(it))
+            }
+            Self::Timestamp(builder) => {
+                // A bare number is milliseconds since the epoch, as in Kafka.
+                let millis = text.and_then(|it| it.parse::<i64>().ok());
+                let micros = millis.and_then(|it| it.checked_mul(1000));
+                let value = micros.or_else(|| text.and_then(TimestampMicrosecondType::parse));
+                fits(raw, value, |it| builder.append_option(it))
+            }
+            Self::Bytea(builder) => {
+                let value = text.map(|it| unhex(it).unwrap_or_else(|| it.as_bytes().to_vec()));
+                fits(raw, value, |it| builder.append_option(it))
+            }
+            _ => raw.is_none(),
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Bool(it) => Arc::new(it.finish()),
+            Self::Int2(it) => Arc::new(it.finish()),
+            Self::Int4(it) => Arc::new(it.finish()),
+            Self::Int8(it) => Arc::new(it.finish()),
+            Self::Float4(it) => Arc::new(it.finish()),
+            Self::Float8(it) => Arc::new(it.finish()),
+            Self::Numeric(it, _, _) => Arc::new(it.finish()),
+            Self::Text(it) | Self::Json(it) => Arc::new(it.finish()),
+            Self::Bytea(it) => Arc::new(it.finish()),
+            Self::Date(it) => Arc::new(it.finish()),
+            Self::Time(it) => Arc::new(it.finish()),
+            Self::Timestamp(it) => Arc::new(it.finish()),
+        }
+    }
+}
+
+fn fits<T>(raw: Option<&RawValue>, value: Option<T>, append: impl FnOnce(Option<T>)) -> bool {
+    let fits = value.is_some() || raw.is_none();
+    append(value);
+    fits
+}
+
+fn integer<T: std::str::FromStr>(raw: Option<&RawValue>) -> Option<T> {
+    raw.and_then(|raw| raw.get().parse().ok())
+}
+
+/// JSON numbers only: Rust would also read `inf` and `nan`, which JSON never begins a value with.
+fn number<T: std::str::FromStr>(raw: Option<&RawValue>) -> Option<T> {
+    raw.and_then(|raw| raw.get().parse().ok())
+}
+
+/// PostgreSQL's hex form, `\x…`.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("\\x")?;
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
+            u8::from_str_radix(pair, 16).ok()
+        })
+        .collect()
+}
+
+/// `[{"key": …, "value": …}, …]` in record order, duplicates kept; a value that is not UTF-8 is `\x…` hex.
+fn headers_json(record: &LogRecord<'_>) -> String {
+    let headers: Vec<serde_json::Value> = record
+        .headers
+        .map_while(Result::ok)
+        .map(|header| {
+            let value = header.value.map(|bytes| {
+                std::str::from_utf8(bytes).map_or_else(|_| hex(bytes), ToOwned::to_owned)
+            });
+            serde_json::json!({ "key": String::from_utf8_lossy(header.key), "value": value })
+        })
+        .collect();
+    serde_json::Value::Array(headers).to_string()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(2 + bytes.len() * 2);
+    text.push_str("\\x");
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

@@ -1,0 +1,362 @@
+//! The engine: DataFusion on its own threads, and the plans of single statements.
+//!
+//! Invariants:
+//! - Everything that recurses on a statement runs on the engine's threads, whose stacks are [`STACK_BYTES`].
+//! - All statements share one memory pool of `memory_bytes_max`; nothing spills to disk.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::Field;
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+    SchemaProvider,
+};
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use query_api::{Error, ErrorKind, Follow, Ingest, Sql, SqlSession, SqlSessionOptions};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::bad::BadRecords;
+use crate::error::Text;
+use crate::rewrite::{self, Names};
+use crate::session::Session;
+use crate::shape::Shape;
+use crate::snapshot::Snapshot;
+use crate::table::{ScanContext, TopicTable};
+use crate::{functions, infer, pg_catalog, types};
+
+/// Stack of each engine thread; virtual memory until it is used.
+const STACK_BYTES: usize = 32 * 1024 * 1024;
+/// Tables one statement may name.
+const TABLES_MAX: usize = 100;
+
+/// How the engine is sized.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Bytes that sorts, joins and aggregates of all running statements may hold together.
+    pub memory_bytes_max: usize,
+    /// Threads of the engine's runtime; at least 1.
+    pub worker_threads: usize,
+    /// Rows per Arrow batch and per batch handed to a session; at least 1.
+    pub batch_rows: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { memory_bytes_max: 256 * 1024 * 1024, worker_threads: 2, batch_rows: 1024 }
+    }
+}
+
+/// SQL over topics.
+pub struct Engine {
+    shared: Arc<Shared>,
+    runtime: Option<Runtime>,
+}
+
+/// What sessions hold.
+pub(crate) struct Shared {
+    pub(crate) options: EngineOptions,
+    pub(crate) follow: Arc<dyn Follow>,
+    pub(crate) ingest: Arc<dyn Ingest>,
+    pub(crate) handle: Handle,
+    base: SessionState,
+}
+
+impl Engine {
+    /// Starts the engine's threads.
+    ///
+    /// # Errors
+    /// `Unavailable` when threads cannot be started, `Internal` when DataFusion refuses its options.
+    pub fn new(
+        options: EngineOptions,
+        follow: Arc<dyn Follow>,
+        ingest: Arc<dyn Ingest>,
+    ) -> Result<Arc<Self>, Error> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(options.worker_threads.max(1))
+            .thread_name("luma-query")
+            .thread_stack_size(STACK_BYTES)
+            .enable_time()
+            .build()
+            .map_err(|error| {
+                Error::new(ErrorKind::Unavailable, format!("cannot start query threads: {error}"))
+            })?;
+        let base = base_state(&options).map_err(|error| {
+            Error::new(ErrorKind::Internal, format!("cannot set up the query engine: {error}"))
+        })?;
+        let handle = runtime.handle().clone();
+        let shared = Arc::new(Shared { options, follow, ingest, handle, base });
+        Ok(Arc::new(Self { shared, runtime: Some(runtime) }))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Dropping a runtime inside another one would panic; running statements are abandoned.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Sql for Engine {
+    fn open_session(&self, options: SqlSessionOptions) -> Box<dyn SqlSession> {
+        Box::new(Session::new(Arc::clone(&self.shared), options))
+    }
+}
+
+fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema("luma", "public")
+        .with_create_default_catalog_and_schema(false)
+        .with_target_partitions(options.worker_threads.max(1))
+        .with_batch_size(options.batch_rows.max(1));
+    let settings = config.options_mut();
+    settings.sql_parser.map_string_types_to_utf8view = false;
+    settings.sql_parser.parse_float_as_decimal = true;
+    settings.sql_parser.default_null_ordering = "nulls_max".to_owned();
+    settings.execution.time_zone = Some("+00:00".to_owned());
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes_max)))
+        .with_disk_manager_builder(
+            DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+        )
+        .build_arc()?;
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_type_planner(Arc::new(pg_catalog::PgTypes))
+        .build();
+    Ok(state)
+}
+
+/// A statement before planning.
+pub(crate) struct Parsed {
+    pub(crate) sql: String,
+    pub(crate) tokens: Vec<TokenWithSpan>,
+    pub(crate) statement: Statement,
+}
+
+/// Parses exactly one statement; `None` when there is nothing but comments.
+///
+/// # Errors
+/// 42601.
+pub(crate) fn parse(
+    sql: String,
+    tokens: Vec<TokenWithSpan>,
+    memory_bytes_max: usize,
+) -> Result<Option<Parsed>, Error> {
+    let blank = |token: &TokenWithSpan| {
+        matches!(token.token, Token::Whitespace(_) | Token::EOF | Token::SemiColon)
+    };
+    if tokens.iter().all(blank) {
+        return Ok(None);
+    }
+    let text = Text { sql: &sql, tokens: &tokens, memory_bytes_max };
+    let mut parser = Parser::new(&PostgreSqlDialect {})
+        .with_recursion_limit(500)
+        .with_tokens_with_locations(tokens.clone());
+    let statement = parser.parse_statement().map_err(|error| text.syntax(&error.to_string()))?;
+    while parser.consume_token(&Token::SemiColon) {}
+    let rest = parser.peek_token();
+    if rest.token != Token::EOF {
+        let at = format!(
+            "unexpected at Line: {}, Column: {}",
+            rest.span.start.line, rest.span.start.column
+        );
+        return Err(text.syntax(&at));
+    }
+    Ok(Some(Parsed { sql, tokens, statement }))
+}
+
+/// The shapes of the topics that a statement names, by table name.
+pub(crate) type Shapes = BTreeMap<String, Arc<Shape>>;
+
+/// What planning needs besides the statement.
+#[derive(Clone)]
+pub(crate) struct PlanContext {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) info: Arc<functions::SessionInfo>,
+    pub(crate) bad: Arc<BadRecords>,
+}
+
+struct SnapshotNames<'a>(&'a Snapshot);
+
+impl Names for SnapshotNames<'_> {
+    fn is_topic(&self, name: &str) -> bool {
+        self.0.relation(name).is_some()
+    }
+
+    fn is_catalog(&self, name: &str) -> bool {
+        pg_catalog::is_relation(name)
+    }
+}
+
+impl Shared {
+    pub(crate) fn text<'a>(&self, parsed: &'a Parsed) -> Text<'a> {
+        Text {
+            sql: &parsed.sql,
+            tokens: &parsed.tokens,
+            memory_bytes_max: self.options.memory_bytes_max,
+        }
+    }
+
+    /// Plans a query; `shapes` that are missing are inferred and added.
+    ///
+    /// # Errors
+    /// Everything a statement can be refused for.
+    pub(crate) async fn plan(
+        &self,
+        parsed: &Parsed,
+        context: &PlanContext,
+        shapes: &mut Shapes,
+    ) -> Result<(SessionState, LogicalPlan), Error> {
+        let mut statement = parsed.statement.clone();
+        rewrite::rewrite(&mut statement, &SnapshotNames(&context.snapshot))?;
+        let state = self.statement_state(parsed, &statement, context, shapes).await?;
+        let statement = DfStatement::Statement(Box::new(statement));
+        let plan = state
+            .statement_to_plan(statement)
+            .await
+            .map_err(|error| self.text(parsed).datafusion(&error))?;
+        Ok((state, plan))
+    }
+
+    async fn statement_state(
+        &self,
+        parsed: &Parsed,
+        statement: &Statement,
+        context: &PlanContext,
+        shapes: &mut Shapes,
+    ) -> Result<SessionState, Error> {
+        let relations = rewrite::relations(statement);
+        if relations.len() > TABLES_MAX {
+            let message = format!("the statement names more than {TABLES_MAX} tables");
+            return Err(Error::new(ErrorKind::LimitExceeded, message).with_sqlstate("54000"));
+        }
+        let public = Arc::new(MemorySchemaProvider::new());
+        let system = Arc::new(MemorySchemaProvider::new());
+        let schema = Arc::new(MemorySchemaProvider::new());
+        for name in &relations {
+            let (target, provider) = match name.as_slice() {
+                [table] => (&public, self.topic_table(table, context, shapes).await?),
+                [.., space, table] if space == "public" => {
+                    (&public, self.topic_table(table, context, shapes).await?)
+                }
+                [.., space, table] if space == "pg_catalog" => {
+                    (&system, self.catalog_table(space, table, context, shapes).await?)
+                }
+                [.., space, table] if space == "information_schema" => {
+                    (&schema, self.catalog_table(space, table, context, shapes).await?)
+                }
+                _ => (&public, None),
+            };
+            let Some(provider) = provider else {
+                // Table functions are not relations of the catalog.
+                if self.base.table_functions().contains_key(&name.join(".")) {
+                    continue;
+                }
+                let known = context.snapshot.relations();
+                let known: Vec<&str> = known.keys().map(String::as_str).collect();
+                return Err(self.text(parsed).unknown_table(&name.join("."), &known));
+            };
+            let table = name.last().cloned().unwrap_or_default();
+            target
+                .register_table(table, provider)
+                .map_err(|error| self.text(parsed).datafusion(&error))?;
+        }
+        let catalog = MemoryCatalogProvider::new();
+        for (name, provider) in
+            [("public", public), ("pg_catalog", system), ("information_schema", schema)]
+        {
+            catalog
+                .register_schema(name, provider)
+                .map_err(|error| self.text(parsed).datafusion(&error))?;
+        }
+        let catalogs = MemoryCatalogProviderList::new();
+        datafusion::catalog::CatalogProviderList::register_catalog(
+            &catalogs,
+            "luma".to_owned(),
+            Arc::new(catalog),
+        );
+        let mut state = SessionStateBuilder::new_from_existing(self.base.clone())
+            .with_catalog_list(Arc::new(catalogs))
+            .build();
+        functions::register(&mut state, &context.info, &context.snapshot);
+        Ok(state)
+    }
+
+    async fn topic_table(
+        &self,
+        name: &str,
+        context: &PlanContext,
+        shapes: &mut Shapes,
+    ) -> Result<Option<Arc<dyn datafusion::catalog::TableProvider>>, Error> {
+        let Some(relation) = context.snapshot.relation(name) else { return Ok(None) };
+        let shape = self.shape(&relation, shapes).await?;
+        let table = TopicTable {
+            topic: relation.topic,
+            shape,
+            context: ScanContext {
+                follow: Arc::clone(&self.follow),
+                bad: Arc::clone(&context.bad),
+                policy: context.info.settings.on_bad_record(),
+                batch_rows: self.options.batch_rows.max(1),
+            },
+        };
+        Ok(Some(Arc::new(table)))
+    }
+
+    pub(crate) async fn shape(
+        &self,
+        relation: &crate::snapshot::Relation,
+        shapes: &mut Shapes,
+    ) -> Result<Arc<Shape>, Error> {
+        if let Some(shape) = shapes.get(&relation.name) {
+            return Ok(Arc::clone(shape));
+        }
+        let shape = match relation.declared_shape() {
+            Some(shape) => shape,
+            None => infer::infer(self.follow.as_ref(), &relation.topic).await?,
+        };
+        let shape = Arc::new(shape);
+        shapes.insert(relation.name.clone(), Arc::clone(&shape));
+        Ok(shape)
+    }
+
+    async fn catalog_table(
+        &self,
+        space: &str,
+        name: &str,
+        context: &PlanContext,
+        shapes: &mut Shapes,
+    ) -> Result<Option<Arc<dyn datafusion::catalog::TableProvider>>, Error> {
+        // Only relations that show columns need the shapes of every topic.
+        if pg_catalog::needs_shapes(space, name) {
+            for relation in context.snapshot.relations().values() {
+                self.shape(relation, shapes).await?;
+            }
+        }
+        pg_catalog::table(space, name, &context.snapshot, shapes, &context.info)
+    }
+}
+
+/// The result columns of a plan, under the names clients see.
+pub(crate) fn result_columns(plan: &LogicalPlan) -> Vec<query_api::Column> {
+    let fields: Vec<Arc<Field>> = plan.schema().fields().iter().cloned().collect();
+    let names: Vec<String> =
+        fields.iter().map(|it| rewrite::shown_name(it.name()).to_owned()).collect();
+    types::columns(names.iter().map(String::as_str), fields.iter())
+}

@@ -1,0 +1,301 @@
+//! DataFusion's and the parser's errors as [`query_api::Error`]: SQLSTATE, PostgreSQL's wording, position, hint.
+//!
+//! Clients parse PostgreSQL's texts (`column "x" does not exist`, `syntax error at or near "x"`), so those are kept
+//! to the letter. SQLSTATEs: <https://www.postgresql.org/docs/15/errcodes-appendix.html>.
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::{Column, SchemaError};
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+use query_api::{Error, ErrorKind};
+
+use crate::guard;
+
+/// What errors are told about the statement.
+pub(crate) struct Text<'a> {
+    pub(crate) sql: &'a str,
+    pub(crate) tokens: &'a [TokenWithSpan],
+    pub(crate) memory_bytes_max: usize,
+}
+
+fn invalid(sqlstate: &'static str, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, message).with_sqlstate(sqlstate)
+}
+
+pub(crate) fn unsupported(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Unsupported, message).with_sqlstate("0A000")
+}
+
+pub(crate) fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "canceling statement due to user request")
+        .with_sqlstate("57014")
+}
+
+impl Text<'_> {
+    /// Position of the first word `name`, after `qualifier.` when there is one.
+    fn find(&self, qualifier: Option<&str>, name: &str) -> Option<u32> {
+        let words: Vec<_> = self
+            .tokens
+            .iter()
+            .filter(|token| !matches!(token.token, Token::Whitespace(_)))
+            .collect();
+        let is = |token: &Token, name: &str| {
+            matches!(token, Token::Word(word) if word.value == name
+                || (word.quote_style.is_none() && word.value.to_lowercase() == name))
+        };
+        let at = words.iter().enumerate().position(|(index, token)| match qualifier {
+            None => is(&token.token, name),
+            Some(qualifier) => {
+                is(&token.token, qualifier)
+                    && matches!(words.get(index + 1), Some(it) if it.token == Token::Period)
+                    && matches!(words.get(index + 2), Some(it) if is(&it.token, name))
+            }
+        })?;
+        Some(guard::position(self.sql, words.get(at)?.span.start))
+    }
+
+    fn at(&self, error: Error, qualifier: Option<&str>, name: &str) -> Error {
+        match self.find(qualifier, name).or_else(|| self.find(None, name)) {
+            Some(position) => error.with_position(position),
+            None => error,
+        }
+    }
+
+    /// From a parser message that ends in `at Line: l, Column: c`.
+    pub(crate) fn syntax(&self, message: &str) -> Error {
+        let Some(location) = location(message) else {
+            let end = u32::try_from(self.sql.chars().count() + 1).unwrap_or(u32::MAX);
+            return invalid("42601", "syntax error at end of input")
+                .with_detail(message.to_owned())
+                .with_position(end);
+        };
+        let token = self.tokens.iter().find(|token| token.span.start == location);
+        let near = match token.map(|token| &token.token) {
+            None | Some(Token::EOF) => return self.syntax(""),
+            Some(token) => token.to_string(),
+        };
+        let expected = message.split(" at Line").next().unwrap_or_default();
+        invalid("42601", format!("syntax error at or near \"{near}\""))
+            .with_detail(expected.to_owned())
+            .with_position(guard::position(self.sql, location))
+    }
+
+    pub(crate) fn unknown_table(&self, name: &str, known: &[&str]) -> Error {
+        let error = Error::new(ErrorKind::NotFound, format!("relation \"{name}\" does not exist"))
+            .with_sqlstate("42P01");
+        let mut similar: Vec<_> =
+            known.iter().filter_map(|other| Some((distance(name, other)?, *other))).collect();
+        similar.sort_unstable();
+        let names: Vec<_> = similar.iter().take(3).map(|(_, name)| format!("\"{name}\"")).collect();
+        let error = if names.is_empty() {
+            error.with_hint("every topic is a table; \\dt lists them")
+        } else {
+            error.with_hint(format!("similar tables: {}", names.join(", ")))
+        };
+        let last = name.rsplit('.').next().unwrap_or(name);
+        self.at(error, None, last)
+    }
+
+    pub(crate) fn datafusion(&self, error: &DataFusionError) -> Error {
+        match error {
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+                self.datafusion(inner)
+            }
+            DataFusionError::Shared(inner) => self.datafusion(inner),
+            DataFusionError::Collection(errors) => match errors.first() {
+                Some(first) => self.datafusion(first),
+                None => Error::new(ErrorKind::Internal, "unknown error"),
+            },
+            DataFusionError::External(inner) => self.external(inner.as_ref()),
+            DataFusionError::ArrowError(inner, _) => self.arrow(inner),
+            DataFusionError::SchemaError(inner, _) => self.schema(inner),
+            DataFusionError::ResourcesExhausted(detail) => Error::new(
+                ErrorKind::LimitExceeded,
+                format!(
+                    "the query needs more memory than the limit of {} MiB",
+                    self.memory_bytes_max / (1024 * 1024)
+                ),
+            )
+            .with_sqlstate("53200")
+            .with_detail(first_line(detail))
+            .with_hint(
+                "raise query.memory_bytes_max in the server's configuration, or make the query keep less: \
+                 filter on _offset or _timestamp, group by fewer keys, add LIMIT",
+            ),
+            DataFusionError::NotImplemented(message) => unsupported(lower(message)),
+            DataFusionError::SQL(inner, _) => self.syntax(&inner.to_string()),
+            DataFusionError::Plan(message) | DataFusionError::Execution(message) => {
+                self.message(message)
+            }
+            DataFusionError::Configuration(message) => invalid("22023", lower(message)),
+            other => {
+                Error::new(ErrorKind::Internal, first_line(&other.to_string())).with_sqlstate("XX000")
+            }
+        }
+    }
+
+    fn external(&self, inner: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
+        if let Some(error) = inner.downcast_ref::<Error>() {
+            return error.clone();
+        }
+        if let Some(error) = inner.downcast_ref::<DataFusionError>() {
+            return self.datafusion(error);
+        }
+        Error::new(ErrorKind::Internal, first_line(&inner.to_string())).with_sqlstate("XX000")
+    }
+
+    fn arrow(&self, error: &ArrowError) -> Error {
+        match error {
+            ArrowError::DivideByZero => invalid("22012", "division by zero"),
+            ArrowError::ArithmeticOverflow(detail) => {
+                invalid("22003", "value out of range").with_detail(detail.clone())
+            }
+            ArrowError::CastError(message) | ArrowError::ParseError(message) => cast(message),
+            ArrowError::ExternalError(inner) => self.external(inner.as_ref()),
+            other => self.message(&other.to_string()),
+        }
+    }
+
+    fn schema(&self, error: &SchemaError) -> Error {
+        match error {
+            SchemaError::FieldNotFound { field, valid_fields } => {
+                self.unknown_column(field, valid_fields)
+            }
+            SchemaError::AmbiguousReference { field } => {
+                let message = format!("column reference \"{}\" is ambiguous", field.name);
+                self.at(invalid("42702", message), None, &field.name)
+            }
+            SchemaError::DuplicateQualifiedField { name, .. }
+            | SchemaError::DuplicateUnqualifiedField { name } => {
+                invalid("42712", format!("column \"{name}\" specified more than once"))
+            }
+        }
+    }
+
+    fn unknown_column(&self, field: &Column, valid: &[Column]) -> Error {
+        let qualifier = field.relation.as_ref().map(|it| it.table().to_owned());
+        if let Some(table) = &qualifier
+            && !valid.iter().any(|it| it.relation.as_ref().is_some_and(|it| it.table() == table))
+            && !valid.is_empty()
+        {
+            let message = format!("missing FROM-clause entry for table \"{table}\"");
+            return self.at(invalid("42P01", message), Some(table), &field.name);
+        }
+        let shown = match &qualifier {
+            Some(table) => format!("column {table}.{} does not exist", field.name),
+            None => format!("column \"{}\" does not exist", field.name),
+        };
+        let mut similar: Vec<_> = valid
+            .iter()
+            .filter_map(|other| Some((distance(&field.name, &other.name)?, other.name.clone())))
+            .collect();
+        similar.sort();
+        let error = invalid("42703", shown);
+        let error = match similar.first() {
+            Some((_, name)) => {
+                error.with_hint(format!("perhaps you meant to reference the column \"{name}\""))
+            }
+            None => error,
+        };
+        self.at(error, qualifier.as_deref(), &field.name)
+    }
+
+    fn message(&self, message: &str) -> Error {
+        let text = first_line(message);
+        if let Some(name) = between(&text, "Invalid function '", "'") {
+            let error = Error::new(ErrorKind::NotFound, format!("function {name} does not exist"))
+                .with_sqlstate("42883")
+                .with_hint("no function matches the given name and argument types");
+            return self.at(error, None, name);
+        }
+        if let Some(name) = between(&text, "table '", "' not found") {
+            let name = name.rsplit('.').next().unwrap_or(name);
+            return self.unknown_table(name, &[]);
+        }
+        let folded = text.to_lowercase();
+        if folded.contains("divide by zero") {
+            return invalid("22012", "division by zero");
+        }
+        if folded.contains("cannot cast") || folded.contains("error parsing") {
+            return cast(&text);
+        }
+        if folded.contains("no function matches") || folded.contains("failed to coerce arguments") {
+            return invalid("42883", lower(&text));
+        }
+        if folded.contains("group by") && folded.contains("must") {
+            return invalid("42803", lower(&text));
+        }
+        if folded.contains("not supported") || folded.contains("unsupported") {
+            return unsupported(lower(&text));
+        }
+        invalid("42804", lower(&text))
+    }
+}
+
+fn cast(message: &str) -> Error {
+    let text = first_line(message);
+    let quoted = between(&text, "string '", "'").or_else(|| between(&text, "\"", "\""));
+    let error = match quoted {
+        Some(value) => {
+            let target =
+                between(&text, "value of ", " type").unwrap_or("the target").to_lowercase();
+            let name = match target.as_str() {
+                "int16" => "smallint",
+                "int32" => "integer",
+                "int64" => "bigint",
+                "float32" => "real",
+                "float64" => "double precision",
+                other => other,
+            };
+            format!("invalid input syntax for type {name}: \"{value}\"")
+        }
+        None => lower(&text),
+    };
+    invalid("22P02", error)
+}
+
+fn location(message: &str) -> Option<Location> {
+    let line = between(message, "Line: ", ",")?.trim().parse().ok()?;
+    let column = message.rsplit("Column: ").next()?.trim();
+    let digits: String = column.chars().take_while(char::is_ascii_digit).collect();
+    Some(Location { line, column: digits.parse().ok()? })
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    Some(rest.split_once(after)?.0)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+fn lower(text: &str) -> String {
+    let text = first_line(text);
+    let text = text.trim_end_matches('.');
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) if text.chars().nth(1).is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(chars).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// Edit distance when it is small against the length, for hints.
+fn distance(left: &str, right: &str) -> Option<usize> {
+    let left: Vec<char> = left.chars().take(64).collect();
+    let right: Vec<char> = right.chars().take(64).collect();
+    let limit = (left.len().max(right.len()) / 3).max(1);
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let substituted = diagonal + usize::from(!a.eq_ignore_ascii_case(b));
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().filter(|distance| *distance <= limit)
+}

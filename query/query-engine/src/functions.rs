@@ -1,0 +1,333 @@
+//! PostgreSQL functions that DataFusion does not have: session, catalog and size functions.
+//!
+//! Invariants:
+//! - A function here is stable within a statement: it sees the statement's snapshot and settings.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+
+/// What functions know of the session.
+#[derive(Debug)]
+pub(crate) struct SessionInfo {
+    pub(crate) user: String,
+    pub(crate) database: String,
+    pub(crate) process_id: i32,
+    pub(crate) settings: Settings,
+}
+
+type Body = Arc<dyn Fn(&[ScalarValue]) -> Result<ScalarValue> + Send + Sync>;
+
+/// A function of one row at a time.
+struct RowFunction {
+    name: String,
+    returns: DataType,
+    signature: Signature,
+    body: Body,
+}
+
+impl fmt::Debug for RowFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowFunction").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+// Names are unique within a statement's registry.
+impl PartialEq for RowFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for RowFunction {}
+
+impl Hash for RowFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for RowFunction {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let scalar = args.args.iter().all(|it| matches!(it, ColumnarValue::Scalar(_)));
+        let rows = if scalar { 1 } else { args.number_rows };
+        let mut values = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let inputs: Result<Vec<_>> = args
+                .args
+                .iter()
+                .map(|it| match it {
+                    ColumnarValue::Scalar(value) => Ok(value.clone()),
+                    ColumnarValue::Array(array) => ScalarValue::try_from_array(array, row),
+                })
+                .collect();
+            values.push((self.body)(&inputs?)?);
+        }
+        if scalar {
+            let value = values.pop().unwrap_or(ScalarValue::Null);
+            return Ok(ColumnarValue::Scalar(value));
+        }
+        if values.is_empty() {
+            return Ok(ColumnarValue::Array(datafusion::arrow::array::new_empty_array(
+                &self.returns,
+            )));
+        }
+        Ok(ColumnarValue::Array(ScalarValue::iter_to_array(values)?))
+    }
+}
+
+/// Adds the functions to a statement's state.
+pub(crate) fn register(
+    state: &mut SessionState,
+    info: &Arc<SessionInfo>,
+    snapshot: &Arc<Snapshot>,
+) {
+    let mut add = |name: &str, returns: DataType, body: Body| {
+        let signature = Signature::variadic_any(Volatility::Stable);
+        let signature = Signature::one_of(
+            vec![datafusion::logical_expr::TypeSignature::Nullary, signature.type_signature],
+            Volatility::Stable,
+        );
+        let function = RowFunction { name: name.to_owned(), returns, signature, body };
+        // Replacing a function of the same name is meant; the registry of a session accepts every name.
+        let _ = state.register_udf(Arc::new(ScalarUDF::from(function)));
+    };
+    session_functions(&mut add, info);
+    catalog_functions(&mut add, snapshot);
+}
+
+type Add<'a> = dyn FnMut(&str, DataType, Body) + 'a;
+
+fn text(value: impl Into<String>) -> ScalarValue {
+    ScalarValue::Utf8(Some(value.into()))
+}
+
+const NO_TEXT: ScalarValue = ScalarValue::Utf8(None);
+
+fn constant(add: &mut Add<'_>, name: &str, value: ScalarValue) {
+    add(name, value.data_type(), Arc::new(move |_| Ok(value.clone())));
+}
+
+fn session_functions(add: &mut Add<'_>, info: &Arc<SessionInfo>) {
+    let version = concat!(
+        "PostgreSQL 15.0 (LumaDB ",
+        env!("CARGO_PKG_VERSION"),
+        ") on x86_64-pc-linux-gnu, 64-bit"
+    );
+    constant(add, "version", text(version));
+    for name in ["current_database", "current_catalog"] {
+        constant(add, name, text(info.database.as_str()));
+    }
+    for name in ["current_user", "session_user", "user", "current_role"] {
+        constant(add, name, text(info.user.as_str()));
+    }
+    constant(add, "current_schema", text("public"));
+    let schemas = ScalarValue::List(ScalarValue::new_list_nullable(
+        &[text("pg_catalog"), text("public")],
+        &DataType::Utf8,
+    ));
+    constant(add, "current_schemas", schemas);
+    constant(add, "pg_backend_pid", ScalarValue::Int32(Some(info.process_id)));
+    constant(add, "pg_is_in_recovery", ScalarValue::Boolean(Some(false)));
+    constant(add, "getdatabaseencoding", text("UTF8"));
+    constant(add, "pg_encoding_to_char", text("UTF8"));
+    constant(add, "pg_char_to_encoding", ScalarValue::Int32(Some(6)));
+    constant(add, "txid_current", ScalarValue::Int64(Some(1)));
+    let user = info.user.clone();
+    add("pg_get_userbyid", DataType::Utf8, Arc::new(move |_| Ok(text(user.as_str()))));
+    let known = Arc::clone(info);
+    let current_setting = move |args: &[ScalarValue]| {
+        let name = string(args.first()).unwrap_or_default();
+        let missing_ok = matches!(args.get(1), Some(ScalarValue::Boolean(Some(true))));
+        match known.settings.get(&name) {
+            Some(value) => Ok(text(value)),
+            None if missing_ok => Ok(NO_TEXT),
+            None => Err(datafusion::error::DataFusionError::External(Box::new(
+                crate::settings::unknown(&name),
+            ))),
+        }
+    };
+    add("current_setting", DataType::Utf8, Arc::new(current_setting));
+}
+
+fn catalog_functions(add: &mut Add<'_>, snapshot: &Arc<Snapshot>) {
+    let yes = ScalarValue::Boolean(Some(true));
+    for name in [
+        "pg_table_is_visible",
+        "pg_type_is_visible",
+        "pg_function_is_visible",
+        "pg_operator_is_visible",
+        "pg_opclass_is_visible",
+        "pg_opfamily_is_visible",
+        "pg_collation_is_visible",
+        "pg_conversion_is_visible",
+        "pg_statistics_obj_is_visible",
+        "pg_ts_config_is_visible",
+        "pg_ts_dict_is_visible",
+        "pg_ts_parser_is_visible",
+        "pg_ts_template_is_visible",
+        "has_table_privilege",
+        "has_schema_privilege",
+        "has_database_privilege",
+        "has_any_column_privilege",
+        "has_column_privilege",
+        "pg_relation_is_publishable",
+    ] {
+        constant(add, name, yes.clone());
+    }
+    // There are no comments, indexes, constraints, views, triggers or rules to describe.
+    for name in [
+        "obj_description",
+        "col_description",
+        "shobj_description",
+        "pg_get_expr",
+        "pg_get_indexdef",
+        "pg_get_constraintdef",
+        "pg_get_viewdef",
+        "pg_get_triggerdef",
+        "pg_get_ruledef",
+        "pg_get_serial_sequence",
+        "pg_get_statisticsobjdef_columns",
+        "pg_get_function_result",
+        "pg_get_function_arguments",
+        "pg_get_functiondef",
+        "pg_tablespace_location",
+        "pg_get_partkeydef",
+    ] {
+        constant(add, name, NO_TEXT);
+    }
+    let names: BTreeMap<u32, String> =
+        snapshot.relations().into_values().map(|relation| (relation.oid, relation.name)).collect();
+    let names = Arc::new(names);
+    let known = Arc::clone(&names);
+    add(
+        "luma_regclass_name",
+        DataType::Utf8,
+        Arc::new(move |args| {
+            Ok(oid(args.first()).map_or(NO_TEXT, |oid| {
+                text(known.get(&oid).cloned().unwrap_or_else(|| oid.to_string()))
+            }))
+        }),
+    );
+    add(
+        "luma_regclass",
+        DataType::UInt32,
+        Arc::new(move |args| {
+            let Some(name) = string(args.first()) else { return Ok(ScalarValue::UInt32(None)) };
+            relation_oid(&names, &name).map(|oid| ScalarValue::UInt32(Some(oid))).ok_or_else(|| {
+                let error = query_api::Error::new(
+                    query_api::ErrorKind::NotFound,
+                    format!("relation \"{name}\" does not exist"),
+                );
+                datafusion::error::DataFusionError::External(Box::new(error.with_sqlstate("42P01")))
+            })
+        }),
+    );
+    add(
+        "format_type",
+        DataType::Utf8,
+        Arc::new(|args| {
+            let Some(oid) = oid(args.first()) else { return Ok(NO_TEXT) };
+            let modifier = oid_modifier(args.get(1));
+            Ok(text(crate::pg_catalog::format_type(oid, modifier)))
+        }),
+    );
+    constant(add, "pg_table_size", ScalarValue::Int64(None));
+    constant(add, "pg_total_relation_size", ScalarValue::Int64(None));
+    constant(add, "pg_relation_size", ScalarValue::Int64(None));
+    constant(add, "pg_database_size", ScalarValue::Int64(None));
+    add(
+        "pg_size_pretty",
+        DataType::Utf8,
+        Arc::new(
+            |args| Ok(integer(args.first()).map_or(NO_TEXT, |bytes| text(size_pretty(bytes)))),
+        ),
+    );
+    add(
+        "quote_ident",
+        DataType::Utf8,
+        Arc::new(|args| Ok(string(args.first()).map_or(NO_TEXT, |name| text(quote_ident(&name))))),
+    );
+    add(
+        "quote_literal",
+        DataType::Utf8,
+        Arc::new(|args| {
+            Ok(string(args.first())
+                .map_or(NO_TEXT, |name| text(format!("'{}'", name.replace('\'', "''")))))
+        }),
+    );
+}
+
+fn relation_oid(names: &BTreeMap<u32, String>, name: &str) -> Option<u32> {
+    if let Ok(oid) = name.parse() {
+        return Some(oid);
+    }
+    let plain = name.strip_prefix("public.").unwrap_or(name);
+    let wanted = match plain.strip_prefix('"').and_then(|it| it.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => plain.to_lowercase(),
+    };
+    names.iter().find(|(_, known)| **known == wanted).map(|(oid, _)| *oid)
+}
+
+/// Quoted unless it is lower-case letters, digits and underscores.
+pub(crate) fn quote_ident(name: &str) -> String {
+    let plain = name.chars().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_')
+        && !name.starts_with(|it: char| it.is_ascii_digit())
+        && !name.is_empty();
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+fn size_pretty(bytes: i64) -> String {
+    let mut amount = bytes;
+    for unit in ["bytes", "kB", "MB", "GB", "TB"] {
+        if amount.unsigned_abs() < 10_240 {
+            return format!("{amount} {unit}");
+        }
+        amount /= 1024;
+    }
+    format!("{amount} PB")
+}
+
+fn string(value: Option<&ScalarValue>) -> Option<String> {
+    value?.try_as_str().flatten().map(ToOwned::to_owned)
+}
+
+fn integer(value: Option<&ScalarValue>) -> Option<i64> {
+    match value?.cast_to(&DataType::Int64).ok()? {
+        ScalarValue::Int64(value) => value,
+        _ => None,
+    }
+}
+
+fn oid(value: Option<&ScalarValue>) -> Option<u32> {
+    u32::try_from(integer(value)?).ok()
+}
+
+fn oid_modifier(value: Option<&ScalarValue>) -> i32 {
+    integer(value).and_then(|it| i32::try_from(it).ok()).unwrap_or(-1)
+}

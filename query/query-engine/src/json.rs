@@ -1,0 +1,115 @@
+//! JSON objects field by field, without building a tree.
+//!
+//! Invariants:
+//! - The whole value is checked: bytes after a field that nobody asked for still have to be JSON, and nothing but
+//!   white space may follow the object.
+//! - Nesting is limited by serde_json's own bound of 128, so hostile values cannot exhaust the stack.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// What a JSON text is, at its outermost level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JsonKind {
+    Null,
+    Bool,
+    Int,
+    Float,
+    Text,
+    /// An object, an array, or values of kinds that no scalar type holds.
+    Nested,
+}
+
+impl JsonKind {
+    pub(crate) fn of(raw: &RawValue) -> Self {
+        let text = raw.get();
+        match text.as_bytes().first() {
+            Some(b'n') => Self::Null,
+            Some(b't' | b'f') => Self::Bool,
+            Some(b'"') => Self::Text,
+            Some(b'{' | b'[') => Self::Nested,
+            _ if text.parse::<i64>().is_ok() => Self::Int,
+            _ => Self::Float,
+        }
+    }
+
+    /// The narrowest kind that holds both.
+    pub(crate) fn widen(self, other: Self) -> Self {
+        use JsonKind::{Bool, Float, Int, Nested, Null, Text};
+        match (self, other) {
+            (left, right) if left == right => left,
+            (Null, kind) | (kind, Null) => kind,
+            (Int, Float) | (Float, Int) => Float,
+            (Int | Float, Text) | (Text, Int | Float) => Text,
+            (Nested | Bool, _) | (_, Nested | Bool) => Nested,
+            (left, _) => left,
+        }
+    }
+}
+
+/// Calls `visit` for each field of the object in `bytes`, in order, duplicates included.
+///
+/// # Errors
+/// serde_json's message when `bytes` is not one JSON object; fields before the fault were visited by then.
+pub(crate) fn each_field<'a>(
+    bytes: &'a [u8],
+    visit: impl FnMut(&str, &'a RawValue),
+) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    deserializer.deserialize_map(Fields { visit })?;
+    deserializer.end()
+}
+
+/// The text of a JSON string, or `None` when `raw` is another kind.
+pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        return serde_json::from_str::<String>(raw.get()).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(inner))
+}
+
+struct Fields<F> {
+    visit: F,
+}
+
+impl<'a, F: FnMut(&str, &'a RawValue)> Visitor<'a> for Fields<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
+        // Keys without escapes are borrowed; `CowStr` keeps those with escapes working.
+        while let Some(key) = map.next_key::<CowStr<'a>>()? {
+            let value = map.next_value::<&'a RawValue>()?;
+            (self.visit)(&key.0, value);
+        }
+        Ok(())
+    }
+}
+
+struct CowStr<'a>(Cow<'a, str>);
+
+impl<'a> serde::Deserialize<'a> for CowStr<'a> {
+    fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'a> Visitor<'a> for Text {
+            type Value = CowStr<'a>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'a str) -> Result<CowStr<'a>, E> {
+                Ok(CowStr(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<CowStr<'a>, E> {
+                Ok(CowStr(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}

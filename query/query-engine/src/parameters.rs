@@ -1,0 +1,159 @@
+//! `$n`: the client's types written into the statement, inferred types, and values as DataFusion's scalars.
+//!
+//! Invariants:
+//! - A client's type wins over inference; what neither gives is text, as in PostgreSQL.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::IntervalMonthDayNano;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{
+    CastKind, DataType as SqlType, Expr, Ident, ObjectName, Statement, Value as SqlValue, VisitMut,
+    VisitorMut,
+};
+use query_api::{DataType, Error, ErrorKind, Value};
+
+use crate::engine::{Parsed, Shared};
+use crate::types as arrow_types;
+
+/// Most parameters a statement may have; the protocol's own limit.
+const PARAMETERS_MAX: usize = 65_535;
+
+/// Wraps `$n` in a cast to the client's type.
+pub(crate) fn write_hints(statement: &mut Statement, hints: &[DataType]) {
+    struct Hints<'a>(&'a [DataType]);
+    impl VisitorMut for Hints<'_> {
+        type Break = ();
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Expr::Value(value) = expr
+                && let SqlValue::Placeholder(name) = &value.value
+                && let Some(index) = index(name)
+                && let Some(sql_type) = self.0.get(index).and_then(sql_type)
+            {
+                let inner = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
+                *expr = Expr::Cast {
+                    kind: CastKind::DoubleColon,
+                    expr: Box::new(inner),
+                    data_type: sql_type,
+                    array: false,
+                    format: None,
+                };
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    if hints.iter().any(|hint| *hint != DataType::Unknown) {
+        let _ = statement.visit(&mut Hints(hints));
+    }
+}
+
+/// Zero-based index of `$n`.
+fn index(name: &str) -> Option<usize> {
+    name.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
+}
+
+fn sql_type(data_type: &DataType) -> Option<SqlType> {
+    let name = match data_type {
+        DataType::Unknown | DataType::Array(_) => return None,
+        DataType::Bool => "bool",
+        DataType::Int2 => "int2",
+        DataType::Int4 => "int4",
+        DataType::Int8 => "int8",
+        DataType::Float4 => "float4",
+        DataType::Float8 => "float8",
+        DataType::Numeric(..) => "numeric",
+        DataType::Text | DataType::Json | DataType::Name | DataType::InternalChar => "text",
+        DataType::Bytea => "bytea",
+        DataType::Date => "date",
+        DataType::Time => "time",
+        DataType::Timestamp => "timestamp",
+        DataType::TimestampTz => "timestamptz",
+        DataType::Interval => "interval",
+        DataType::Oid => "oid",
+    };
+    let path = vec![Ident::new("pg_catalog"), Ident::new(name)];
+    Some(SqlType::Custom(ObjectName::from(path), Vec::new()))
+}
+
+/// The type of each parameter, `$1` first.
+///
+/// # Errors
+/// 42P02 for a gap too large to be meant.
+pub(crate) fn types(
+    shared: &Shared,
+    parsed: &Parsed,
+    plan: &LogicalPlan,
+    hints: &[DataType],
+) -> Result<Vec<DataType>, Error> {
+    let fields =
+        plan.get_parameter_fields().map_err(|error| shared.text(parsed).datafusion(&error))?;
+    let mut known: BTreeMap<usize, Option<DataType>> = BTreeMap::new();
+    for (name, field) in &fields {
+        let Some(index) = index(name).filter(|index| *index < PARAMETERS_MAX) else {
+            return Err(Error::new(ErrorKind::Invalid, format!("there is no parameter {name}"))
+                .with_sqlstate("42P02"));
+        };
+        known.insert(index, field.as_ref().map(|field| arrow_types::from_field(field)));
+    }
+    let count = known.keys().next_back().map_or(0, |last| last + 1).max(hints.len());
+    let types = (0..count).map(|index| {
+        let hint = hints.get(index).filter(|hint| **hint != DataType::Unknown).cloned();
+        hint.or_else(|| known.get(&index).cloned().flatten()).unwrap_or(DataType::Text)
+    });
+    Ok(types.collect())
+}
+
+/// A bound value as a scalar of the parameter's type.
+///
+/// # Errors
+/// 22P02 when the value cannot be of that type.
+pub(crate) fn scalar(value: &Value, data_type: &DataType) -> Result<ScalarValue, Error> {
+    let target = arrow_types::to_arrow(data_type);
+    let plain = match value {
+        Value::Null => ScalarValue::Null,
+        Value::Bool(it) => ScalarValue::Boolean(Some(*it)),
+        Value::Int2(it) => ScalarValue::Int16(Some(*it)),
+        Value::Int4(it) => ScalarValue::Int32(Some(*it)),
+        Value::Int8(it) => ScalarValue::Int64(Some(*it)),
+        Value::Float4(it) => ScalarValue::Float32(Some(*it)),
+        Value::Float8(it) => ScalarValue::Float64(Some(*it)),
+        Value::Numeric(unscaled, scale) => ScalarValue::Decimal128(Some(*unscaled), 38, *scale),
+        Value::Text(it) | Value::Json(it) => ScalarValue::Utf8(Some(it.clone())),
+        Value::Bytea(it) => ScalarValue::Binary(Some(it.to_vec())),
+        Value::Date(it) => ScalarValue::Date32(Some(*it)),
+        Value::Time(it) => ScalarValue::Time64Microsecond(Some(*it)),
+        Value::Timestamp(it) => {
+            let zone = (*data_type == DataType::TimestampTz).then(|| Arc::from("+00:00"));
+            ScalarValue::TimestampMicrosecond(Some(*it), zone)
+        }
+        Value::Interval { months, days, micros } => {
+            let nanos = micros.checked_mul(1000).ok_or_else(|| out_of_range(data_type))?;
+            ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(
+                *months, *days, nanos,
+            )))
+        }
+        Value::Oid(it) => ScalarValue::UInt32(Some(*it)),
+        Value::Array(items) => {
+            let DataType::Array(item) = data_type else { return Err(out_of_range(data_type)) };
+            let scalars: Result<Vec<_>, _> = items.iter().map(|it| scalar(it, item)).collect();
+            let list = ScalarValue::new_list_nullable(&scalars?, &arrow_types::to_arrow(item));
+            ScalarValue::List(list)
+        }
+    };
+    // numeric(38, s) holds what a numeric without precision can hold here.
+    if matches!((&plain, data_type), (ScalarValue::Decimal128(..), DataType::Numeric(..))) {
+        return Ok(plain);
+    }
+    plain.cast_to(&target).map_err(|_| out_of_range(data_type))
+}
+
+fn out_of_range(data_type: &DataType) -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        format!("the value does not fit the parameter's type {data_type:?}"),
+    )
+    .with_sqlstate("22P02")
+}

@@ -1,0 +1,401 @@
+//! Rows of the catalog relations that are not empty.
+//!
+//! Invariants:
+//! - A row has a cell per column of its layout, in order; missing cells at the end are NULL.
+
+use query_api::DataType;
+
+use super::Cell;
+use crate::engine::Shapes;
+use crate::functions::SessionInfo;
+use crate::settings::SETTINGS;
+use crate::snapshot::{Relation, Snapshot};
+
+/// OIDs of PostgreSQL's own objects.
+const OWNER: &str = "10";
+const PG_CATALOG: &str = "11";
+const PUBLIC: &str = "2200";
+const INFORMATION_SCHEMA: &str = "13000";
+const HEAP: &str = "2";
+const DATABASE: &str = "16383";
+
+/// A built-in type.
+pub(super) struct TypeRow {
+    pub(super) oid: u32,
+    pub(super) array: u32,
+    name: &'static str,
+    pub(super) shown: &'static str,
+    len: i16,
+    category: char,
+}
+
+const fn ty(
+    oid: u32,
+    array: u32,
+    name: &'static str,
+    shown: &'static str,
+    len: i16,
+    category: char,
+) -> TypeRow {
+    TypeRow { oid, array, name, shown, len, category }
+}
+
+/// The types that results have. <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/catalog/pg_type.dat>
+pub(super) const TYPES: [TypeRow; 27] = [
+    ty(16, 1000, "bool", "boolean", 1, 'B'),
+    ty(17, 1001, "bytea", "bytea", -1, 'U'),
+    ty(18, 1002, "char", "\"char\"", 1, 'Z'),
+    ty(19, 1003, "name", "name", 64, 'S'),
+    ty(20, 1016, "int8", "bigint", 8, 'N'),
+    ty(21, 1005, "int2", "smallint", 2, 'N'),
+    ty(23, 1007, "int4", "integer", 4, 'N'),
+    ty(24, 1008, "regproc", "regproc", 4, 'N'),
+    ty(25, 1009, "text", "text", -1, 'S'),
+    ty(26, 1028, "oid", "oid", 4, 'N'),
+    ty(114, 199, "json", "json", -1, 'U'),
+    ty(700, 1021, "float4", "real", 4, 'N'),
+    ty(701, 1022, "float8", "double precision", 8, 'N'),
+    ty(705, 0, "unknown", "unknown", -2, 'X'),
+    ty(1042, 1014, "bpchar", "character", -1, 'S'),
+    ty(1043, 1015, "varchar", "character varying", -1, 'S'),
+    ty(1082, 1182, "date", "date", 4, 'D'),
+    ty(1083, 1183, "time", "time without time zone", 8, 'D'),
+    ty(1114, 1115, "timestamp", "timestamp without time zone", 8, 'D'),
+    ty(1184, 1185, "timestamptz", "timestamp with time zone", 8, 'D'),
+    ty(1186, 1187, "interval", "interval", 16, 'T'),
+    ty(1700, 1231, "numeric", "numeric", -1, 'N'),
+    ty(2205, 2210, "regclass", "regclass", 4, 'N'),
+    ty(2206, 2211, "regtype", "regtype", 4, 'N'),
+    ty(2278, 0, "void", "void", 4, 'P'),
+    ty(2950, 2951, "uuid", "uuid", 16, 'U'),
+    ty(3802, 3807, "jsonb", "jsonb", -1, 'U'),
+];
+
+/// PostgreSQL's OID of a type.
+fn type_oid(data_type: &DataType) -> u32 {
+    let name = match data_type {
+        DataType::Bool => "bool",
+        DataType::Int2 => "int2",
+        DataType::Int4 => "int4",
+        DataType::Int8 => "int8",
+        DataType::Float4 => "float4",
+        DataType::Float8 => "float8",
+        DataType::Numeric(..) => "numeric",
+        DataType::Text | DataType::Unknown => "text",
+        DataType::Name => "name",
+        DataType::InternalChar => "char",
+        DataType::Bytea => "bytea",
+        DataType::Date => "date",
+        DataType::Time => "time",
+        DataType::Timestamp => "timestamp",
+        DataType::TimestampTz => "timestamptz",
+        DataType::Interval => "interval",
+        DataType::Json => "json",
+        DataType::Oid => "oid",
+        DataType::Array(item) => {
+            let item = type_oid(item);
+            return TYPES.iter().find(|row| row.oid == item).map_or(1009, |row| row.array);
+        }
+    };
+    TYPES.iter().find(|row| row.name == name).map_or(25, |row| row.oid)
+}
+
+fn type_modifier(data_type: &DataType) -> i32 {
+    match data_type {
+        DataType::Numeric(precision, scale) => {
+            ((i32::from(*precision) << 16) | (i32::from(*scale) & 0x7ff)) + 4
+        }
+        _ => -1,
+    }
+}
+
+/// Cells from a line: fields parted by `|`, `~` is NULL.
+fn line(text: &str) -> Vec<Cell> {
+    text.split('|').map(|cell| (cell != "~").then(|| cell.to_owned())).collect()
+}
+
+pub(super) fn rows(
+    space: &str,
+    name: &str,
+    snapshot: &Snapshot,
+    shapes: &Shapes,
+    info: &SessionInfo,
+) -> Vec<Vec<Cell>> {
+    let user = info.user.as_str();
+    let database = info.database.as_str();
+    match (space, name) {
+        ("pg_catalog", "pg_class") => each(snapshot, |it| vec![class(it, shapes)]),
+        ("pg_catalog", "pg_attribute") => each(snapshot, |it| attributes(it, shapes)),
+        ("pg_catalog", "pg_tables") => each(snapshot, |it| {
+            vec![cells(["public", &it.name, user, "~", "false", "false", "false", "false"])]
+        }),
+        ("pg_catalog", "pg_stat_user_tables") => each(snapshot, |it| {
+            let count = live(it).to_string();
+            vec![cells([&it.oid.to_string(), "public", &it.name, "0", &count, "0"])]
+        }),
+        ("pg_catalog", "pg_namespace") => vec![
+            cells([PG_CATALOG, "pg_catalog", OWNER, "~", "2615"]),
+            cells([PUBLIC, "public", OWNER, "~", "2615"]),
+            cells([INFORMATION_SCHEMA, "information_schema", OWNER, "~", "2615"]),
+        ],
+        ("pg_catalog", "pg_database") => vec![cells([
+            DATABASE, database, OWNER, "6", "c", "false", "true", "-1", "0", "1", "1663",
+            "C.UTF-8", "C.UTF-8", "~", "~", "~", "1262",
+        ])],
+        ("pg_catalog", "pg_am") => vec![line("2|heap|3|t"), line("403|btree|330|i")],
+        ("pg_catalog", "pg_type") => TYPES.iter().flat_map(type_rows).collect(),
+        ("pg_catalog", "pg_tablespace") => {
+            vec![line("1663|pg_default|10|~|~"), line("1664|pg_global|10|~|~")]
+        }
+        ("pg_catalog", "pg_collation") => {
+            vec![line("100|default|11|10|d|true|-1|~|~|~|~"), line("950|C|11|10|c|true|-1|C|C|~|~")]
+        }
+        ("pg_catalog", "pg_language") => vec![line("14|sql|10|false|true|0|0|0|~|2612")],
+        ("pg_catalog", "pg_roles") => vec![cells([
+            user, "true", "true", "true", "true", "true", "true", "-1", "********", "~", "true",
+            "~", OWNER,
+        ])],
+        ("pg_catalog", "pg_authid") => {
+            vec![cells([OWNER, user, "true", "true", "true", "true", "true", "true", "true", "-1"])]
+        }
+        ("pg_catalog", "pg_user") => {
+            vec![cells([user, OWNER, "true", "true", "true", "true", "********"])]
+        }
+        ("pg_catalog", "pg_settings") => settings(info),
+        ("pg_catalog", "pg_stat_activity") => {
+            let pid = info.process_id.to_string();
+            let application = info.settings.get("application_name").unwrap_or_default();
+            vec![cells([DATABASE, database, &pid, OWNER, user, &application, "~", "active", "~"])]
+        }
+        ("information_schema", "schemata") => ["pg_catalog", "public", "information_schema"]
+            .map(|it| cells([database, it, user]))
+            .into(),
+        ("information_schema", "tables") => each(snapshot, |it| {
+            let row = [
+                database,
+                "public",
+                &it.name,
+                "BASE TABLE",
+                "~",
+                "~",
+                "~",
+                "~",
+                "~",
+                "YES",
+                "NO",
+                "~",
+            ];
+            vec![cells(row)]
+        }),
+        ("information_schema", "columns") => each(snapshot, |it| columns(it, shapes, database)),
+        _ => Vec::new(),
+    }
+}
+
+fn cells<const N: usize>(values: [&str; N]) -> Vec<Cell> {
+    values.iter().map(|value| (*value != "~").then(|| (*value).to_owned())).collect()
+}
+
+/// Rows of each table; internal topics are not listed.
+fn each(snapshot: &Snapshot, mut rows: impl FnMut(&Relation) -> Vec<Vec<Cell>>) -> Vec<Vec<Cell>> {
+    snapshot.relations().values().filter(|it| !it.topic.internal).flat_map(|it| rows(it)).collect()
+}
+
+fn live(relation: &Relation) -> i64 {
+    relation
+        .topic
+        .partitions
+        .iter()
+        .map(|it| it.end.saturating_sub(it.log_start))
+        .fold(0, i64::saturating_add)
+}
+
+/// The columns that `SELECT *` shows.
+fn visible(relation: &Relation, shapes: &Shapes) -> Vec<(String, DataType)> {
+    let Some(shape) = shapes.get(&relation.name) else { return Vec::new() };
+    shape.columns.iter().map(|it| (it.name.clone(), it.data_type.clone())).collect()
+}
+
+fn class(relation: &Relation, shapes: &Shapes) -> Vec<Cell> {
+    let oid = relation.oid.to_string();
+    let columns = visible(relation, shapes).len().to_string();
+    let live = live(relation).to_string();
+    cells([
+        &oid,
+        &relation.name,
+        PUBLIC,
+        "0",
+        "0",
+        OWNER,
+        HEAP,
+        &oid,
+        "0",
+        "0",
+        &live,
+        "0",
+        "0",
+        "false",
+        "false",
+        "p",
+        "r",
+        &columns,
+        "0",
+        "false",
+        "false",
+        "false",
+        "false",
+        "false",
+        "true",
+        "n",
+        "false",
+        "0",
+        "0",
+        "0",
+        "~",
+        "~",
+        "~",
+        "1259",
+    ])
+}
+
+fn attributes(relation: &Relation, shapes: &Shapes) -> Vec<Vec<Cell>> {
+    let oid = relation.oid.to_string();
+    (1..)
+        .zip(visible(relation, shapes))
+        .map(|(number, (name, data_type)): (i32, _)| {
+            let type_oid = type_oid(&data_type);
+            let len = TYPES.iter().find(|row| row.oid == type_oid).map_or(-1, |row| row.len);
+            let collation = if type_oid == 25 { "100" } else { "0" };
+            let storage = if len < 0 { "x" } else { "p" };
+            cells([
+                &oid,
+                &name,
+                &type_oid.to_string(),
+                "-1",
+                &len.to_string(),
+                &number.to_string(),
+                "0",
+                "-1",
+                &type_modifier(&data_type).to_string(),
+                "false",
+                "i",
+                storage,
+                "",
+                "false",
+                "false",
+                "false",
+                "",
+                "",
+                "false",
+                "true",
+                "0",
+                collation,
+            ])
+        })
+        .collect()
+}
+
+fn type_rows(row: &TypeRow) -> Vec<Vec<Cell>> {
+    let category = row.category.to_string();
+    let kind = if row.category == 'P' { "p" } else { "b" };
+    let collation = if row.category == 'S' { "100" } else { "0" };
+    let base = |oid: u32, name: &str, len: i16, category: &str, elem: u32, array: u32| {
+        cells([
+            &oid.to_string(),
+            name,
+            PG_CATALOG,
+            OWNER,
+            &len.to_string(),
+            "false",
+            kind,
+            category,
+            "false",
+            "true",
+            ",",
+            "0",
+            "0",
+            &elem.to_string(),
+            &array.to_string(),
+            "0",
+            "0",
+            "0",
+            "0",
+            "0",
+            "0",
+            "0",
+            "i",
+            if len < 0 { "x" } else { "p" },
+            "false",
+            "0",
+            "-1",
+            "0",
+            collation,
+            "~",
+            "~",
+            "~",
+            "1247",
+        ])
+    };
+    let mut rows = vec![base(row.oid, row.name, row.len, &category, 0, row.array)];
+    if row.array != 0 {
+        rows.push(base(row.array, &format!("_{}", row.name), -1, "A", row.oid, 0));
+    }
+    rows
+}
+
+fn settings(info: &SessionInfo) -> Vec<Vec<Cell>> {
+    info.settings
+        .all()
+        .iter()
+        .map(|(name, value, about)| {
+            let default = SETTINGS.iter().find(|it| it.0 == name).map_or("", |it| it.1);
+            let source = if value == default { "default" } else { "session" };
+            cells([
+                name, value, "~", "LumaDB", about, "~", "user", "string", source, "~", "~", "~",
+                default, default, "~", "~", "false",
+            ])
+        })
+        .collect()
+}
+
+fn columns(relation: &Relation, shapes: &Shapes, database: &str) -> Vec<Vec<Cell>> {
+    (1..)
+        .zip(visible(relation, shapes))
+        .map(|(number, (name, data_type)): (i32, _)| {
+            let oid = type_oid(&data_type);
+            let row = TYPES.iter().find(|row| row.oid == oid);
+            let shown = row.map_or("ARRAY", |row| row.shown);
+            let udt = row.map_or("_text", |row| row.name);
+            let (precision, scale) = match &data_type {
+                DataType::Int2 => ("16".to_owned(), "0".to_owned()),
+                DataType::Int4 => ("32".to_owned(), "0".to_owned()),
+                DataType::Int8 => ("64".to_owned(), "0".to_owned()),
+                DataType::Numeric(precision, scale) => (precision.to_string(), scale.to_string()),
+                _ => ("~".to_owned(), "~".to_owned()),
+            };
+            let radix = if precision == "~" { "~" } else { "2" };
+            cells([
+                database,
+                "public",
+                &relation.name,
+                &name,
+                &number.to_string(),
+                "~",
+                "YES",
+                shown,
+                "~",
+                "~",
+                &precision,
+                radix,
+                &scale,
+                "~",
+                database,
+                "pg_catalog",
+                udt,
+                "NO",
+                "NEVER",
+                "YES",
+            ])
+        })
+        .collect()
+}

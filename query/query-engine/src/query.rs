@@ -1,0 +1,238 @@
+//! Describing and running planned statements; rows leave in batches at the consumer's pace.
+//!
+//! Invariants:
+//! - At most [`BATCHES_AHEAD`] batches wait for a slow consumer; then the plan is not polled and nothing is read.
+//! - Dropping the row stream aborts the task that polls the plan, and with it every read.
+
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::displayable;
+use datafusion::sql::sqlparser::ast::Statement;
+use futures_util::{StreamExt, stream};
+use query_api::{Column, DataType, Error, ErrorKind, Execution, Row, RowStream, Value};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::bad::BadRecords;
+use crate::command::Command;
+use crate::engine::{Parsed, PlanContext, Shapes, Shared, result_columns};
+use crate::session::Prepared;
+use crate::{ddl, parameters, types};
+
+/// Batches between the plan and the consumer.
+const BATCHES_AHEAD: usize = 2;
+
+/// A task that ends with its handle.
+pub(crate) struct Task<T>(pub(crate) JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Fills in what Describe answers, and the shapes it rests on.
+///
+/// # Errors
+/// Everything planning refuses.
+pub(crate) async fn describe(
+    shared: &Shared,
+    context: &PlanContext,
+    prepared: &mut Prepared,
+) -> Result<(), Error> {
+    let Some(parsed) = &prepared.parsed else { return Ok(()) };
+    let mut shapes = Shapes::new();
+    let target = planned(parsed, &prepared.hints)?;
+    let (_, plan) = shared.plan(&target, context, &mut shapes).await?;
+    prepared.described.parameters = parameters::types(shared, &target, &plan, &prepared.hints)?;
+    prepared.described.columns = match prepared.command {
+        Command::Explain { .. } => explain_columns(),
+        _ => result_columns(&plan),
+    };
+    prepared.shapes = shapes;
+    Ok(())
+}
+
+fn explain_columns() -> Vec<Column> {
+    vec![Column { name: "QUERY PLAN".to_owned(), data_type: DataType::Text }]
+}
+
+/// The statement to plan: what EXPLAIN explains, with the client's parameter types written in.
+fn planned(parsed: &Parsed, hints: &[DataType]) -> Result<Parsed, Error> {
+    let mut statement = match &parsed.statement {
+        Statement::Explain { statement, .. } => (**statement).clone(),
+        other => other.clone(),
+    };
+    parameters::write_hints(&mut statement, hints);
+    if !matches!(statement, Statement::Query(_)) {
+        return Err(crate::error::unsupported("EXPLAIN of this statement is not supported"));
+    }
+    Ok(Parsed { sql: parsed.sql.clone(), tokens: parsed.tokens.clone(), statement })
+}
+
+/// Runs a statement that [`crate::session`] does not answer itself.
+///
+/// # Errors
+/// Everything before the first row.
+pub(crate) async fn execute(
+    shared: Arc<Shared>,
+    context: PlanContext,
+    prepared: Arc<Prepared>,
+    values: Vec<Value>,
+    cancelled: watch::Receiver<u64>,
+) -> Result<Execution, Error> {
+    let Some(parsed) = &prepared.parsed else { return Ok(done("", Vec::new())) };
+    if prepared.command == Command::Ddl {
+        return ddl::execute(&shared, &context, &parsed.statement).await;
+    }
+    let target = planned(parsed, &prepared.hints)?;
+    let mut shapes = prepared.shapes.clone();
+    let (state, plan) = shared.plan(&target, &context, &mut shapes).await?;
+    let plan = bind(&shared, &target, plan, &prepared.described.parameters, &values)?;
+    if let Command::Explain { analyze } = prepared.command {
+        return explain(&shared, &target, &state, &plan, analyze).await;
+    }
+    let columns = prepared.described.columns.clone();
+    let notices = Arc::clone(&context.bad);
+    let rows = start(&shared, target, &state, &plan, &columns, cancelled).await?;
+    Ok(Execution {
+        columns,
+        tag: "SELECT".to_owned(),
+        rows: Some(rows),
+        notices: notices_of(notices),
+        parameter_status: Vec::new(),
+    })
+}
+
+fn notices_of(bad: Arc<BadRecords>) -> Arc<dyn Fn() -> Vec<String> + Send + Sync> {
+    Arc::new(move || bad.notices())
+}
+
+pub(crate) fn bind(
+    shared: &Shared,
+    parsed: &Parsed,
+    plan: LogicalPlan,
+    types: &[DataType],
+    values: &[Value],
+) -> Result<LogicalPlan, Error> {
+    if values.len() != types.len() {
+        let message = format!(
+            "bind message supplies {} parameters, but the statement requires {}",
+            values.len(),
+            types.len()
+        );
+        return Err(Error::new(ErrorKind::Invalid, message).with_sqlstate("08P01"));
+    }
+    if types.is_empty() {
+        return Ok(plan);
+    }
+    let scalars: Result<Vec<ScalarValue>, Error> =
+        values.iter().zip(types).map(|(value, it)| parameters::scalar(value, it)).collect();
+    plan.with_param_values(scalars?).map_err(|error| shared.text(parsed).datafusion(&error))
+}
+
+async fn start(
+    shared: &Arc<Shared>,
+    parsed: Parsed,
+    state: &SessionState,
+    plan: &LogicalPlan,
+    columns: &[Column],
+    cancelled: watch::Receiver<u64>,
+) -> Result<RowStream, Error> {
+    let physical = state
+        .create_physical_plan(plan)
+        .await
+        .map_err(|error| shared.text(&parsed).datafusion(&error))?;
+    let mut batches = datafusion::physical_plan::execute_stream(physical, state.task_ctx())
+        .map_err(|error| shared.text(&parsed).datafusion(&error))?;
+    let column_types: Vec<DataType> = columns.iter().map(|it| it.data_type.clone()).collect();
+    let (tx, rx) = mpsc::channel::<Result<Vec<Row>, Error>>(BATCHES_AHEAD);
+    let owner = Arc::clone(shared);
+    let task = shared.handle.spawn(async move {
+        loop {
+            // Room first: a plan that is polled without room would read ahead of a slow consumer.
+            let Ok(room) = tx.reserve().await else { return };
+            let Some(batch) = batches.next().await else { return };
+            let rows = batch
+                .map_err(|error| owner.text(&parsed).datafusion(&error))
+                .and_then(|batch| types::rows(&batch, &column_types));
+            let failed = rows.is_err();
+            room.send(rows);
+            if failed {
+                return;
+            }
+        }
+    });
+    let task = Task(task);
+    let rows = stream::unfold((rx, task, false), move |(mut rx, task, ended)| {
+        let mut cancelled = cancelled.clone();
+        async move {
+            if ended {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                _ = cancelled.changed() => Some((Err(crate::error::cancelled()), (rx, task, true))),
+                item = rx.recv() => item.map(|item| (item, (rx, task, false))),
+            }
+        }
+    });
+    Ok(Box::pin(rows))
+}
+
+async fn explain(
+    shared: &Shared,
+    parsed: &Parsed,
+    state: &SessionState,
+    plan: &LogicalPlan,
+    analyze: bool,
+) -> Result<Execution, Error> {
+    let fail = |error| shared.text(parsed).datafusion(&error);
+    let physical = state.create_physical_plan(plan).await.map_err(fail)?;
+    let text = if analyze {
+        let mut batches =
+            datafusion::physical_plan::execute_stream(Arc::clone(&physical), state.task_ctx())
+                .map_err(fail)?;
+        while let Some(batch) = batches.next().await {
+            batch.map_err(fail)?;
+        }
+        datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(
+            physical.as_ref(),
+        )
+        .indent(false)
+        .to_string()
+    } else {
+        displayable(physical.as_ref()).indent(false).to_string()
+    };
+    let lines = text.lines().enumerate().map(|(index, line)| {
+        // Tools look for a cost on the first line; none is estimated.
+        let cost = if index == 0 { "  (cost=0.00..0.00 rows=0 width=0)" } else { "" };
+        vec![Value::Text(format!("{line}{cost}"))]
+    });
+    Ok(rows("EXPLAIN", explain_columns(), lines.collect()))
+}
+
+/// A finished statement without rows.
+pub(crate) fn done(tag: &str, parameter_status: Vec<(String, String)>) -> Execution {
+    Execution {
+        columns: Vec::new(),
+        tag: tag.to_owned(),
+        rows: None,
+        notices: Arc::new(Vec::new),
+        parameter_status,
+    }
+}
+
+/// Rows that are there already.
+pub(crate) fn rows(tag: &str, columns: Vec<Column>, rows: Vec<Row>) -> Execution {
+    Execution {
+        columns,
+        tag: tag.to_owned(),
+        rows: Some(Box::pin(stream::iter([Ok(rows)]))),
+        notices: Arc::new(Vec::new),
+        parameter_status: Vec::new(),
+    }
+}

@@ -1,0 +1,403 @@
+//! PostgreSQL's dialect → what DataFusion plans: applied to the parsed statement, before planning.
+//!
+//! - `*` leaves out the hidden system columns of topics.
+//! - Select items get PostgreSQL's names; equal names are told apart by a suffix that [`shown_name`] removes.
+//! - Unqualified catalog relations are qualified; `pg_catalog.` is removed from functions and operators.
+//!
+//! Invariants:
+//! - A statement that DataFusion already understands means the same afterwards.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, ObjectName,
+    ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement,
+    TableFactor, Value, VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
+};
+use query_api::Error;
+
+use crate::error::unsupported;
+use crate::shape::SYSTEM_COLUMNS;
+
+/// Separates a column's name from the number that makes it unique; no client can type it into a name unnoticed.
+const UNIQUE: char = '\u{1}';
+
+/// The name a client sees.
+pub(crate) fn shown_name(name: &str) -> &str {
+    name.split(UNIQUE).next().unwrap_or(name)
+}
+
+/// What the rewriter asks about names.
+pub(crate) trait Names {
+    /// `name` is a topic's table.
+    fn is_topic(&self, name: &str) -> bool;
+    /// `name` is a relation of `pg_catalog`.
+    fn is_catalog(&self, name: &str) -> bool;
+}
+
+/// Relations a statement names outside its CTEs, as `[schema.]name`.
+pub(crate) fn relations(statement: &Statement) -> BTreeSet<Vec<String>> {
+    use datafusion::sql::sqlparser::ast::Visit as _;
+    struct Relations(BTreeSet<Vec<String>>);
+    impl Visitor for Relations {
+        type Break = ();
+        fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+            self.0.insert(parts(relation));
+            ControlFlow::Continue(())
+        }
+    }
+    let mut found = Relations(BTreeSet::new());
+    let _ = statement.visit(&mut found);
+    let ctes = ctes(statement);
+    found.0.retain(|name| name.len() > 1 || !ctes.contains(&name[0]));
+    found.0
+}
+
+fn ctes(statement: &Statement) -> BTreeSet<String> {
+    use datafusion::sql::sqlparser::ast::Visit as _;
+    struct Ctes(BTreeSet<String>);
+    impl Visitor for Ctes {
+        type Break = ();
+        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+            for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+                self.0.insert(fold(&cte.alias.name));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut found = Ctes(BTreeSet::new());
+    let _ = statement.visit(&mut found);
+    found.0
+}
+
+/// The normalized parts of a name.
+pub(crate) fn parts(name: &ObjectName) -> Vec<String> {
+    name.0.iter().map(|part| part.as_ident().map_or_else(|| part.to_string(), fold)).collect()
+}
+
+fn fold(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+/// Rewrites in place.
+///
+/// # Errors
+/// 0A000 for constructs that would give a wrong answer.
+pub(crate) fn rewrite(statement: &mut Statement, names: &dyn Names) -> Result<(), Error> {
+    let ctes = ctes(statement);
+    let mut rewriter = Rewriter { names, ctes };
+    match statement.visit(&mut rewriter) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+struct Rewriter<'a> {
+    names: &'a dyn Names,
+    ctes: BTreeSet<String>,
+}
+
+impl VisitorMut for Rewriter<'_> {
+    type Break = Error;
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<Error> {
+        let name = parts(relation);
+        if let [single] = name.as_slice()
+            && !self.ctes.contains(single)
+            && !self.names.is_topic(single)
+            && self.names.is_catalog(single)
+        {
+            relation.0.insert(0, ObjectNamePart::Identifier(Ident::new("pg_catalog")));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        if let Err(error) = self.hide_system_columns(select) {
+            return ControlFlow::Break(error);
+        }
+        name_items(select);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        rewrite_expr(expr);
+        ControlFlow::Continue(())
+    }
+}
+
+/// A table of a FROM clause.
+struct Source {
+    name: ObjectName,
+    topic: bool,
+    /// Columns that an earlier table's `USING` already shows.
+    using: Vec<Ident>,
+}
+
+impl Rewriter<'_> {
+    fn hide_system_columns(&self, select: &mut Select) -> Result<(), Error> {
+        let mut sources = Vec::new();
+        for from in &select.from {
+            sources.push(self.source(&from.relation, Vec::new()));
+            for join in &from.joins {
+                let using = match constraint(&join.join_operator) {
+                    Some(JoinConstraint::Using(columns)) => columns
+                        .iter()
+                        .filter_map(|name| name.0.last()?.as_ident().cloned())
+                        .collect(),
+                    Some(JoinConstraint::Natural) if self.any_topic(&select.from) => {
+                        return Err(unsupported("NATURAL JOIN over topics is not supported")
+                            .with_hint("name the columns: JOIN … USING (…)"));
+                    }
+                    _ => Vec::new(),
+                };
+                sources.push(self.source(&join.relation, using));
+            }
+        }
+        let mut items = Vec::with_capacity(select.projection.len());
+        for item in std::mem::take(&mut select.projection) {
+            match item {
+                SelectItem::Wildcard(options) if plain(&options) => {
+                    expand(&sources, &mut items);
+                }
+                SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(name),
+                    options,
+                ) if plain(&options) => {
+                    let wanted = parts(&name).pop();
+                    let topic = sources
+                        .iter()
+                        .flatten()
+                        .any(|it| it.topic && parts(&it.name).pop() == wanted);
+                    items.push(qualified(&name, topic, &[]));
+                }
+                other => items.push(other),
+            }
+        }
+        select.projection = items;
+        Ok(())
+    }
+
+    fn any_topic(&self, from: &[datafusion::sql::sqlparser::ast::TableWithJoins]) -> bool {
+        from.iter()
+            .flat_map(|it| {
+                std::iter::once(&it.relation).chain(it.joins.iter().map(|it| &it.relation))
+            })
+            .any(|it| self.source(it, Vec::new()).is_some_and(|it| it.topic))
+    }
+
+    /// `None` for factors that have no name to qualify a wildcard with.
+    fn source(&self, factor: &TableFactor, using: Vec<Ident>) -> Option<Source> {
+        match factor {
+            TableFactor::Table { name, alias, args, .. } => {
+                let path = parts(name);
+                let table = path.last()?;
+                let schema_fits = path.len() == 1 || path[path.len() - 2] == "public";
+                let cte = path.len() == 1 && self.ctes.contains(table);
+                let topic = args.is_none() && schema_fits && !cte && self.names.is_topic(table);
+                let name = match alias {
+                    Some(alias) => ObjectName::from(vec![alias.name.clone()]),
+                    None => ObjectName(name.0.last().cloned().into_iter().collect()),
+                };
+                Some(Source { name, topic, using })
+            }
+            TableFactor::Derived { alias: Some(alias), .. } => Some(Source {
+                name: ObjectName::from(vec![alias.name.clone()]),
+                topic: false,
+                using,
+            }),
+            _ => None,
+        }
+    }
+}
+
+fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
+    match operator {
+        JoinOperator::Join(it)
+        | JoinOperator::Inner(it)
+        | JoinOperator::Left(it)
+        | JoinOperator::LeftOuter(it)
+        | JoinOperator::Right(it)
+        | JoinOperator::RightOuter(it)
+        | JoinOperator::FullOuter(it)
+        | JoinOperator::CrossJoin(it) => Some(it),
+        _ => None,
+    }
+}
+
+fn plain(options: &WildcardAdditionalOptions) -> bool {
+    options.opt_exclude.is_none()
+        && options.opt_except.is_none()
+        && options.opt_replace.is_none()
+        && options.opt_ilike.is_none()
+        && options.opt_rename.is_none()
+}
+
+/// `*` over `sources`: one qualified wildcard each when a topic is among them.
+fn expand(sources: &[Option<Source>], items: &mut Vec<SelectItem>) {
+    let any_topic = sources.iter().flatten().any(|it| it.topic);
+    let named: Option<Vec<&Source>> = sources.iter().map(Option::as_ref).collect();
+    match named {
+        Some(sources) if any_topic => {
+            items.extend(sources.iter().map(|it| qualified(&it.name, it.topic, &it.using)));
+        }
+        _ => items.push(SelectItem::Wildcard(WildcardAdditionalOptions::default())),
+    }
+}
+
+fn qualified(name: &ObjectName, topic: bool, using: &[Ident]) -> SelectItem {
+    let mut excluded: Vec<ObjectName> =
+        using.iter().map(|it| ObjectName::from(vec![it.clone()])).collect();
+    if topic {
+        let system =
+            SYSTEM_COLUMNS.iter().map(|(name, _)| ObjectName::from(vec![Ident::new(*name)]));
+        excluded.extend(system);
+    }
+    let options = WildcardAdditionalOptions {
+        opt_exclude: (!excluded.is_empty()).then_some(ExcludeSelectItem::Multiple(excluded)),
+        ..WildcardAdditionalOptions::default()
+    };
+    SelectItem::QualifiedWildcard(
+        SelectItemQualifiedWildcardKind::ObjectName(name.clone()),
+        options,
+    )
+}
+
+/// PostgreSQL's names for unnamed items, and unique names where two are equal.
+fn name_items(select: &mut Select) {
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut count = 0_usize;
+    for item in &mut select.projection {
+        let (expr, name, needs_alias) = match item {
+            SelectItem::UnnamedExpr(expr) => {
+                let column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                let name = column_name(expr);
+                (expr.clone(), name, !column)
+            }
+            SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), fold(alias), false),
+            _ => continue,
+        };
+        let fresh = seen.insert(name.clone());
+        if fresh && !needs_alias {
+            continue;
+        }
+        let name = if fresh {
+            name
+        } else {
+            count += 1;
+            format!("{name}{UNIQUE}{count}")
+        };
+        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
+    }
+}
+
+/// PostgreSQL's `FigureColname`.
+fn column_name(expr: &Expr) -> String {
+    match expr {
+        Expr::Identifier(ident) => fold(ident),
+        Expr::CompoundIdentifier(idents) => idents.last().map(fold).unwrap_or_default(),
+        Expr::Function(function) => parts(&function.name).pop().unwrap_or_default(),
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => column_name(inner),
+        Expr::Cast { expr, data_type, .. } => match column_name(expr) {
+            unnamed if unnamed == "?column?" => type_name(&data_type.to_string()),
+            name => name,
+        },
+        Expr::TypedString(typed) => type_name(&typed.data_type.to_string()),
+        Expr::Case { else_result, .. } => match else_result.as_deref().map(column_name) {
+            Some(name) if name != "?column?" => name,
+            _ => "case".to_owned(),
+        },
+        Expr::Exists { .. } => "exists".to_owned(),
+        Expr::Extract { .. } => "extract".to_owned(),
+        Expr::Substring { .. } => "substring".to_owned(),
+        Expr::Position { .. } => "position".to_owned(),
+        Expr::Trim { .. } => "btrim".to_owned(),
+        Expr::Array(_) => "array".to_owned(),
+        Expr::Subquery(query) => match query.body.as_ref() {
+            SetExpr::Select(select) => match select.projection.first() {
+                Some(SelectItem::UnnamedExpr(expr)) => column_name(expr),
+                Some(SelectItem::ExprWithAlias { alias, .. }) => fold(alias),
+                _ => "?column?".to_owned(),
+            },
+            _ => "?column?".to_owned(),
+        },
+        _ => "?column?".to_owned(),
+    }
+}
+
+fn type_name(shown: &str) -> String {
+    let name = shown.to_lowercase();
+    let name = name.split('(').next().unwrap_or_default().trim();
+    match name.rsplit('.').next().unwrap_or(name) {
+        "int" | "integer" => "int4",
+        "bigint" => "int8",
+        "smallint" => "int2",
+        "boolean" => "bool",
+        "real" => "float4",
+        "double precision" | "float" => "float8",
+        "decimal" => "numeric",
+        "character varying" => "varchar",
+        "timestamp with time zone" => "timestamptz",
+        "timestamp without time zone" => "timestamp",
+        other => other,
+    }
+    .to_owned()
+}
+
+fn rewrite_expr(expr: &mut Expr) {
+    match expr {
+        Expr::Function(function) => {
+            let name = parts(&function.name);
+            if let [schema, _] = name.as_slice()
+                && (schema == "pg_catalog" || schema == "information_schema")
+            {
+                function.name.0.remove(0);
+            }
+        }
+        Expr::BinaryOp { left, op, right } => {
+            if let BinaryOperator::PGCustomBinaryOperator(path) = op
+                && let Some(plain) = path.last().and_then(|it| operator(it))
+            {
+                *op = plain;
+            }
+            // The default collation is the only one; a name after COLLATE changes nothing that is kept.
+            for side in [left, right] {
+                uncollate(side);
+            }
+        }
+        Expr::Collate { .. } => uncollate(expr),
+        _ => {}
+    }
+}
+
+fn uncollate(expr: &mut Expr) {
+    if let Expr::Collate { expr: inner, .. } = expr {
+        let inner = std::mem::replace(inner.as_mut(), null());
+        *expr = inner;
+    }
+}
+
+fn operator(name: &str) -> Option<BinaryOperator> {
+    Some(match name {
+        "~" => BinaryOperator::PGRegexMatch,
+        "~*" => BinaryOperator::PGRegexIMatch,
+        "!~" => BinaryOperator::PGRegexNotMatch,
+        "!~*" => BinaryOperator::PGRegexNotIMatch,
+        "=" => BinaryOperator::Eq,
+        "<>" | "!=" => BinaryOperator::NotEq,
+        "<" => BinaryOperator::Lt,
+        ">" => BinaryOperator::Gt,
+        "<=" => BinaryOperator::LtEq,
+        ">=" => BinaryOperator::GtEq,
+        "+" => BinaryOperator::Plus,
+        "-" => BinaryOperator::Minus,
+        "||" => BinaryOperator::StringConcat,
+        "~~" => BinaryOperator::PGLikeMatch,
+        _ => return None,
+    })
+}
+
+fn null() -> Expr {
+    Expr::Value(Value::Null.with_empty_span())
+}

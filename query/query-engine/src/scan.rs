@@ -1,0 +1,297 @@
+//! The physical scan: reads a range of each partition in chunks, decodes, and hands out Arrow batches on demand.
+//!
+//! ```text
+//!  poll ──► rows waiting? ──yes──► RecordBatch
+//!              │ no
+//!              └► Follow::read (≤ READ_BYTES) ──► decode batch by batch ──► …
+//! ```
+//!
+//! Invariants:
+//! - Nothing is read before the consumer asks, and one chunk at a time: memory is one chunk, one decompressed batch
+//!   and one Arrow batch per partition, whatever the topic's size.
+//! - After `limit` rows nothing more is read; dropping the stream drops the read in flight.
+//! - Progress: a read that moves nowhere before the end is an error, never a loop.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::SortOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{
+    EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr,
+};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, EmissionType, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
+};
+use futures_util::stream;
+use query_api::{Error, ErrorKind, TopicInfo};
+
+use crate::bad::{self, BadRecordPolicy};
+use crate::decode::{Builder, Projection};
+use crate::records::{self, LogRecord, RecordSink};
+use crate::table::ScanContext;
+
+/// Asked of the log per read.
+pub(crate) const READ_BYTES: usize = 1024 * 1024;
+/// Asked of the log per read when a small limit is likely to be met by less.
+const READ_BYTES_LIMITED: usize = 64 * 1024;
+/// An Arrow batch is handed out early when it took this much of keys and values.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Offsets [`start`, `end`) of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ScanRange {
+    pub(crate) partition: i32,
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+}
+
+/// Reads ranges of a topic.
+#[derive(Debug)]
+pub(crate) struct TopicScan {
+    topic: Arc<TopicInfo>,
+    context: ScanContext,
+    projection: Projection,
+    ranges: Vec<ScanRange>,
+    limit: Option<usize>,
+    properties: Arc<PlanProperties>,
+}
+
+impl TopicScan {
+    pub(crate) fn new(
+        topic: Arc<TopicInfo>,
+        context: ScanContext,
+        projection: Projection,
+        ranges: Vec<ScanRange>,
+        limit: Option<usize>,
+    ) -> Self {
+        let schema = Arc::clone(&projection.schema);
+        let mut equivalence = EquivalenceProperties::new(Arc::clone(&schema));
+        if let Ok(offset) = col("_offset", &schema) {
+            equivalence.add_ordering([PhysicalSortExpr::new(offset, SortOptions::default())]);
+        }
+        let properties = PlanProperties::new(
+            equivalence,
+            Partitioning::UnknownPartitioning(ranges.len().max(1)),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Self { topic, context, projection, ranges, limit, properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for TopicScan {
+    fn fmt_as(&self, _kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TopicScan: topic={}", self.topic.name)?;
+        for range in &self.ranges {
+            write!(f, ", {}:[{}, {})", range.partition, range.start, range.end)?;
+        }
+        if let Some(limit) = self.limit {
+            write!(f, ", limit={limit}")?;
+        }
+        Ok(())
+    }
+}
+
+impl ExecutionPlan for TopicScan {
+    fn name(&self) -> &'static str {
+        "TopicScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        _context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        // A scan without ranges has one empty partition.
+        let range = self.ranges.get(partition).copied().unwrap_or(ScanRange {
+            partition: 0,
+            start: 0,
+            end: 0,
+        });
+        let reader = Reader {
+            topic: Arc::clone(&self.topic),
+            context: self.context.clone(),
+            next: range.start,
+            range,
+            left: self.limit.unwrap_or(usize::MAX),
+            read_bytes: if self.limit.is_some() { READ_BYTES_LIMITED } else { READ_BYTES },
+            chunk: VecDeque::new(),
+            builder: Builder::new(self.projection.clone()),
+        };
+        let batches = stream::try_unfold(reader, |mut reader| async move {
+            let batch = reader.next_batch().await?;
+            Ok(batch.map(|batch| (batch, reader)))
+        });
+        let schema = Arc::clone(&self.projection.schema);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+    }
+}
+
+/// Position in one range.
+struct Reader {
+    topic: Arc<TopicInfo>,
+    context: ScanContext,
+    range: ScanRange,
+    /// Next offset to ask the log for.
+    next: i64,
+    /// Rows still wanted.
+    left: usize,
+    read_bytes: usize,
+    chunk: VecDeque<Bytes>,
+    builder: Builder,
+}
+
+impl Reader {
+    async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        while self.left > 0 && !self.full() {
+            let Some(batch) = self.chunk.pop_front() else {
+                if self.next >= self.range.end {
+                    break;
+                }
+                self.read().await.map_err(external)?;
+                continue;
+            };
+            self.decode(&batch)?;
+        }
+        if self.builder.rows() == 0 {
+            return Ok(None);
+        }
+        let batch = self.builder.finish()?;
+        Ok(Some(batch))
+    }
+
+    fn full(&self) -> bool {
+        self.builder.rows() >= self.context.batch_rows || self.builder.bytes() >= BATCH_BYTES
+    }
+
+    async fn read(&mut self) -> Result<(), Error> {
+        let ScanRange { partition, end, .. } = self.range;
+        let read = self
+            .context
+            .follow
+            .read(self.topic.id, partition, self.next, end, self.read_bytes)
+            .await?;
+        if read.next <= self.next {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "cannot read topic \"{}\" partition {partition} at offset {}: the log returned nothing \
+                     before offset {end}",
+                    self.topic.name, self.next
+                ),
+            ));
+        }
+        self.next = read.next;
+        self.read_bytes = READ_BYTES;
+        self.chunk = read.batches.into();
+        Ok(())
+    }
+
+    fn decode(&mut self, batch: &[u8]) -> Result<()> {
+        let ScanRange { partition, start, end } = self.range;
+        if self.builder.projection().count_only()
+            && let Some(rows) = records::count_in(batch, start, end)
+        {
+            let rows = rows.min(self.left);
+            self.left -= rows;
+            self.builder.push_count(rows);
+            return Ok(());
+        }
+        let mut sink = Sink { reader: self, failure: None };
+        let read = records::each(batch, &mut sink);
+        let failure = sink.failure;
+        if let Some(failure) = failure {
+            return Err(external(failure));
+        }
+        if let Err(reason) = read {
+            let offset = log_record::BatchHeader::parse(batch).map_or(start, |it| it.base_offset.0);
+            let reason = format!("unreadable batch: {reason}");
+            match self.context.policy {
+                BadRecordPolicy::Fail => {
+                    return Err(external(bad::error(&self.topic.name, partition, offset, &reason)));
+                }
+                BadRecordPolicy::Skip => {
+                    self.context.bad.add(&self.topic.name, partition, offset, &reason);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Sink<'a> {
+    reader: &'a mut Reader,
+    failure: Option<Error>,
+}
+
+impl RecordSink for Sink<'_> {
+    fn record(&mut self, record: &LogRecord<'_>) -> bool {
+        let reader = &mut *self.reader;
+        let ScanRange { partition, start, end } = reader.range;
+        if record.offset < start {
+            return true;
+        }
+        if record.offset >= end || reader.left == 0 {
+            return false;
+        }
+        reader.left -= 1;
+        if let Err(reason) = reader.builder.push(partition, record) {
+            let topic = &reader.topic.name;
+            match reader.context.policy {
+                BadRecordPolicy::Fail => {
+                    self.failure = Some(bad::error(topic, partition, record.offset, &reason));
+                    return false;
+                }
+                BadRecordPolicy::Skip => {
+                    reader.context.bad.add(topic, partition, record.offset, &reason);
+                }
+            }
+        }
+        true
+    }
+}
+
+fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}

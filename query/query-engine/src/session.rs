@@ -1,0 +1,304 @@
+//! One client's session: settings, prepared statements, the transaction block, cancellation.
+//!
+//! ```text
+//!          BEGIN                 error
+//!   Idle ────────► Open(snapshot) ────► Failed
+//!    ▲  COMMIT, ROLLBACK │                │ ROLLBACK, COMMIT
+//!    └───────────────────┴────────────────┘
+//! ```
+//!
+//! Invariants:
+//! - Within a transaction block every statement reads the ranges of the block's first statement.
+//! - In a failed block everything but its end is 25P02.
+//! - A statement is executed with the columns it was described with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use query_api::{
+    BoxFuture, Cancel, DataType, Described, Error, ErrorKind, Execution, SqlSession,
+    SqlSessionOptions, StatementId, Value,
+};
+use tokio::sync::watch;
+
+use crate::bad::BadRecords;
+use crate::command::{self, Command};
+use crate::engine::{self, Parsed, PlanContext, Shapes, Shared};
+use crate::functions::SessionInfo;
+use crate::guard;
+use crate::query;
+use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+
+/// Prepared statements a session may hold.
+const PREPARED_MAX: usize = 10_000;
+
+/// A prepared statement.
+pub(crate) struct Prepared {
+    /// `None` for an empty statement.
+    pub(crate) parsed: Option<Parsed>,
+    pub(crate) command: Command,
+    pub(crate) shapes: Shapes,
+    pub(crate) described: Described,
+    /// Client's types where it gave them.
+    pub(crate) hints: Vec<DataType>,
+}
+
+#[derive(Clone, Debug)]
+enum Transaction {
+    Idle,
+    Open(Option<Arc<Snapshot>>),
+    Failed,
+}
+
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    options: SqlSessionOptions,
+    settings: Settings,
+    prepared: BTreeMap<StatementId, Arc<Prepared>>,
+    last_id: u64,
+    transaction: Transaction,
+    cancel: Arc<Canceller>,
+}
+
+pub(crate) struct Canceller {
+    epoch: watch::Sender<u64>,
+}
+
+impl Cancel for Canceller {
+    fn cancel(&self) {
+        self.epoch.send_modify(|epoch| *epoch = epoch.wrapping_add(1));
+    }
+}
+
+impl Session {
+    pub(crate) fn new(shared: Arc<Shared>, options: SqlSessionOptions) -> Self {
+        let settings = Settings::new(&options.user, &options.application_name);
+        let cancel = Arc::new(Canceller { epoch: watch::Sender::new(0) });
+        Self {
+            shared,
+            options,
+            settings,
+            prepared: BTreeMap::new(),
+            last_id: 0,
+            transaction: Transaction::Idle,
+            cancel,
+        }
+    }
+
+    async fn context(&mut self) -> Result<PlanContext, Error> {
+        let snapshot = match &self.transaction {
+            Transaction::Open(Some(snapshot)) => Arc::clone(snapshot),
+            _ => Arc::new(Snapshot::new(self.shared.follow.topics().await?)),
+        };
+        if let Transaction::Open(held) = &mut self.transaction {
+            held.get_or_insert_with(|| Arc::clone(&snapshot));
+        }
+        let info = SessionInfo {
+            user: self.options.user.clone(),
+            database: self.options.database.clone(),
+            process_id: self.options.process_id,
+            settings: self.settings.clone(),
+        };
+        Ok(PlanContext { snapshot, info: Arc::new(info), bad: Arc::new(BadRecords::default()) })
+    }
+
+    async fn prepare_statement(
+        &mut self,
+        sql: &str,
+        hints: &[DataType],
+    ) -> Result<(StatementId, Described), Error> {
+        if self.prepared.len() >= PREPARED_MAX {
+            let message = format!("the session holds {PREPARED_MAX} prepared statements");
+            return Err(Error::new(ErrorKind::LimitExceeded, message).with_sqlstate("53400"));
+        }
+        let tokens = guard::tokens(sql)?;
+        let memory = self.shared.options.memory_bytes_max;
+        let text = sql.to_owned();
+        let parsed = self.run(async move { engine::parse(text, tokens, memory) }).await?;
+        let command = match &parsed {
+            Some(parsed) => command::classify(&parsed.statement)?,
+            None => Command::Empty,
+        };
+        if matches!(self.transaction, Transaction::Failed) && !command.ends_transaction() {
+            return Err(failed_transaction());
+        }
+        let mut prepared = Prepared {
+            parsed,
+            command,
+            shapes: Shapes::new(),
+            described: Described { parameters: Vec::new(), columns: Vec::new() },
+            hints: hints.to_vec(),
+        };
+        if prepared.command.needs_planning() {
+            let context = self.context().await?;
+            let shared = Arc::clone(&self.shared);
+            prepared = self
+                .run(async move {
+                    query::describe(&shared, &context, &mut prepared).await?;
+                    Ok(prepared)
+                })
+                .await?;
+        } else {
+            prepared.described.columns = command::columns(&prepared.command);
+        }
+        self.last_id += 1;
+        let id = StatementId(self.last_id);
+        let described = prepared.described.clone();
+        self.prepared.insert(id, Arc::new(prepared));
+        Ok((id, described))
+    }
+
+    async fn execute_statement(
+        &mut self,
+        id: StatementId,
+        parameters: Vec<Value>,
+    ) -> Result<Execution, Error> {
+        let Some(prepared) = self.prepared.get(&id).map(Arc::clone) else {
+            return Err(Error::new(ErrorKind::NotFound, "the prepared statement does not exist")
+                .with_sqlstate("26000"));
+        };
+        if matches!(self.transaction, Transaction::Failed) && !prepared.command.ends_transaction() {
+            return Err(failed_transaction());
+        }
+        if let Some(execution) = self.control(&prepared.command)? {
+            return Ok(execution);
+        }
+        let context = self.context().await?;
+        let shared = Arc::clone(&self.shared);
+        let cancelled = self.cancel.epoch.subscribe();
+        self.run(query::execute(shared, context, prepared, parameters, cancelled)).await
+    }
+
+    /// Commands that need no plan.
+    fn control(&mut self, command: &Command) -> Result<Option<Execution>, Error> {
+        let mut status = Vec::new();
+        match command {
+            Command::Begin => {
+                if matches!(self.transaction, Transaction::Idle) {
+                    self.transaction = Transaction::Open(None);
+                }
+            }
+            Command::Commit => {
+                let failed = matches!(self.transaction, Transaction::Failed);
+                self.transaction = Transaction::Idle;
+                let tag = if failed { "ROLLBACK" } else { "COMMIT" };
+                return Ok(Some(query::done(tag, Vec::new())));
+            }
+            Command::Rollback => self.transaction = Transaction::Idle,
+            Command::Set { name, value } => status = self.settings.set(name, value.clone())?,
+            Command::ResetAll => status = self.settings.reset_all(),
+            Command::DiscardAll => {
+                status = self.settings.reset_all();
+                self.prepared.clear();
+            }
+            Command::Show { name } => return self.show(name).map(Some),
+            Command::Accepted { .. } | Command::Empty => {}
+            Command::Query | Command::Explain { .. } | Command::Ddl => return Ok(None),
+        }
+        Ok(Some(query::done(command.tag(), status)))
+    }
+
+    fn show(&self, name: &str) -> Result<Execution, Error> {
+        let command = Command::Show { name: name.to_owned() };
+        let columns = command::columns(&command);
+        let rows = if name == "all" {
+            let text = |it: String| Value::Text(it);
+            self.settings
+                .all()
+                .into_iter()
+                .map(|(name, value, about)| vec![text(name), text(value), text(about.to_owned())])
+                .collect()
+        } else {
+            let value = self.settings.get(name).ok_or_else(|| crate::settings::unknown(name))?;
+            vec![vec![Value::Text(value)]]
+        };
+        Ok(query::rows("SHOW", columns, rows))
+    }
+
+    /// Runs on the engine's threads until done or cancelled; dropping the future stops it.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let mut cancelled = self.cancel.epoch.subscribe();
+        let mut task = query::Task(self.shared.handle.spawn(work));
+        tokio::select! {
+            result = &mut task.0 => result.unwrap_or_else(|error| {
+                let message = format!("the statement stopped unexpectedly: {error}");
+                Err(Error::new(ErrorKind::Internal, message).with_sqlstate("XX000"))
+            }),
+            _ = cancelled.changed() => Err(crate::error::cancelled()),
+        }
+    }
+
+    fn noted<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        if result.is_err() {
+            self.fail_transaction();
+        }
+        result
+    }
+}
+
+fn failed_transaction() -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
+    .with_sqlstate("25P02")
+}
+
+impl SqlSession for Session {
+    fn split(&self, sql: &str) -> Result<Vec<(String, usize)>, Error> {
+        let pieces = guard::split(sql)?;
+        Ok(pieces.into_iter().map(|piece| (piece.text, piece.start)).collect())
+    }
+
+    fn prepare<'a>(
+        &'a mut self,
+        sql: &'a str,
+        parameter_types: &'a [DataType],
+    ) -> BoxFuture<'a, Result<(StatementId, Described), Error>> {
+        Box::pin(async move {
+            let result = self.prepare_statement(sql, parameter_types).await;
+            self.noted(result)
+        })
+    }
+
+    fn execute<'a>(
+        &'a mut self,
+        statement: StatementId,
+        parameters: Vec<Value>,
+    ) -> BoxFuture<'a, Result<Execution, Error>> {
+        Box::pin(async move {
+            let result = self.execute_statement(statement, parameters).await;
+            self.noted(result)
+        })
+    }
+
+    fn close(&mut self, statement: StatementId) {
+        self.prepared.remove(&statement);
+    }
+
+    fn transaction_status(&self) -> u8 {
+        match self.transaction {
+            Transaction::Idle => b'I',
+            Transaction::Open(_) => b'T',
+            Transaction::Failed => b'E',
+        }
+    }
+
+    fn fail_transaction(&mut self) {
+        if matches!(self.transaction, Transaction::Open(_)) {
+            self.transaction = Transaction::Failed;
+        }
+    }
+
+    fn canceller(&self) -> Arc<dyn Cancel> {
+        Arc::clone(&self.cancel) as Arc<dyn Cancel>
+    }
+
+    fn startup_parameters(&self) -> Vec<(String, String)> {
+        self.settings.reported(|_| true)
+    }
+}
