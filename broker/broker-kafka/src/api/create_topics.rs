@@ -160,6 +160,7 @@ fn result(
     let version = context.header.version;
     let mut result = CreatableTopicResult::default();
     result.name = topic.name.clone();
+    result.error_message = None;
     let created = match outcome {
         Ok(created) => created,
         Err(refusal) => {

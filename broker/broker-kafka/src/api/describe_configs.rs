@@ -34,6 +34,7 @@ pub(crate) async fn handle(
         let mut result = DescribeConfigsResult::default();
         result.resource_type = resource.resource_type;
         result.resource_name = resource.resource_name.clone();
+        result.error_message = None;
         match describe(&*context.broker, resource) {
             Ok(entries) => {
                 let configs =

@@ -1,0 +1,114 @@
+//! A connection to the handlers: encodes requests, checks the frame of the response, decodes it.
+
+use std::rc::Rc;
+
+use broker_kafka::{Handler, Peer, Response};
+use broker_kafka_wire::{
+    ApiKey, FetchRequest, FetchResponse, ProduceRequest, ProduceResponse, decode_trusted_response,
+    encode_guarded_request,
+};
+use bytes::Bytes;
+use futures_executor::block_on;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::{CreateTopicsRequest, RequestKind, ResponseKind, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::double::Double;
+
+const CORRELATION_ID: i32 = 77;
+
+pub(crate) struct Client {
+    pub(crate) double: Rc<Double>,
+    handler: Rc<Handler>,
+    peer: Rc<Peer>,
+}
+
+pub(crate) fn text(value: &str) -> StrBytes {
+    StrBytes::from_string(value.to_owned())
+}
+
+pub(crate) fn topic_name(value: &str) -> TopicName {
+    TopicName(text(value))
+}
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        let double = Double::new();
+        let handler = Rc::new(Handler::new(Rc::clone(&double) as Rc<_>));
+        let peer = Rc::new(Peer::new("127.0.0.1:5000".parse().unwrap()));
+        Self { double, handler, peer }
+    }
+
+    /// A client whose broker has a topic `t` of two partitions.
+    pub(crate) fn with_topic() -> Self {
+        let client = Self::new();
+        client.create("t", 2, &[]);
+        client
+    }
+
+    /// Sends a request without its size field; `None` when the connection is closed.
+    pub(crate) fn send(&self, request: Bytes) -> Option<Response> {
+        let (_, answering) = Rc::clone(&self.handler).handle(&self.peer, request).ok()?;
+        Some(block_on(answering))
+    }
+
+    /// The response without its size field.
+    fn frame(&self, frame: &broker_kafka_wire::Frame) -> Bytes {
+        let response = self.send(frame.to_bytes().slice(4..)).expect("the request parses");
+        let Response::Send(segments) = response else { panic!("{response:?}") };
+        let bytes: Vec<u8> = segments.iter().flatten().copied().collect();
+        let size = i32::from_be_bytes(*bytes.first_chunk().unwrap());
+        assert_eq!(usize::try_from(size).unwrap(), bytes.len() - 4, "size field");
+        Bytes::from(bytes).slice(4..)
+    }
+
+    pub(crate) fn ask(&self, api: ApiKey, version: i16, request: &RequestKind) -> ResponseKind {
+        let frame = encode_guarded_request(api, version, CORRELATION_ID, Some("it"), request);
+        let frame = frame.unwrap_or_else(|error| panic!("{api} {version}: {error}"));
+        let bytes = self.frame(&frame);
+        let decoded = decode_trusted_response(api, version, &bytes);
+        let (id, response) = decoded.unwrap_or_else(|error| panic!("{api} {version}: {error}"));
+        assert_eq!(id, CORRELATION_ID);
+        response
+    }
+
+    pub(crate) fn fetch(&self, version: i16, request: &FetchRequest) -> FetchResponse {
+        let frame = request.encode(version, CORRELATION_ID, None).unwrap();
+        FetchResponse::decode(&self.frame(&frame), version).unwrap().1
+    }
+
+    pub(crate) fn produce(&self, version: i16, request: &ProduceRequest) -> ProduceResponse {
+        let frame = request.encode(version, CORRELATION_ID, None).unwrap();
+        ProduceResponse::decode(&self.frame(&frame), version).unwrap().1
+    }
+
+    pub(crate) fn create(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+        let configs = configs.iter().map(|(name, value)| {
+            let mut config = CreatableTopicConfig::default();
+            config.name = text(name);
+            config.value = Some(text(value));
+            config
+        });
+        let mut topic = CreatableTopic::default();
+        topic.name = topic_name(name);
+        topic.num_partitions = partitions;
+        topic.replication_factor = 1;
+        topic.configs = configs.collect();
+        let mut request = CreateTopicsRequest::default();
+        request.topics = vec![topic];
+        let response = self.ask(ApiKey::CreateTopics, 7, &RequestKind::CreateTopics(request));
+        let ResponseKind::CreateTopics(response) = response else { panic!("{response:?}") };
+        assert_eq!(response.topics[0].error_code, 0, "{response:?}");
+    }
+}
+
+/// Asks with the request and response of one API.
+macro_rules! ask {
+    ($client:expr, $api:ident, $version:expr, $request:expr) => {
+        match $client.ask(ApiKey::$api, $version, &RequestKind::$api($request.clone())) {
+            ResponseKind::$api(response) => response,
+            other => panic!("{other:?}"),
+        }
+    };
+}
+pub(crate) use ask;

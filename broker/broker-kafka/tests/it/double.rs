@@ -1,0 +1,378 @@
+//! A broker in memory: the real catalog, partitions and group coordinator, with lists for a disk and a clock that stands.
+//!
+//! - `sleep` is over at once and `watch` never: a fetch that has to wait times out immediately.
+//! - Everything is durable at once.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::{pending, ready};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker_core::catalog::{Catalog, CatalogRecord, PartitionPlace, Topic};
+use broker_core::config::{BrokerConfigs, TopicConfig};
+use broker_core::group::{GroupConfig, Groups, Outputs, ReplyBody, ReplyTo};
+use broker_core::partition::{AppendRules, Partition, Verdict};
+use broker_kafka::broker::{
+    AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FetchedOffset,
+    FoundOffset, GroupAnswer, GroupCall, Identity, LogDir, OffsetQuery, PartitionError,
+    PartitionSize, ReadReply, ReadRequest,
+};
+use bytes::Bytes;
+use futures_channel::oneshot;
+use log_io::LocalFuture;
+use log_types::{LeaderEpoch, Offset, StreamId};
+
+pub(crate) const NODE_ID: i32 = 1;
+pub(crate) const EPOCH: LeaderEpoch = LeaderEpoch(3);
+pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
+
+#[derive(Default)]
+struct Log {
+    partition: Partition,
+    batches: Vec<(Offset, Bytes)>,
+}
+
+pub(crate) struct Double {
+    catalog: RefCell<Arc<Catalog>>,
+    pub(crate) fixed: RefCell<BTreeMap<String, String>>,
+    logs: RefCell<BTreeMap<StreamId, Log>>,
+    groups: RefCell<Groups>,
+    asked: RefCell<BTreeMap<ReplyTo, oneshot::Sender<GroupAnswer>>>,
+    next: Cell<u64>,
+    /// The coordinator answers that it cannot log.
+    pub(crate) unavailable: Cell<bool>,
+    /// Catalog changes find the disk full.
+    pub(crate) disk_full: Cell<bool>,
+}
+
+impl Double {
+    pub(crate) fn new() -> Rc<Self> {
+        let config = GroupConfig { initial_rebalance_delay_ms: 0, ..GroupConfig::default() };
+        Rc::new(Self {
+            catalog: RefCell::new(Arc::new(Catalog::new())),
+            fixed: RefCell::default(),
+            logs: RefCell::default(),
+            groups: RefCell::new(Groups::new(config)),
+            asked: RefCell::default(),
+            next: Cell::new(1),
+            unavailable: Cell::new(false),
+            disk_full: Cell::new(false),
+        })
+    }
+
+    fn count(&self) -> u64 {
+        self.next.set(self.next.get() + 1);
+        self.next.get()
+    }
+
+    fn plan(&self, command: CatalogCommand) -> Result<CatalogRecord, CatalogFailure> {
+        if self.disk_full.get() {
+            return Err(CatalogFailure::DiskFull);
+        }
+        let catalog = self.catalog();
+        let id_of = |name: &str| {
+            let missing =
+                broker_core::catalog::CatalogError::TopicMissing { name: name.to_owned() };
+            catalog.topic(name).map(|topic| topic.id).ok_or(CatalogFailure::Refused(missing))
+        };
+        let planned = match command {
+            CatalogCommand::CreateTopic(spec) => {
+                let random = u128::from(self.count());
+                catalog.plan_topic(spec, 1, random).map(|planned| planned.record)
+            }
+            CatalogCommand::DeleteTopic { name } => {
+                Ok(CatalogRecord::TopicDeleted { id: id_of(&name)? })
+            }
+            CatalogCommand::AddPartitions { name, count } => {
+                catalog.plan_partitions(&name, count, 1)
+            }
+            CatalogCommand::ConfigureTopic { name, configs } => {
+                Ok(CatalogRecord::TopicConfigured { id: id_of(&name)?, configs })
+            }
+            CatalogCommand::ConfigureBroker { configs } => {
+                Ok(CatalogRecord::BrokerConfigured { configs })
+            }
+            CatalogCommand::DeclareTable { .. } | CatalogCommand::DropTable { .. } => {
+                unreachable!("no Kafka request declares tables")
+            }
+        };
+        planned.map_err(CatalogFailure::Refused)
+    }
+
+    fn append_one(&self, request: &AppendRequest) -> Result<Appended, PartitionError> {
+        let mut logs = self.logs.borrow_mut();
+        let log = logs.entry(request.place.stream).or_default();
+        let rules = AppendRules::from(&*request.config);
+        let verdict = log.partition.check_append(&request.batch, &rules, NOW_MS);
+        match verdict.map_err(PartitionError::Append)? {
+            Verdict::Duplicate { base_offset, timestamp } => Ok(Appended {
+                base_offset,
+                log_append_time_ms: timestamp,
+                log_start: log.partition.log_start(),
+            }),
+            Verdict::Append(prepared) => {
+                let base_offset = log.partition.end();
+                let prefix =
+                    log_record::patched_prefix(&prepared.batch, base_offset, EPOCH).unwrap();
+                let stored = [&prefix[..], &prepared.batch[prefix.len()..]].concat();
+                log.partition.record_append(&prepared.header, base_offset, EPOCH);
+                let end = log.partition.end();
+                log.partition.raise_visible(end);
+                log.batches.push((end, Bytes::from(stored)));
+                let log_start = log.partition.log_start();
+                Ok(Appended { base_offset, log_append_time_ms: -1, log_start })
+            }
+        }
+    }
+
+    fn read_one(&self, request: &ReadRequest) -> Result<ReadReply, PartitionError> {
+        check_epoch(request.current_epoch)?;
+        let mut logs = self.logs.borrow_mut();
+        let log = logs.entry(request.place.stream).or_default();
+        let (log_start, visible) = (log.partition.log_start(), log.partition.visible());
+        if request.offset < log_start || request.offset > visible {
+            return Err(PartitionError::OutOfRange);
+        }
+        let batches = log.batches.iter().filter(|(end, _)| *end > request.offset);
+        let batches = batches.map(|(_, batch)| batch.clone()).collect();
+        Ok(ReadReply { visible, log_start, batches, diverging: None })
+    }
+
+    fn answer(&self, outputs: Outputs) {
+        for reply in outputs.replies {
+            let answer = match reply.body {
+                ReplyBody::Join(reply) => GroupAnswer::Join(reply),
+                ReplyBody::Sync(reply) => GroupAnswer::Sync(reply),
+                ReplyBody::Leave(results) => GroupAnswer::Leave(results),
+                ReplyBody::Commit(results) => GroupAnswer::Commit(results),
+                ReplyBody::DeleteGroups(mut results) => GroupAnswer::Deleted(results.remove(0).1),
+                ReplyBody::DeleteOffsets(results) => GroupAnswer::OffsetsDeleted(results),
+            };
+            if let Some(asker) = self.asked.borrow_mut().remove(&reply.to) {
+                // A test may have dropped its question.
+                let _ = asker.send(answer);
+            }
+        }
+    }
+
+    fn ask(&self, call: GroupCall) -> LocalFuture<'static, Result<GroupAnswer, Fatal>> {
+        if self.unavailable.get() {
+            return Box::pin(ready(Ok(GroupAnswer::Unavailable)));
+        }
+        let to = ReplyTo(self.count());
+        let (tx, rx) = oneshot::channel();
+        self.asked.borrow_mut().insert(to, tx);
+        let mut groups = self.groups.borrow_mut();
+        let at_once = |answer| -> LocalFuture<'static, _> { Box::pin(ready(Ok(answer))) };
+        let outputs = match call {
+            GroupCall::Join(mut req) => {
+                (req.reply_to, req.random) = (to, u128::from(to.0));
+                groups.handle_join(NOW_MS, &req)
+            }
+            GroupCall::Sync(mut req) => {
+                req.reply_to = to;
+                groups.handle_sync(NOW_MS, &req)
+            }
+            GroupCall::Leave(mut req) => {
+                req.reply_to = to;
+                groups.handle_leave(NOW_MS, req)
+            }
+            GroupCall::Commit(mut req) => {
+                req.reply_to = to;
+                groups.handle_commit(NOW_MS, req)
+            }
+            GroupCall::Delete { group_id } => groups.handle_delete_groups(to, vec![group_id]),
+            GroupCall::DeleteOffsets { group_id, partitions } => {
+                groups.handle_delete_offsets(NOW_MS, to, &group_id, &partitions)
+            }
+            GroupCall::Heartbeat(req) => {
+                let beat = groups.handle_heartbeat(NOW_MS, &req).err();
+                return at_once(GroupAnswer::Heartbeat(beat));
+            }
+            GroupCall::Describe { group_id, unknown_is_error } => {
+                let described = groups.describe(&group_id, unknown_is_error);
+                return at_once(GroupAnswer::Described(described));
+            }
+            GroupCall::List { states } => {
+                return at_once(GroupAnswer::Listed(groups.list(&states)));
+            }
+            GroupCall::FetchOffsets(req) => {
+                let wanted = req.partitions.unwrap_or_default().into_iter();
+                let fetched = wanted.map(|(topic, id, partition)| {
+                    let committed = groups.committed(&req.group_id, &topic, id, partition).cloned();
+                    FetchedOffset { topic, partition, committed }
+                });
+                return at_once(GroupAnswer::Offsets(Ok(fetched.collect())));
+            }
+        };
+        drop(groups);
+        self.answer(outputs);
+        let ticked = self.groups.borrow_mut().tick(NOW_MS);
+        self.answer(ticked);
+        Box::pin(async move { rx.await.map_err(|_| Fatal) })
+    }
+}
+
+fn check_epoch(epoch: LeaderEpoch) -> Result<(), PartitionError> {
+    match epoch {
+        epoch if epoch.0 < 0 || epoch == EPOCH => Ok(()),
+        epoch if epoch < EPOCH => Err(PartitionError::FencedEpoch),
+        _ => Err(PartitionError::UnknownEpoch),
+    }
+}
+
+impl Broker for Double {
+    fn identity(&self) -> Arc<Identity> {
+        Arc::new(Identity {
+            node_id: NODE_ID,
+            cluster_id: "abcdefghijklmnopqrstuv".to_owned(),
+            host: "broker.example".to_owned(),
+            port: 9092,
+        })
+    }
+
+    fn now_ms(&self) -> i64 {
+        NOW_MS
+    }
+
+    fn random(&self) -> u64 {
+        self.count() << 32
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.borrow())
+    }
+
+    fn broker_config(&self) -> Arc<BrokerConfigs> {
+        let dynamic = self.catalog().broker_configs.as_ref().clone();
+        Arc::new(BrokerConfigs { fixed: self.fixed.borrow().clone(), dynamic })
+    }
+
+    fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig> {
+        Arc::new(TopicConfig::resolve(&topic.configs, &self.broker_config()))
+    }
+
+    fn leader_epoch(&self) -> LeaderEpoch {
+        EPOCH
+    }
+
+    fn sleep(&self, _: Duration) -> LocalFuture<'static, ()> {
+        Box::pin(ready(()))
+    }
+
+    fn append(
+        &self,
+        requests: Vec<AppendRequest>,
+    ) -> LocalFuture<'static, Result<Vec<Result<Appended, PartitionError>>, Fatal>> {
+        let results = requests.iter().map(|request| self.append_one(request)).collect();
+        Box::pin(ready(Ok(results)))
+    }
+
+    fn read(
+        &self,
+        requests: Vec<ReadRequest>,
+        _: usize,
+    ) -> LocalFuture<'static, Result<Vec<Result<ReadReply, PartitionError>>, Fatal>> {
+        let replies = requests.iter().map(|request| self.read_one(request)).collect();
+        Box::pin(ready(Ok(replies)))
+    }
+
+    fn watch(&self, _: Vec<(PartitionPlace, Offset)>) -> LocalFuture<'static, ()> {
+        Box::pin(pending())
+    }
+
+    fn find_offset(
+        &self,
+        place: PartitionPlace,
+        query: OffsetQuery,
+        current_epoch: LeaderEpoch,
+    ) -> LocalFuture<'static, Result<Result<FoundOffset, PartitionError>, Fatal>> {
+        let mut logs = self.logs.borrow_mut();
+        let partition = &logs.entry(place.stream).or_default().partition;
+        let offset = match query {
+            OffsetQuery::Earliest => partition.log_start(),
+            OffsetQuery::Latest => partition.visible(),
+            OffsetQuery::MaxTimestamp | OffsetQuery::Timestamp(_) => Offset(-1),
+        };
+        let found = FoundOffset { offset, timestamp_ms: -1, epoch: EPOCH };
+        Box::pin(ready(Ok(check_epoch(current_epoch).map(|()| found))))
+    }
+
+    fn epoch_end(
+        &self,
+        place: PartitionPlace,
+        epoch: LeaderEpoch,
+        current_epoch: LeaderEpoch,
+    ) -> LocalFuture<'static, Result<Result<Option<(LeaderEpoch, Offset)>, PartitionError>, Fatal>>
+    {
+        let mut logs = self.logs.borrow_mut();
+        let partition = &logs.entry(place.stream).or_default().partition;
+        let end = partition.epochs().end_of(epoch, EPOCH, partition.end());
+        Box::pin(ready(Ok(check_epoch(current_epoch).map(|()| end))))
+    }
+
+    fn delete_records(
+        &self,
+        place: PartitionPlace,
+        before: Option<Offset>,
+    ) -> LocalFuture<'static, Result<Result<Offset, PartitionError>, Fatal>> {
+        let mut logs = self.logs.borrow_mut();
+        let partition = &mut logs.entry(place.stream).or_default().partition;
+        let target = before.unwrap_or(partition.visible());
+        let deleted = if target > partition.visible() {
+            Err(PartitionError::OutOfRange)
+        } else {
+            partition.raise_log_start(target);
+            Ok(partition.log_start())
+        };
+        Box::pin(ready(Ok(deleted)))
+    }
+
+    fn partition_sizes(
+        &self,
+        places: Vec<PartitionPlace>,
+    ) -> LocalFuture<'static, Result<Vec<PartitionSize>, Fatal>> {
+        let logs = self.logs.borrow();
+        let sizes = places.into_iter().map(|place| {
+            let batches = logs.get(&place.stream).map(|log| &log.batches[..]).unwrap_or_default();
+            let bytes = batches.iter().map(|(_, batch)| batch.len() as u64).sum();
+            PartitionSize { place, bytes }
+        });
+        Box::pin(ready(Ok(sizes.collect())))
+    }
+
+    fn log_dir(&self) -> LogDir {
+        LogDir { path: "/data".to_owned(), total_bytes: 1000, usable_bytes: 400 }
+    }
+
+    fn change_catalog(
+        &self,
+        command: CatalogCommand,
+    ) -> LocalFuture<'static, Result<CatalogRecord, CatalogFailure>> {
+        let planned = self.plan(command);
+        if let Ok(record) = &planned {
+            let mut catalog = Catalog::clone(&self.catalog());
+            catalog.apply(record.clone());
+            self.catalog.replace(Arc::new(catalog));
+        }
+        Box::pin(ready(planned))
+    }
+
+    fn new_producer_id(&self) -> LocalFuture<'static, Result<i64, Fatal>> {
+        Box::pin(ready(Ok(i64::try_from(self.count()).unwrap())))
+    }
+
+    fn group(&self, call: GroupCall) -> LocalFuture<'static, Result<GroupAnswer, Fatal>> {
+        self.ask(call)
+    }
+
+    fn group_everywhere(
+        &self,
+        call: GroupCall,
+    ) -> LocalFuture<'static, Result<Vec<GroupAnswer>, Fatal>> {
+        let answer = self.ask(call);
+        Box::pin(async move { Ok(vec![answer.await?]) })
+    }
+}

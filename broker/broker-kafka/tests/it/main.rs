@@ -1,0 +1,12 @@
+//! The handlers through their real entrance: encoded requests in, encoded responses out, over an in-memory broker.
+
+#![expect(clippy::unwrap_used, reason = "a failed step of a helper is a failed test")]
+
+mod client;
+mod configs;
+mod double;
+mod fetch;
+mod groups;
+mod hostile;
+mod topics;
+mod versions;

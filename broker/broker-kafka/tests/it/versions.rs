@@ -1,0 +1,143 @@
+//! Every served API at every version: the plainest request is answered by a response that decodes.
+
+use broker_kafka::SERVED;
+use broker_kafka_wire::{
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, ListOffsetsRequest, ListOffsetsResponse,
+    MetadataRequest, MetadataResponse, PartitionProduceData, ProduceRequest, TopicProduceData,
+};
+use kafka_protocol::messages::{
+    AlterConfigsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+    DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+    DescribeGroupsRequest, DescribeLogDirsRequest, FindCoordinatorRequest, HeartbeatRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+    ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+    OffsetForLeaderEpochRequest, RequestKind, SyncGroupRequest,
+};
+use log_record::BatchBuilder;
+use log_types::PartitionId;
+
+use broker_kafka::Response;
+use broker_kafka::broker::Broker;
+
+use crate::client::Client;
+use crate::double::NOW_MS;
+
+/// The plainest request of an API that the third-party codec serves.
+fn plainest(api: ApiKey, version: i16) -> Option<RequestKind> {
+    macro_rules! default {
+        ($($api:ident $request:ident)*) => {
+            match api {
+                $(ApiKey::$api => RequestKind::$api($request::default()),)*
+                _ => return None,
+            }
+        };
+    }
+    let mut request = default! {
+        OffsetCommit OffsetCommitRequest OffsetFetch OffsetFetchRequest JoinGroup JoinGroupRequest
+        FindCoordinator FindCoordinatorRequest Heartbeat HeartbeatRequest SyncGroup SyncGroupRequest
+        LeaveGroup LeaveGroupRequest DescribeGroups DescribeGroupsRequest ListGroups ListGroupsRequest
+        CreateTopics CreateTopicsRequest DeleteTopics DeleteTopicsRequest DeleteGroups DeleteGroupsRequest
+        DeleteRecords DeleteRecordsRequest InitProducerId InitProducerIdRequest
+        OffsetForLeaderEpoch OffsetForLeaderEpochRequest DescribeConfigs DescribeConfigsRequest
+        AlterConfigs AlterConfigsRequest DescribeLogDirs DescribeLogDirsRequest
+        CreatePartitions CreatePartitionsRequest IncrementalAlterConfigs IncrementalAlterConfigsRequest
+        OffsetDelete OffsetDeleteRequest DescribeCluster DescribeClusterRequest
+    };
+    if let RequestKind::OffsetFetch(request) = &mut request
+        && version == 1
+    {
+        request.topics = Some(Vec::new());
+    }
+    Some(request)
+}
+
+#[test]
+fn every_guarded_api_answers_in_every_version() {
+    let client = Client::with_topic();
+    let mut answered = 0;
+    for api in SERVED {
+        let info = api.info();
+        for version in info.min..=info.max {
+            if let Some(request) = plainest(*api, version) {
+                client.ask(*api, version, &request);
+                answered += 1;
+            }
+        }
+    }
+    assert!(answered > 80, "{answered}");
+}
+
+fn bytes_of(response: Option<Response>) -> bytes::Bytes {
+    let Some(Response::Send(segments)) = response else { panic!("{response:?}") };
+    let bytes: Vec<u8> = segments.iter().flatten().copied().collect();
+    bytes::Bytes::from(bytes).slice(4..)
+}
+
+#[test]
+fn api_versions_lists_what_is_served_and_nothing_else() {
+    let client = Client::new();
+    for version in 0..=4 {
+        let request = ApiVersionsRequest {
+            client_software_name: "it".to_owned(),
+            client_software_version: "1".to_owned(),
+        };
+        let frame = request.encode(version, 1, None).unwrap().to_bytes().slice(4..);
+        let response =
+            ApiVersionsResponse::decode(&bytes_of(client.send(frame)), version).unwrap().1;
+        let mut listed: Vec<i16> = response.api_keys.iter().map(|one| one.api_key).collect();
+        let mut served: Vec<i16> = SERVED.iter().map(|api| api.key()).collect();
+        listed.sort_unstable();
+        served.sort_unstable();
+        assert_eq!(listed, served, "v{version}");
+    }
+}
+
+#[test]
+fn kafka_18659_produce_in_every_version() {
+    let client = Client::with_topic();
+    let id = client.double.catalog().topic("t").unwrap().id;
+    for version in 3..=13 {
+        let mut builder = BatchBuilder::new();
+        builder.push(NOW_MS, None, Some(b"v"), &[]).unwrap();
+        let records = Some(builder.build().unwrap());
+        let partitions = [0, 9].map(|partition| PartitionProduceData {
+            partition: PartitionId(partition),
+            records: records.clone(),
+        });
+        let request = ProduceRequest {
+            acks: 1,
+            topics: vec![TopicProduceData {
+                name: "t".to_owned(),
+                topic_id: id,
+                partitions: partitions.to_vec(),
+            }],
+            ..ProduceRequest::default()
+        };
+        let response = client.produce(version, &request);
+        let codes: Vec<(i16, i64)> = response.topics[0]
+            .partitions
+            .iter()
+            .map(|one| (one.error_code, one.base_offset.0))
+            .collect();
+        assert_eq!(codes, [(0, i64::from(version) - 3), (3, -1)], "v{version}");
+    }
+}
+
+#[test]
+fn metadata_and_list_offsets_in_every_version() {
+    let client = Client::with_topic();
+    for version in 0..=13 {
+        let topics = if version == 0 { Some(Vec::new()) } else { None };
+        let request = MetadataRequest { topics, ..MetadataRequest::default() };
+        let frame = request.encode(version, 1, None).unwrap().to_bytes().slice(4..);
+        let response = MetadataResponse::decode(&bytes_of(client.send(frame)), version).unwrap().1;
+        assert_eq!(response.topics.len(), 1, "v{version}");
+        assert_eq!(response.topics[0].partitions.len(), 2);
+    }
+    for version in 1..=11 {
+        let request = ListOffsetsRequest::default();
+        let frame = request.encode(version, 1, None).unwrap().to_bytes().slice(4..);
+        let response = ListOffsetsResponse::decode(&bytes_of(client.send(frame)), version);
+        assert!(response.unwrap().1.topics.is_empty(), "v{version}");
+    }
+}
