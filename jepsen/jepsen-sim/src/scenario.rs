@@ -1,0 +1,344 @@
+//! One run: a node, its clients, a nemesis, then peace, a final read and the verdict. All of it follows from the seed.
+//!
+//! ```text
+//!  0 ──────── faults_ms ───────────► heal ─► producers settle ─► consumers stop ─► final read ─► verdict
+//!     load + crashes, resets, full disk,        no faults, the node runs
+//!     failed writes and syncs, clock jumps
+//! ```
+//!
+//! Fault model: a crash happens between any two polls and is a power cut (each un-synced sector is kept or lost by
+//! policy); at most one disk error is armed at a time and it ends the process; the network delays, splits and resets
+//! but does not corrupt. Absent: bit rot (the journal's own tests have it), several nodes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use broker_rt::Runtime;
+use log_io::Random;
+
+use crate::check::{Counts, History};
+use crate::consumer::{read_all, tail};
+use crate::disk::{DiskFault, Host};
+use crate::group::Member;
+use crate::node::SimNode;
+use crate::producer::{Producer, ProducerPlan};
+use crate::random::{between, one_in};
+use crate::rpc::Context;
+use crate::runtime::{HostClock, SimRuntime};
+use crate::world::{SCENARIO, Step, World};
+
+/// How long after the heal everything may take, in virtual time.
+const SETTLE_MS_MAX: u64 = 180_000;
+
+/// A defect put in on purpose, outside of the product: a named test proves that each is caught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeededBug {
+    /// The disk reports synced writes and syncs as done before they are: acknowledgements come before durability.
+    LyingDisk,
+    /// Topics are acknowledged and shown to consumers without sync, which the checker does not know.
+    AsyncTopic,
+    /// A retry is new to the broker, as if it had forgotten the producer over a restart.
+    ForgottenProducer,
+}
+
+/// What a run does besides what its seed says.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Virtual milliseconds of load and faults.
+    pub faults_ms: u64,
+    pub bug: Option<SeededBug>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { faults_ms: 2_000, bug: None }
+    }
+}
+
+/// What a run gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub seed: u64,
+    /// Equal for equal seeds and options.
+    pub hash: u64,
+    pub events: u64,
+    pub polls: u64,
+    /// Virtual time at the end.
+    pub now_ns: u64,
+    pub starts: u32,
+    pub counts: Counts,
+    pub violations: Vec<String>,
+    /// The last notable events, for the report of a failing seed.
+    pub notes: Vec<String>,
+}
+
+struct Scenario {
+    world: Rc<World>,
+    node: Rc<SimNode>,
+    history: Rc<History>,
+    options: Options,
+    partitions: i32,
+    draining: Rc<Cell<bool>>,
+    stopping: Rc<Cell<bool>>,
+    /// Names of the clients at work.
+    live: Rc<RefCell<BTreeSet<String>>>,
+    clients: Cell<u8>,
+    node_polls: u64,
+    next_fault: u64,
+    /// Faults hit when the node was last started, to tell an honest failure from a bug.
+    hits_at_start: u64,
+    space_short: Rc<Cell<bool>>,
+    restarting: Rc<Cell<bool>>,
+}
+
+/// Runs one seed.
+#[must_use]
+pub fn run(seed: u64, options: Options) -> Outcome {
+    let world = World::new(seed);
+    let mut scenario = Scenario::new(&world, options);
+    scenario.start_clients();
+    scenario.drive();
+    let outcome = scenario.outcome();
+    world.end();
+    outcome
+}
+
+impl Scenario {
+    fn new(world: &Rc<World>, options: Options) -> Self {
+        let rng = &world.random.workload;
+        let partitions = i32::try_from(between(rng, 1, 4)).expect("at most 4");
+        let cores = if one_in(rng, 2) { 1 } else { 2 };
+        let count = partitions.to_string();
+        let durability = if options.bug == Some(SeededBug::AsyncTopic) { "async" } else { "fsync" };
+        let broker = [
+            ("num.partitions", count.as_str()),
+            ("group.initial.rebalance.delay.ms", "50"),
+            ("luma.durability", durability),
+        ];
+        let node = SimNode::new(world, cores, &broker);
+        if options.bug == Some(SeededBug::LyingDisk) {
+            node.host.lie();
+        }
+        world.note(&format!("{cores} cores, {partitions} partitions"));
+        node.start();
+        Self {
+            world: Rc::clone(world),
+            node,
+            history: Rc::default(),
+            options,
+            partitions,
+            draining: Rc::default(),
+            stopping: Rc::default(),
+            live: Rc::default(),
+            clients: Cell::new(0),
+            node_polls: 0,
+            next_fault: between(&world.random.faults, 500, 6_000),
+            hits_at_start: 0,
+            space_short: Rc::default(),
+            restarting: Rc::default(),
+        }
+    }
+
+    /// Starts a client of the given name in a process of its own.
+    fn client<F: Future<Output = ()> + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce(Context) -> F,
+    ) {
+        let number = self.clients.get() + 1;
+        self.clients.set(number);
+        let process = self.world.new_process();
+        let (host, clock) = (Host::new(&self.world), HostClock::new(&self.world));
+        let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 1, number));
+        let seed = self.world.random.workload.next_u64();
+        let context = Context {
+            world: Rc::clone(&self.world),
+            runtime: SimRuntime::new(&self.world, process, &host, &clock, ip, seed)
+                as Rc<dyn Runtime>,
+            history: Rc::clone(&self.history),
+            name: Rc::from(name),
+            partitions: self.partitions,
+            draining: Rc::clone(&self.draining),
+            stopping: Rc::clone(&self.stopping),
+        };
+        let (live, name) = (Rc::clone(&self.live), name.to_owned());
+        live.borrow_mut().insert(name.clone());
+        let work = work(context);
+        self.world.spawn(process, "client", async move {
+            work.await;
+            live.borrow_mut().remove(&name);
+        });
+    }
+
+    fn start_clients(&self) {
+        let rng = &self.world.random.workload;
+        let idempotent = 1 + rng.below(2);
+        let plain = rng.below(2);
+        for number in 0..idempotent + plain {
+            let plan = ProducerPlan {
+                number: u32::try_from(number).expect("a few producers"),
+                idempotent: number < idempotent,
+                window: usize::try_from(between(rng, 1, 5)).expect("at most 5"),
+                forgotten_on_retry: self.options.bug == Some(SeededBug::ForgottenProducer),
+            };
+            self.client(&format!("producer-{number}"), |context| {
+                Producer::new(context, plan).run()
+            });
+        }
+        for number in 0..=rng.below(2) {
+            self.client(&format!("tail-{number}"), tail);
+        }
+        for number in 0..rng.below(4) {
+            self.client(&format!("member-{number}"), |context| {
+                Member::new(context, "readers").run()
+            });
+        }
+    }
+
+    /// Steps the world until the scenario is over.
+    fn drive(&mut self) {
+        let heal_ns = self.options.faults_ms * 1_000_000;
+        let (mut healed, mut reading) = (false, false);
+        loop {
+            match self.world.step() {
+                Step::Polled(process) if self.node.running() == Some(process) => {
+                    self.node_polls += 1
+                }
+                Step::Polled(_) | Step::TimePassed => {}
+                Step::Stalled => {
+                    self.history.violation("V: nothing can make progress".to_owned());
+                    return;
+                }
+            }
+            self.end_failed_node();
+            if !healed && self.node_polls >= self.next_fault {
+                self.fault();
+            }
+            if !healed && self.world.now_ns() >= heal_ns {
+                healed = true;
+                self.heal();
+            }
+            if healed && self.producers_done() {
+                self.stopping.set(true);
+                if self.live.borrow().is_empty() {
+                    if reading {
+                        return;
+                    }
+                    reading = true;
+                    self.client("final-reader", read_all);
+                }
+            }
+            if self.world.now_ns() > heal_ns + SETTLE_MS_MAX * 1_000_000 {
+                self.report_hang();
+                return;
+            }
+        }
+    }
+
+    fn producers_done(&self) -> bool {
+        !self.live.borrow().iter().any(|name| name.starts_with("producer"))
+    }
+
+    fn report_hang(&self) {
+        let live = self.live.borrow().iter().cloned().collect::<Vec<_>>().join(", ");
+        let tasks = self.node.running().map(|process| self.world.task_names(process));
+        self.history.violation(format!(
+            "V: not finished {SETTLE_MS_MAX} ms after the last fault: {live}; node tasks: {tasks:?}"
+        ));
+    }
+
+    /// The process ends when the node says that it must: nothing it answers after that counts.
+    fn end_failed_node(&mut self) {
+        let Some(failure) = self.node.failure() else { return };
+        if self.node.host.faults_hit() == self.hits_at_start && !self.space_short.get() {
+            self.history.violation(format!("F: the node failed without a fault: {failure}"));
+        }
+        self.crash();
+    }
+
+    fn crash(&mut self) {
+        self.node.crash();
+        let down_ms = between(&self.world.random.faults, 0, 300);
+        self.restart_in(down_ms);
+    }
+
+    fn restart_in(&mut self, down_ms: u64) {
+        if self.restarting.replace(true) {
+            return;
+        }
+        self.hits_at_start = self.node.host.faults_hit();
+        let (node, restarting) = (Rc::clone(&self.node), Rc::clone(&self.restarting));
+        let down = self.world.sleep(Duration::from_millis(down_ms));
+        self.world.spawn(SCENARIO, "restart", async move {
+            down.await;
+            restarting.set(false);
+            node.start();
+        });
+    }
+
+    /// One fault, drawn from its own stream.
+    fn fault(&mut self) {
+        let world = Rc::clone(&self.world);
+        let rng = &world.random.faults;
+        self.next_fault = self.node_polls + between(rng, 200, 8_000);
+        if self.node.running().is_none() {
+            return;
+        }
+        match rng.below(12) {
+            0..=4 => self.crash(),
+            5..=6 => {
+                world.note("connection reset");
+                world.network.reset_one(&world);
+            }
+            7..=8 => self.fill_disk(),
+            9 => self.node.host.arm(DiskFault::WriteError),
+            10 => self.node.host.arm(DiskFault::SyncError),
+            _ => self.node.host.arm(DiskFault::TornWrite),
+        }
+    }
+
+    /// No space for a while.
+    fn fill_disk(&self) {
+        let rng = &self.world.random.faults;
+        let (spare, short_ms) = (rng.below(600 << 10), between(rng, 10, 400));
+        self.world.note(&format!("disk full but for {spare} bytes, for {short_ms} ms"));
+        self.node.host.limit_space(Some(spare));
+        self.space_short.set(true);
+        let (node, space_short) = (Rc::clone(&self.node), Rc::clone(&self.space_short));
+        let wait = self.world.sleep(Duration::from_millis(short_ms));
+        self.world.spawn(SCENARIO, "free-space", async move {
+            wait.await;
+            node.world_note("disk has space again");
+            node.host.limit_space(None);
+            space_short.set(false);
+        });
+    }
+
+    fn heal(&mut self) {
+        self.world.note("heal");
+        self.draining.set(true);
+        self.node.host.disarm();
+        self.space_short.set(false);
+        self.node.host.limit_space(None);
+        if self.node.running().is_none() {
+            self.restart_in(0);
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            seed: self.world.seed,
+            hash: self.world.trace.hash(),
+            events: self.world.trace.events(),
+            polls: self.world.polls(),
+            now_ns: self.world.now_ns(),
+            starts: self.node.starts(),
+            counts: self.history.counts(),
+            violations: self.history.violations(),
+            notes: self.world.trace.notes(),
+        }
+    }
+}

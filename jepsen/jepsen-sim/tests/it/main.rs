@@ -1,0 +1,4 @@
+//! Seeds, determinism, and proof that the checkers catch what they are for.
+
+mod bugs;
+mod seeds;
