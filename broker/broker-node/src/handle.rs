@@ -39,6 +39,12 @@ impl NodeHandle {
         &self.shared.cluster_id
     }
 
+    /// Threads that run shards and connections.
+    #[must_use]
+    pub fn core_count(&self) -> usize {
+        self.shared.router.core_count()
+    }
+
     /// Tells every core to stop.
     pub(crate) fn stop(&self) {
         self.shared.router.stop();
