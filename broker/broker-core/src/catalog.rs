@@ -133,9 +133,17 @@ impl Catalog {
     fn apply_created(&mut self, topic: Topic) {
         self.raise_next_stream(&topic.partitions);
         self.next_number = self.next_number.max(topic.number + 1);
+        // Plans refuse a name or id that is taken; a record that has one replaces its topic whole, in both maps.
+        if let Some(same_id) = self.by_id.remove(&topic.id) {
+            self.topics.remove(&same_id.name);
+        }
         let topic = Arc::new(topic);
         self.by_id.insert(topic.id, Arc::clone(&topic));
-        self.topics.insert(topic.name.clone(), topic);
+        if let Some(same_name) = self.topics.insert(topic.name.clone(), Arc::clone(&topic))
+            && same_name.id != topic.id
+        {
+            self.by_id.remove(&same_name.id);
+        }
     }
 
     fn raise_next_stream(&mut self, places: &[PartitionPlace]) {
@@ -157,7 +165,11 @@ impl Catalog {
     #[must_use]
     pub fn export(&self) -> Vec<u8> {
         let mut out = FieldWriter::new();
-        out.u8(1).u64(self.version).u64(self.next_stream).u64(self.next_number).i64(self.next_producer_id);
+        out.u8(1)
+            .u64(self.version)
+            .u64(self.next_stream)
+            .u64(self.next_number)
+            .i64(self.next_producer_id);
         out.count(self.topics.len());
         for topic in self.topics.values() {
             out.bytes(&CatalogRecord::TopicCreated(Topic::clone(topic)).encode());
@@ -166,7 +178,9 @@ impl Catalog {
         for declaration in self.declarations.values() {
             out.bytes(&CatalogRecord::TableDeclared(Declaration::clone(declaration)).encode());
         }
-        out.bytes(&CatalogRecord::BrokerConfigured { configs: (*self.broker_configs).clone() }.encode());
+        out.bytes(
+            &CatalogRecord::BrokerConfigured { configs: (*self.broker_configs).clone() }.encode(),
+        );
         out.finish()
     }
 
@@ -181,8 +195,8 @@ impl Catalog {
         }
         let mut catalog = Self::new();
         let version = input.u64("version")?;
-        let next_stream = input.u64("next stream")?;
-        let next_number = input.u64("next number")?;
+        let next_stream = record::read_counter(&mut input, "next stream")?;
+        let next_number = record::read_counter(&mut input, "next number")?;
         let next_producer_id = input.i64("next producer id")?;
         for what in ["topic", "declaration"] {
             for _ in 0..input.count(4, what)? {

@@ -206,7 +206,11 @@ impl<'a> FieldReader<'a> {
     ///
     /// # Errors
     /// When the elements cannot fit.
-    pub fn count(&mut self, element_bytes_min: usize, what: &'static str) -> Result<usize, FieldError> {
+    pub fn count(
+        &mut self,
+        element_bytes_min: usize,
+        what: &'static str,
+    ) -> Result<usize, FieldError> {
         let error = self.error(what);
         let count = self.u32(what)? as usize;
         if count.checked_mul(element_bytes_min.max(1)).is_none_or(|bytes| bytes > self.left()) {

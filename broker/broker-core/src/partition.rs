@@ -21,7 +21,8 @@ use log_record::BatchHeader;
 use log_types::{LeaderEpoch, Offset};
 
 pub use append::{
-    AppendError, AppendRules, DECOMPRESSED_BYTES_MAX, Prepared, RecordProblem, Verdict, batch_records,
+    AppendError, AppendRules, DECOMPRESSED_BYTES_MAX, Prepared, RecordProblem, Verdict,
+    batch_records,
 };
 pub use epochs::EpochHistory;
 

@@ -38,7 +38,6 @@ pub(crate) struct Shared {
 
 /// State of one core. Used as `Rc<Core>` on its own thread.
 pub(crate) struct Core {
-    pub(crate) index: usize,
     pub(crate) runtime: Rc<dyn Runtime>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) shards: BTreeMap<ShardId, Rc<Shard>>,
@@ -68,7 +67,6 @@ pub(crate) struct PlacesChanged {
 
 impl Core {
     pub(crate) fn new(
-        index: usize,
         runtime: Rc<dyn Runtime>,
         shared: Arc<Shared>,
         shards: BTreeMap<ShardId, Rc<Shard>>,
@@ -82,7 +80,6 @@ impl Core {
             port: 0,
         };
         Rc::new(Self {
-            index,
             runtime,
             shards,
             identity: RefCell::new(Arc::new(identity)),
@@ -159,7 +156,11 @@ impl Core {
     }
 
     /// Runs `work` where the shard lives: at once when that is here.
-    pub(crate) fn on_shard<T, F>(&self, shard: ShardId, work: F) -> LocalFuture<'static, Result<T, Fatal>>
+    pub(crate) fn on_shard<T, F>(
+        &self,
+        shard: ShardId,
+        work: F,
+    ) -> LocalFuture<'static, Result<T, Fatal>>
     where
         T: Send + 'static,
         F: FnOnce(Rc<Shard>) -> LocalFuture<'static, T> + Send + 'static,
@@ -177,7 +178,11 @@ impl Core {
     }
 
     /// Brings a catalog to every core and completes when all have it.
-    pub(crate) async fn publish(&self, catalog: Arc<Catalog>, changed: PlacesChanged) -> Result<(), Fatal> {
+    pub(crate) async fn publish(
+        &self,
+        catalog: Arc<Catalog>,
+        changed: PlacesChanged,
+    ) -> Result<(), Fatal> {
         let router = &self.shared.router;
         let sent = (0..router.core_count()).map(|core| {
             let (catalog, changed) = (Arc::clone(&catalog), changed.clone());

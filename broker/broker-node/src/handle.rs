@@ -66,7 +66,10 @@ impl NodeHandle {
     }
 
     /// Readable ranges (log start, high watermark) of the places, in their order.
-    pub(crate) async fn ranges(&self, places: Vec<PartitionPlace>) -> Result<Vec<(i64, i64)>, Error> {
+    pub(crate) async fn ranges(
+        &self,
+        places: Vec<PartitionPlace>,
+    ) -> Result<Vec<(i64, i64)>, Error> {
         let mut ranges = vec![(0, 0); places.len()];
         for shard in (0..self.shared.router.shard_count()).map(ShardId) {
             let here: Vec<_> =
@@ -87,10 +90,8 @@ impl NodeHandle {
     }
 
     pub(crate) async fn change_catalog(&self, command: CatalogCommand) -> Result<(), Error> {
-        let changing = self
-            .shared
-            .router
-            .submit(0, move |core| CoreBroker(core).change_catalog(command));
+        let changing =
+            self.shared.router.submit(0, move |core| CoreBroker(core).change_catalog(command));
         match changing.await.map_err(stopped)? {
             Ok(_) => Ok(()),
             Err(CatalogFailure::Refused(error)) => Err(ingest::refused(&error)),

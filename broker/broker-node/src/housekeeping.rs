@@ -19,7 +19,8 @@ pub(crate) async fn run(core: Rc<Core>, shard: Rc<Shard>) {
         if core.runtime.clock().mono_ns() < next_ns {
             continue;
         }
-        next_ns = core.runtime.clock().mono_ns() + u64::try_from(retention_every.as_nanos()).unwrap_or(u64::MAX);
+        next_ns = core.runtime.clock().mono_ns()
+            + u64::try_from(retention_every.as_nanos()).unwrap_or(u64::MAX);
         retain(&core, &shard).await;
     }
 }

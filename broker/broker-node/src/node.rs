@@ -41,9 +41,15 @@ pub enum NodeError {
     DataDir(std::io::Error),
     Runtime(RtError),
     Threads(std::io::Error),
-    Shard { shard: ShardId, error: ShardError },
+    Shard {
+        shard: ShardId,
+        error: ShardError,
+    },
     /// The Kafka address cannot be bound.
-    Bind { addr: SocketAddr, error: std::io::Error },
+    Bind {
+        addr: SocketAddr,
+        error: std::io::Error,
+    },
     /// A core ended without saying why.
     CoreEnded,
 }
@@ -88,8 +94,7 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; nothing is left running.
     pub fn start(settings: NodeSettings) -> Result<Self, NodeError> {
-        let chosen =
-            choose(settings.reactor).map_err(NodeError::Runtime)?;
+        let chosen = choose(settings.reactor).map_err(NodeError::Runtime)?;
         let cores = u32::try_from(settings.cores.max(1)).unwrap_or(u32::MAX);
         let random = random_u128().map_err(NodeError::DataDir)?;
         let identity =
@@ -142,7 +147,9 @@ impl Node {
     /// The error of an executor.
     pub fn shutdown(self) -> std::io::Result<()> {
         self.handle.stop();
-        self.thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the core threads panicked")))
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(std::io::Error::other("the core threads panicked")))
     }
 }
 
@@ -228,9 +235,9 @@ fn core_main(
     mailboxes: Vec<mpsc::UnboundedReceiver<Job>>,
     started: oneshot::Sender<SocketAddr>,
 ) -> broker_rt::CoreMain {
-    let seeds = mailboxes.into_iter().map(|mailbox| {
-        Some(CoreSeed { mailbox, shared: Arc::clone(shared), identity })
-    });
+    let seeds = mailboxes
+        .into_iter()
+        .map(|mailbox| Some(CoreSeed { mailbox, shared: Arc::clone(shared), identity }));
     let seeds: Mutex<Vec<_>> = Mutex::new(seeds.collect());
     let started = Mutex::new(Some(started));
     Arc::new(move |core: CoreId, runtime: Rc<dyn Runtime>| -> LocalFuture<'static, ()> {
@@ -255,7 +262,7 @@ async fn run_core(index: usize, runtime: Rc<dyn Runtime>, seed: CoreSeed, starte
             return;
         }
     };
-    let core = Core::new(index, Rc::clone(&runtime), shared, shards);
+    let core = Core::new(Rc::clone(&runtime), shared, shards);
     let mut running = Vec::new();
     for shard in core.shards.values() {
         running.push(start_shard(&core, shard));

@@ -85,7 +85,8 @@ async fn accept_loop(core: Rc<Core>, listener: Rc<dyn Listener>) {
 
 /// Closes connections that have been silent for too long, and all of them when the core stops.
 async fn sweep_loop(core: Rc<Core>, live: Rc<std::cell::RefCell<Vec<Weak<Live>>>>) {
-    let idle_ns = u64::try_from(core.shared.settings.connection_idle_max.as_nanos()).unwrap_or(u64::MAX);
+    let idle_ns =
+        u64::try_from(core.shared.settings.connection_idle_max.as_nanos()).unwrap_or(u64::MAX);
     while !core.stopping.get() {
         core.runtime.sleep(IDLE_CHECK).await;
         let now_ns = core.runtime.clock().mono_ns();

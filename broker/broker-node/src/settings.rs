@@ -93,8 +93,14 @@ impl NodeSettings {
                 "group.initial.rebalance.delay.ms",
                 defaults.initial_rebalance_delay_ms,
             ),
-            session_timeout_ms_min: millis("group.min.session.timeout.ms", defaults.session_timeout_ms_min),
-            session_timeout_ms_max: millis("group.max.session.timeout.ms", defaults.session_timeout_ms_max),
+            session_timeout_ms_min: millis(
+                "group.min.session.timeout.ms",
+                defaults.session_timeout_ms_min,
+            ),
+            session_timeout_ms_max: millis(
+                "group.max.session.timeout.ms",
+                defaults.session_timeout_ms_max,
+            ),
             group_size_max: number("group.max.size")
                 .and_then(|value| usize::try_from(value).ok())
                 .unwrap_or(defaults.group_size_max),

@@ -109,7 +109,10 @@ pub enum ShardError {
     Directory(std::io::Error),
     Journal(JournalError),
     /// An entry passed its checksum and does not decode: a newer version wrote it.
-    Replay { position: Position, what: String },
+    Replay {
+        position: Position,
+        what: String,
+    },
 }
 
 impl std::fmt::Display for ShardError {
@@ -157,7 +160,12 @@ impl Shard {
         for (stream, partition) in &fold.partitions {
             journal.set_log_start(*stream, partition.log_start());
         }
-        tracing::info!(shard = id.0, position = recovery.position.0, frames = recovery.frames, "shard open");
+        tracing::info!(
+            shard = id.0,
+            position = recovery.position.0,
+            frames = recovery.frames,
+            "shard open"
+        );
         Ok(Rc::new(Self {
             id,
             epoch: options.epoch,

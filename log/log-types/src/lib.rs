@@ -10,6 +10,6 @@ mod ids;
 
 pub use error::ErrorKind;
 pub use ids::{
-    ClusterId, LeaderEpoch, NodeId, Offset, PartitionId, Position, ProducerEpoch, ProducerId, SegmentId,
-    ShardId, StreamId, Term, Token, TopicId,
+    ClusterId, LeaderEpoch, NodeId, Offset, PartitionId, Position, ProducerEpoch, ProducerId,
+    SegmentId, ShardId, StreamId, Term, Token, TopicId,
 };

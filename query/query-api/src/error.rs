@@ -45,7 +45,14 @@ pub struct Error {
 impl Error {
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, sqlstate: None, message: message.into(), detail: None, hint: None, position: None }
+        Self {
+            kind,
+            sqlstate: None,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            position: None,
+        }
     }
 
     #[must_use]

@@ -59,5 +59,10 @@ pub trait Ingest: Send + Sync {
     fn drop_table(&self, name: &str) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Appends one whole record batch to a partition and returns the offset of its first record.
-    fn append(&self, topic: &str, partition: i32, batch: Bytes) -> BoxFuture<'_, Result<i64, Error>>;
+    fn append(
+        &self,
+        topic: &str,
+        partition: i32,
+        batch: Bytes,
+    ) -> BoxFuture<'_, Result<i64, Error>>;
 }

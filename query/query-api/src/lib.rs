@@ -20,7 +20,10 @@ use std::pin::Pin;
 pub use error::{Error, ErrorKind};
 pub use follow::{Follow, PartitionInfo, ReadBatches, TopicInfo};
 pub use ingest::{DeclaredColumn, DeclaredFormat, DeclaredTable, Ingest, NewTopic};
-pub use sql::{Cancel, Column, Described, Execution, RowStream, Sql, SqlSession, SqlSessionOptions, StatementId};
+pub use sql::{
+    Cancel, Column, Described, Execution, RowStream, Sql, SqlSession, SqlSessionOptions,
+    StatementId,
+};
 pub use value::{DataType, Row, Value};
 
 /// A boxed future that may move between threads of the query side.

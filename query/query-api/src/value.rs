@@ -55,7 +55,11 @@ pub enum Value {
     /// Microseconds since the Unix epoch; for `Timestamp` and `TimestampTz`.
     Timestamp(i64),
     /// PostgreSQL's interval: months, days, microseconds.
-    Interval { months: i32, days: i32, micros: i64 },
+    Interval {
+        months: i32,
+        days: i32,
+        micros: i64,
+    },
     /// JSON text as stored.
     Json(String),
     Oid(u32),

@@ -27,15 +27,32 @@ pub struct PlannedTopic {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CatalogError {
-    TopicExists { name: String },
+    TopicExists {
+        name: String,
+    },
     /// Two names that differ only in `.` and `_` would share metric names.
-    NameCollides { name: String, with: String },
-    TopicMissing { name: String },
+    NameCollides {
+        name: String,
+        with: String,
+    },
+    TopicMissing {
+        name: String,
+    },
     /// A topic has `current` partitions; a smaller or equal number was asked for.
-    NotMorePartitions { name: String, current: usize, asked: usize },
-    PartitionsMax { max: usize },
-    TableExists { name: String },
-    TableMissing { name: String },
+    NotMorePartitions {
+        name: String,
+        current: usize,
+        asked: usize,
+    },
+    PartitionsMax {
+        max: usize,
+    },
+    TableExists {
+        name: String,
+    },
+    TableMissing {
+        name: String,
+    },
 }
 
 impl fmt::Display for CatalogError {
@@ -50,7 +67,9 @@ impl fmt::Display for CatalogError {
                 f,
                 "Topic '{name}' currently has {current} partitions, which is not lower than the requested {asked}."
             ),
-            Self::PartitionsMax { max } => write!(f, "More than {max} partitions are not supported."),
+            Self::PartitionsMax { max } => {
+                write!(f, "More than {max} partitions are not supported.")
+            }
             Self::TableExists { name } => write!(f, "relation \"{name}\" already exists"),
             Self::TableMissing { name } => write!(f, "table \"{name}\" does not exist"),
         }
@@ -149,7 +168,11 @@ impl Catalog {
         Ok(CatalogRecord::TableDropped { name: name.to_owned() })
     }
 
-    fn plan_places(&self, count: usize, shard_count: u32) -> Result<Vec<PartitionPlace>, CatalogError> {
+    fn plan_places(
+        &self,
+        count: usize,
+        shard_count: u32,
+    ) -> Result<Vec<PartitionPlace>, CatalogError> {
         assert!(shard_count > 0, "a database has at least one shard");
         let used: usize = self.topics.values().map(|topic| topic.partitions.len()).sum();
         if used.saturating_add(count) > PARTITIONS_MAX {

@@ -13,17 +13,31 @@ const VERSION: u8 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CatalogRecord {
     TopicCreated(Topic),
-    TopicDeleted { id: TopicId },
+    TopicDeleted {
+        id: TopicId,
+    },
     /// The places of the added partitions, following the existing ones.
-    PartitionsAdded { id: TopicId, places: Vec<PartitionPlace> },
+    PartitionsAdded {
+        id: TopicId,
+        places: Vec<PartitionPlace>,
+    },
     /// The complete new set of overrides.
-    TopicConfigured { id: TopicId, configs: BTreeMap<String, String> },
+    TopicConfigured {
+        id: TopicId,
+        configs: BTreeMap<String, String>,
+    },
     /// The complete new set of overrides.
-    BrokerConfigured { configs: BTreeMap<String, String> },
+    BrokerConfigured {
+        configs: BTreeMap<String, String>,
+    },
     TableDeclared(Declaration),
-    TableDropped { name: String },
+    TableDropped {
+        name: String,
+    },
     /// Producer ids below `next` may have been handed out.
-    ProducerIdsReserved { next: i64 },
+    ProducerIdsReserved {
+        next: i64,
+    },
 }
 
 impl CatalogRecord {
@@ -77,7 +91,7 @@ impl CatalogRecord {
             0 => Self::TopicCreated(Topic {
                 name: input.str("topic name")?.to_owned(),
                 id: TopicId(input.id16("topic id")?),
-                number: input.u64("topic number")?,
+                number: read_counter(&mut input, "topic number")?,
                 partitions: read_places(&mut input)?,
                 configs: read_configs(&mut input)?,
             }),
@@ -94,7 +108,7 @@ impl CatalogRecord {
             5 => Self::TableDeclared(Declaration {
                 name: input.str("table name")?.to_owned(),
                 topic: input.str("topic name")?.to_owned(),
-                number: input.u64("table number")?,
+                number: read_counter(&mut input, "table number")?,
                 payload: input.bytes("table columns")?.to_owned(),
             }),
             6 => Self::TableDropped { name: input.str("table name")?.to_owned() },
@@ -111,11 +125,20 @@ fn write_places(out: &mut FieldWriter, places: &[PartitionPlace]) {
     }
 }
 
+/// A number that is only ever counted up: beyond 2^63 it is damage, and adding one to it must not overflow.
+pub(super) fn read_counter(
+    input: &mut FieldReader<'_>,
+    what: &'static str,
+) -> Result<u64, FieldError> {
+    let value = input.u64(what)?;
+    i64::try_from(value).map(|_| value).map_err(|_| FieldError { what, offset: 0 })
+}
+
 fn read_places(input: &mut FieldReader<'_>) -> Result<Vec<PartitionPlace>, FieldError> {
     let count = input.count(12, "partition count")?;
     let mut places = Vec::with_capacity(count);
     for _ in 0..count {
-        let stream = StreamId(input.u64("stream id")?);
+        let stream = StreamId(read_counter(input, "stream id")?);
         places.push(PartitionPlace { stream, shard: ShardId(input.u32("shard id")?) });
     }
     Ok(places)

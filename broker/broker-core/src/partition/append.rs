@@ -6,8 +6,8 @@ use std::fmt;
 use bytes::Bytes;
 use log_codec::{Compression, decompress};
 use log_record::{
-    BATCH_HEADER_BYTES, BatchError, BatchHeader, BatchSummary, InvalidBatch, MAGIC, RecordRules, TimestampType, frame_len,
-    validate_batch, validate_records,
+    BATCH_HEADER_BYTES, BatchError, BatchHeader, BatchSummary, InvalidBatch, MAGIC, RecordRules,
+    TimestampType, frame_len, validate_batch, validate_records,
 };
 use log_types::Offset;
 
@@ -58,7 +58,10 @@ pub struct Prepared {
 pub enum Verdict {
     Append(Prepared),
     /// One of the producer's last five batches again: answer with the original offset and timestamp.
-    Duplicate { base_offset: Offset, timestamp: i64 },
+    Duplicate {
+        base_offset: Offset,
+        timestamp: i64,
+    },
 }
 
 /// A record that made its batch unacceptable (KIP-467).
@@ -76,11 +79,19 @@ pub enum AppendError {
     /// Wrong CRC or truncated bytes (CORRUPT_MESSAGE).
     Corrupt(String),
     /// Structure or content that the topic does not take (INVALID_RECORD).
-    InvalidRecord { message: String, problem: Option<RecordProblem> },
+    InvalidRecord {
+        message: String,
+        problem: Option<RecordProblem>,
+    },
     /// `max.message.bytes` (MESSAGE_TOO_LARGE).
-    TooLarge { bytes: usize, max: usize },
+    TooLarge {
+        bytes: usize,
+        max: usize,
+    },
     /// A timestamp outside the allowed window (INVALID_TIMESTAMP).
-    InvalidTimestamp { timestamp: i64 },
+    InvalidTimestamp {
+        timestamp: i64,
+    },
     /// Transactional batches are not served (INVALID_TXN_STATE).
     Transactional,
     Producer(ProducerError),
@@ -131,7 +142,8 @@ pub(super) fn prepare(
 ) -> Result<Prepared, AppendError> {
     check_shape(batch)?;
     // The size limit holds for what is stored.
-    let codec = BatchHeader::parse(batch).ok().and_then(|header| target(rules.compression, &header));
+    let codec =
+        BatchHeader::parse(batch).ok().and_then(|header| target(rules.compression, &header));
     if codec.is_none() {
         check_size(batch, rules)?;
     }
@@ -158,15 +170,17 @@ pub(super) fn prepare(
     if header.attributes.timestamp_type() == TimestampType::LogAppend {
         return Err(invalid("Producers may not set the timestamp type LogAppendTime."));
     }
-    let (min, max) = summary
-        .map_or((header.max_timestamp, header.max_timestamp), |s| (s.min_timestamp, s.max_timestamp));
+    let (min, max) = summary.map_or((header.max_timestamp, header.max_timestamp), |s| {
+        (s.min_timestamp, s.max_timestamp)
+    });
     for timestamp in [min, max] {
         check_timestamp(timestamp, rules, now_ms)?;
     }
     if recompressed.is_none() {
         return Ok(Prepared { header, batch: batch.clone() });
     }
-    let header = BatchHeader::parse(stored).map_err(|error| AppendError::Corrupt(error.to_string()))?;
+    let header =
+        BatchHeader::parse(stored).map_err(|error| AppendError::Corrupt(error.to_string()))?;
     Ok(Prepared { header, batch: stored.clone() })
 }
 
@@ -230,7 +244,8 @@ fn stamp(batch: &Bytes, now_ms: i64) -> Result<Prepared, AppendError> {
     let mut stamped = batch.to_vec();
     log_record::set_log_append_time(&mut stamped, now_ms)
         .map_err(|error| AppendError::Corrupt(error.to_string()))?;
-    let header = BatchHeader::parse(&stamped).map_err(|error| AppendError::Corrupt(error.to_string()))?;
+    let header =
+        BatchHeader::parse(&stamped).map_err(|error| AppendError::Corrupt(error.to_string()))?;
     Ok(Prepared { header, batch: Bytes::from(stamped) })
 }
 
@@ -238,7 +253,8 @@ fn check_timestamp(timestamp: i64, rules: &AppendRules, now_ms: i64) -> Result<(
     // −1 is "no timestamp", which old clients send.
     let age_ms = now_ms.saturating_sub(timestamp);
     let ahead_ms = timestamp.saturating_sub(now_ms);
-    let in_range = age_ms <= rules.timestamp_before_ms_max && ahead_ms <= rules.timestamp_after_ms_max;
+    let in_range =
+        age_ms <= rules.timestamp_before_ms_max && ahead_ms <= rules.timestamp_after_ms_max;
     if timestamp == -1 || in_range {
         return Ok(());
     }
@@ -247,7 +263,9 @@ fn check_timestamp(timestamp: i64, rules: &AppendRules, now_ms: i64) -> Result<(
 
 fn from_invalid(error: InvalidBatch) -> AppendError {
     match error {
-        InvalidBatch::Batch(error @ BatchError::BadCrc { .. }) => AppendError::Corrupt(error.to_string()),
+        InvalidBatch::Batch(error @ BatchError::BadCrc { .. }) => {
+            AppendError::Corrupt(error.to_string())
+        }
         InvalidBatch::Record { index, error } => AppendError::InvalidRecord {
             message: "One or more records have been rejected".to_owned(),
             problem: Some(RecordProblem { index, message: error.to_string() }),

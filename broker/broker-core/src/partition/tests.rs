@@ -72,12 +72,19 @@ fn semantics_4_validation_codes() {
     let mut old = plain(1).to_vec();
     old[16] = 1;
     assert_eq!(refusal(&Bytes::from(old), &rules()).code(), 87, "magic 1");
-    assert_eq!(refusal(&Bytes::from(plain(1).slice(..40)), &rules()).code(), 2, "cut off");
-    assert_eq!(refusal(&batch(BatchBuilder::new().control(), 1), &rules()).code(), 87, "control batch");
+    assert_eq!(refusal(&plain(1).slice(..40), &rules()).code(), 2, "cut off");
+    assert_eq!(
+        refusal(&batch(BatchBuilder::new().control(), 1), &rules()).code(),
+        87,
+        "control batch"
+    );
     let small = AppendRules { batch_bytes_max: plain(1).len() - 1, ..rules() };
     assert_eq!(refusal(&plain(1), &small).code(), 10, "max.message.bytes");
     let fits = AppendRules { batch_bytes_max: plain(1).len(), ..rules() };
-    assert!(Partition::default().check_append(&plain(1), &fits, NOW_MS).is_ok(), "exactly the limit");
+    assert!(
+        Partition::default().check_append(&plain(1), &fits, NOW_MS).is_ok(),
+        "exactly the limit"
+    );
 }
 
 #[test]
@@ -99,7 +106,8 @@ fn findings_1_keyless_records_are_refused_on_compacted_topics() {
     builder.push(NOW_MS, None, Some(b"v"), &[]).expect("fits");
     let records = builder.records().to_vec();
     let plain = builder.build().expect("fits");
-    let AppendError::InvalidRecord { problem: Some(problem), .. } = refusal(&plain, &compacted) else {
+    let AppendError::InvalidRecord { problem: Some(problem), .. } = refusal(&plain, &compacted)
+    else {
         panic!("a record error");
     };
     assert_eq!(problem.index, 1, "KIP-467 names the record");
@@ -107,7 +115,8 @@ fn findings_1_keyless_records_are_refused_on_compacted_topics() {
     builder.push(NOW_MS, Some(b"k"), Some(b"v"), &[]).expect("fits");
     builder.push(NOW_MS, None, Some(b"v"), &[]).expect("fits");
     let lz4 = log_codec::compress(log_codec::Compression::Lz4, &records).expect("compresses");
-    let compressed = builder.build_compressed(log_codec::Compression::Lz4.id(), &lz4).expect("fits");
+    let compressed =
+        builder.build_compressed(log_codec::Compression::Lz4.id(), &lz4).expect("fits");
     assert_eq!(refusal(&compressed, &compacted).code(), 87, "compressed batches are opened there");
 }
 
@@ -135,7 +144,11 @@ fn a_duplicate_is_answered_with_the_original_offset() {
 fn a_checkpoint_gives_the_same_partition() {
     let mut partition = Partition::default();
     append(&mut partition, &plain(4), 1);
-    append(&mut partition, &batch(BatchBuilder::new().producer(ProducerId(7), ProducerEpoch(0), 0), 2), 3);
+    append(
+        &mut partition,
+        &batch(BatchBuilder::new().producer(ProducerId(7), ProducerEpoch(0), 0), 2),
+        3,
+    );
     partition.raise_visible(partition.end());
     partition.raise_log_start(Offset(2));
     let mut out = FieldWriter::new();
@@ -153,7 +166,8 @@ fn replay_of_the_stored_bytes_gives_the_same_state() {
     let (mut live, mut replayed) = (Partition::default(), Partition::default());
     for (bytes, epoch) in [(plain(4), 1), (plain(1), 1), (plain(2), 2)] {
         let base = append(&mut live, &bytes, epoch);
-        let prefix = log_record::patched_prefix(&bytes, base, LeaderEpoch(epoch)).expect("a whole header");
+        let prefix =
+            log_record::patched_prefix(&bytes, base, LeaderEpoch(epoch)).expect("a whole header");
         let stored = [&prefix[..], &bytes[prefix.len()..]].concat();
         let header = BatchHeader::parse(&stored).expect("stored bytes parse");
         replayed.record_append(&header, header.base_offset, header.partition_leader_epoch);
@@ -169,7 +183,11 @@ fn kip_101_the_end_of_an_epoch() {
     history.assign(LeaderEpoch(5), Offset(12));
     let (current, end) = (LeaderEpoch(7), Offset(20));
     let end_of = |epoch| history.end_of(LeaderEpoch(epoch), current, end);
-    assert_eq!(end_of(7), Some((LeaderEpoch(7), Offset(20))), "the current epoch ends at the log end");
+    assert_eq!(
+        end_of(7),
+        Some((LeaderEpoch(7), Offset(20))),
+        "the current epoch ends at the log end"
+    );
     assert_eq!(end_of(6), Some((LeaderEpoch(5), Offset(20))), "the largest epoch at or below");
     assert_eq!(end_of(5), Some((LeaderEpoch(5), Offset(20))));
     assert_eq!(end_of(3), Some((LeaderEpoch(2), Offset(10))));

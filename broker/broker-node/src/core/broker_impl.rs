@@ -11,9 +11,9 @@ use std::time::Duration;
 use broker_core::catalog::{Catalog, CatalogRecord, PartitionPlace, Topic};
 use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_kafka::broker::{
-    AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FoundOffset, GroupAnswer, GroupCall,
-    Identity, LogDir,
-    OffsetQuery, PartitionError, PartitionSize, ReadReply, ReadRequest,
+    AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FoundOffset,
+    GroupAnswer, GroupCall, Identity, LogDir, OffsetQuery, PartitionError, PartitionSize,
+    ReadReply, ReadRequest,
 };
 use futures_util::future::{join_all, select_all};
 use log_io::LocalFuture;
@@ -68,8 +68,9 @@ impl CoreBroker {
         let mut answers = Vec::new();
         for (shard, indices) in by_shard(requests.iter().map(|request| request.place)) {
             let wanted: Vec<ReadRequest> = indices.iter().map(|index| requests[*index]).collect();
-            let reading =
-                self.0.on_shard(shard, move |shard| Box::pin(shard.read_all(wanted, left, at_least_one)));
+            let reading = self
+                .0
+                .on_shard(shard, move |shard| Box::pin(shard.read_all(wanted, left, at_least_one)));
             let replies = reading.await?;
             let bytes: usize = replies.iter().flatten().map(ReadReply::bytes).sum();
             at_least_one &= bytes == 0;
@@ -86,9 +87,9 @@ impl CoreBroker {
             CatalogCommand::DeleteTopic { name } => Some(name.clone()),
             _ => None,
         };
-        let changing = self
-            .0
-            .on_shard(META_SHARD, move |shard| Box::pin(shard.change_catalog(command, shard_count)));
+        let changing = self.0.on_shard(META_SHARD, move |shard| {
+            Box::pin(shard.change_catalog(command, shard_count))
+        });
         let change = changing.await.map_err(|Fatal| CatalogFailure::Fatal)??;
         let changed = places_changed(&change.record, &before);
         self.0.publish(change.catalog, changed).await.map_err(|Fatal| CatalogFailure::Fatal)?;
@@ -175,7 +176,10 @@ impl Broker for CoreBroker {
         self.0.runtime.sleep(duration)
     }
 
-    fn append(&self, requests: Vec<AppendRequest>) -> Answer<Vec<Result<Appended, PartitionError>>> {
+    fn append(
+        &self,
+        requests: Vec<AppendRequest>,
+    ) -> Answer<Vec<Result<Appended, PartitionError>>> {
         let count = requests.len();
         let groups = by_shard(requests.iter().map(|request| request.place));
         let items = requests.into_iter().map(|request| {
@@ -206,8 +210,10 @@ impl Broker for CoreBroker {
     fn watch(&self, partitions: Vec<(PartitionPlace, Offset)>) -> LocalFuture<'static, ()> {
         let mut watching: Vec<LocalFuture<'static, ()>> = Vec::new();
         for (shard, indices) in by_shard(partitions.iter().map(|(place, _)| *place)) {
-            let streams: Vec<_> =
-                indices.iter().map(|index| (partitions[*index].0.stream, partitions[*index].1)).collect();
+            let streams: Vec<_> = indices
+                .iter()
+                .map(|index| (partitions[*index].0.stream, partitions[*index].1))
+                .collect();
             let watch = self.0.on_shard(shard, move |shard| Box::pin(shard.watch(streams)));
             watching.push(Box::pin(async move {
                 // A core that stopped wakes its watchers too: they look again and find out.
@@ -249,9 +255,9 @@ impl Broker for CoreBroker {
         place: PartitionPlace,
         before: Option<Offset>,
     ) -> Answer<Result<Offset, PartitionError>> {
-        let deleting = self
-            .0
-            .on_shard(place.shard, move |shard| Box::pin(shard.delete_records(place.stream, before)));
+        let deleting = self.0.on_shard(place.shard, move |shard| {
+            Box::pin(shard.delete_records(place.stream, before))
+        });
         Box::pin(async move { deleting.await? })
     }
 

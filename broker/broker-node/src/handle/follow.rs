@@ -18,8 +18,13 @@ fn describe(catalog: &Catalog, topic: &Topic, ranges: &[(i64, i64)]) -> TopicInf
         id: topic.id.0,
         number: topic.number,
         internal: false,
-        partitions: ranges.iter().map(|(log_start, end)| PartitionInfo { log_start: *log_start, end: *end }).collect(),
-        declared: declared.filter_map(|declared| ingest::table_of(declared).map(Arc::new)).collect(),
+        partitions: ranges
+            .iter()
+            .map(|(log_start, end)| PartitionInfo { log_start: *log_start, end: *end })
+            .collect(),
+        declared: declared
+            .filter_map(|declared| ingest::table_of(declared).map(Arc::new))
+            .collect(),
     }
 }
 
@@ -54,7 +59,11 @@ impl NodeHandle {
                 replies.into_iter().next().ok_or(Fatal)
             })
         });
-        reading.await.map_err(stopped)?.map_err(stopped)?.map_err(|error| read_error(&error, offset))
+        reading
+            .await
+            .map_err(stopped)?
+            .map_err(stopped)?
+            .map_err(|error| read_error(&error, offset))
     }
 }
 
@@ -65,7 +74,8 @@ fn read_error(error: &PartitionError, offset: i64) -> Error {
             format!("offset {offset} was removed by retention while the statement ran"),
         ),
         PartitionError::Corrupt(what) => {
-            Error::new(ErrorKind::Corrupt, format!("cannot read offset {offset}: {what}")).with_sqlstate("XX001")
+            Error::new(ErrorKind::Corrupt, format!("cannot read offset {offset}: {what}"))
+                .with_sqlstate("XX001")
         }
         _ => Error::new(ErrorKind::NotFound, "the partition was deleted while the statement ran"),
     }

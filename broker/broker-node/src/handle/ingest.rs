@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 use broker_core::catalog::{CatalogError, Declaration, NewTopicSpec};
 use broker_core::config::{topic_name_error, validate_topic};
 use broker_core::fields::{FieldError, FieldReader, FieldWriter};
-use broker_kafka::broker::{AppendRequest, Appended, Broker, CatalogCommand, Fatal, PartitionError};
+use broker_kafka::broker::{
+    AppendRequest, Appended, Broker, CatalogCommand, Fatal, PartitionError,
+};
 use bytes::Bytes;
 use log_types::PartitionId;
 use query_api::{
-    BoxFuture, DataType, DeclaredColumn, DeclaredFormat, DeclaredTable, Error, ErrorKind, Ingest, NewTopic,
+    BoxFuture, DataType, DeclaredColumn, DeclaredFormat, DeclaredTable, Error, ErrorKind, Ingest,
+    NewTopic,
 };
 
 use super::{NodeHandle, disk_full, stopped};
@@ -23,10 +26,12 @@ const PAYLOAD_VERSION: u8 = 1;
 /// A refusal of the catalog as the query side reports it.
 pub(super) fn refused(error: &CatalogError) -> Error {
     let (kind, sqlstate) = match error {
-        CatalogError::TopicExists { .. } | CatalogError::NameCollides { .. } | CatalogError::TableExists { .. } => {
-            (ErrorKind::Conflict, "42P07")
+        CatalogError::TopicExists { .. }
+        | CatalogError::NameCollides { .. }
+        | CatalogError::TableExists { .. } => (ErrorKind::Conflict, "42P07"),
+        CatalogError::TopicMissing { .. } | CatalogError::TableMissing { .. } => {
+            (ErrorKind::NotFound, "42P01")
         }
-        CatalogError::TopicMissing { .. } | CatalogError::TableMissing { .. } => (ErrorKind::NotFound, "42P01"),
         CatalogError::PartitionsMax { .. } => (ErrorKind::LimitExceeded, "54000"),
         _ => (ErrorKind::Invalid, "22023"),
     };
@@ -121,11 +126,18 @@ fn read_type(input: &mut FieldReader<'_>) -> Result<DataType, FieldError> {
         return Ok(DataType::Numeric(precision, i8::from_le_bytes([input.u8("scale")?])));
     }
     let known = TYPES.iter().find(|(known, _)| *known == number);
-    known.map(|(_, data_type)| data_type.clone()).ok_or(FieldError { what: "column type", offset: 0 })
+    known
+        .map(|(_, data_type)| data_type.clone())
+        .ok_or(FieldError { what: "column type", offset: 0 })
 }
 
 impl NodeHandle {
-    async fn append_batch(&self, topic: String, partition: i32, batch: Bytes) -> Result<i64, Error> {
+    async fn append_batch(
+        &self,
+        topic: String,
+        partition: i32,
+        batch: Bytes,
+    ) -> Result<i64, Error> {
         let catalog = self.catalog().await?;
         let missing = || {
             let what = format!("topic \"{topic}\" has no partition {partition}");
@@ -141,7 +153,9 @@ impl NodeHandle {
         });
         let appended: Result<Appended, PartitionError> =
             appending.await.map_err(stopped)?.map_err(stopped)?;
-        appended.map(|appended| appended.base_offset.0).map_err(|error| append_error(&topic, &error))
+        appended
+            .map(|appended| appended.base_offset.0)
+            .map_err(|error| append_error(&topic, &error))
     }
 }
 
@@ -149,16 +163,19 @@ fn append_error(topic: &str, error: &PartitionError) -> Error {
     match error {
         PartitionError::DiskFull => disk_full(),
         PartitionError::Append(error) => {
-            Error::new(ErrorKind::Invalid, format!("cannot append to \"{topic}\": {error}")).with_sqlstate("22000")
+            Error::new(ErrorKind::Invalid, format!("cannot append to \"{topic}\": {error}"))
+                .with_sqlstate("22000")
         }
-        _ => Error::new(ErrorKind::NotFound, format!("topic \"{topic}\" was deleted")).with_sqlstate("42P01"),
+        _ => Error::new(ErrorKind::NotFound, format!("topic \"{topic}\" was deleted"))
+            .with_sqlstate("42P01"),
     }
 }
 
 impl Ingest for NodeHandle {
     fn create_topic(&self, topic: NewTopic) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            let invalid = |what: String| Error::new(ErrorKind::Invalid, what).with_sqlstate("22023");
+            let invalid =
+                |what: String| Error::new(ErrorKind::Invalid, what).with_sqlstate("22023");
             if let Some(error) = topic_name_error(&topic.name) {
                 return Err(invalid(error));
             }
@@ -167,10 +184,14 @@ impl Ingest for NodeHandle {
                 validate_topic(name, value).map_err(|error| invalid(error.to_string()))?;
             }
             let partition_count = match topic.partitions {
-                Some(count) => usize::try_from(count).ok().filter(|count| *count > 0).ok_or_else(|| {
-                    invalid(format!("a topic needs at least one partition, not {count}"))
-                })?,
-                None => broker_kafka::num_partitions(&self.shared.settings.broker_config(&BTreeMap::new())),
+                Some(count) => {
+                    usize::try_from(count).ok().filter(|count| *count > 0).ok_or_else(|| {
+                        invalid(format!("a topic needs at least one partition, not {count}"))
+                    })?
+                }
+                None => broker_kafka::num_partitions(
+                    &self.shared.settings.broker_config(&BTreeMap::new()),
+                ),
             };
             let spec = NewTopicSpec { name: topic.name, partition_count, configs };
             self.change_catalog(CatalogCommand::CreateTopic(spec)).await
@@ -180,7 +201,8 @@ impl Ingest for NodeHandle {
     fn declare_table(&self, table: DeclaredTable) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             let payload = encode(&table)?;
-            let command = CatalogCommand::DeclareTable { name: table.name, topic: table.topic, payload };
+            let command =
+                CatalogCommand::DeclareTable { name: table.name, topic: table.topic, payload };
             self.change_catalog(command).await
         })
     }
@@ -190,7 +212,12 @@ impl Ingest for NodeHandle {
         Box::pin(self.change_catalog(CatalogCommand::DropTable { name }))
     }
 
-    fn append(&self, topic: &str, partition: i32, batch: Bytes) -> BoxFuture<'_, Result<i64, Error>> {
+    fn append(
+        &self,
+        topic: &str,
+        partition: i32,
+        batch: Bytes,
+    ) -> BoxFuture<'_, Result<i64, Error>> {
         Box::pin(self.append_batch(topic.to_owned(), partition, batch))
     }
 }

@@ -99,7 +99,9 @@ impl KafkaConnection {
                 buf.reserve(len - filled);
             }
             buf.resize(filled + chunk, 0);
-            let count = read(&*self.live.connection, &mut buf[filled..]).await.map_err(|_| "read failed")?;
+            let count = read(&*self.live.connection, &mut buf[filled..])
+                .await
+                .map_err(|_| "read failed")?;
             buf.truncate(filled + count);
             if count == 0 {
                 return if filled == 0 { Ok(false) } else { Err("closed inside a request") };

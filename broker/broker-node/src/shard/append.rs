@@ -80,7 +80,13 @@ impl Shard {
         };
         let base_offset = partition.end();
         let durability = durability_of(&item.config);
-        let position = match self.log_batch(item.stream, base_offset, &prepared.header, &prepared.batch, durability) {
+        let position = match self.log_batch(
+            item.stream,
+            base_offset,
+            &prepared.header,
+            &prepared.batch,
+            durability,
+        ) {
             Ok(position) => position,
             Err(JournalAppendError::Full) => return Ok(Err(Full)),
             Err(JournalAppendError::DiskFull) => return refuse(PartitionError::DiskFull),

@@ -32,7 +32,10 @@ impl Shard {
     }
 
     /// Reserves the next `count` producer ids and gives the first.
-    pub(crate) async fn reserve_producer_ids(self: Rc<Self>, count: i64) -> Result<i64, CatalogFailure> {
+    pub(crate) async fn reserve_producer_ids(
+        self: Rc<Self>,
+        count: i64,
+    ) -> Result<i64, CatalogFailure> {
         let mut first = 0;
         self.log_catalog_change(|shard| {
             first = shard.catalog.borrow().next_producer_id();
@@ -76,7 +79,11 @@ impl Shard {
         })
     }
 
-    fn plan(&self, command: &CatalogCommand, shard_count: u32) -> Result<CatalogRecord, CatalogError> {
+    fn plan(
+        &self,
+        command: &CatalogCommand,
+        shard_count: u32,
+    ) -> Result<CatalogRecord, CatalogError> {
         let catalog = self.catalog.borrow();
         let topic_id = |name: &str| {
             let missing = || CatalogError::TopicMissing { name: name.to_owned() };

@@ -291,10 +291,8 @@ fn fetch_offsets(groups: &Groups, req: &FetchOffsets) -> Result<Vec<FetchedOffse
         groups.check_fetch_member(&req.group_id, member_id)?;
     }
     let Some(partitions) = &req.partitions else {
-        let all = groups.committed_all(&req.group_id).map(|(topic, partition, committed)| FetchedOffset {
-            topic: topic.to_owned(),
-            partition,
-            committed: Some(committed.clone()),
+        let all = groups.committed_all(&req.group_id).map(|(topic, partition, committed)| {
+            FetchedOffset { topic: topic.to_owned(), partition, committed: Some(committed.clone()) }
         });
         return Ok(all.collect());
     };

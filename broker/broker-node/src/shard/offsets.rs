@@ -37,7 +37,9 @@ impl Shard {
                 }
                 _ => Ok(NOT_FOUND),
             },
-            OffsetQuery::Timestamp(timestamp) => self.find_timestamp(stream, log_start, timestamp).await,
+            OffsetQuery::Timestamp(timestamp) => {
+                self.find_timestamp(stream, log_start, timestamp).await
+            }
         }
     }
 
@@ -54,18 +56,20 @@ impl Shard {
             let found = self.journal.find_by_timestamp(stream, from, timestamp_ms).await;
             let Some(batch) = found.map_err(|error| corrupt(&error))? else { return Ok(NOT_FOUND) };
             let header = BatchHeader::parse(&batch).map_err(|error| corrupt(&error))?;
-            let visible = self.partitions.borrow().get(&stream).map(|partition| partition.visible());
+            let visible =
+                self.partitions.borrow().get(&stream).map(|partition| partition.visible());
             if visible.is_none_or(|visible| header.base_offset >= visible) {
                 return Ok(NOT_FOUND);
             }
-            let (offset, timestamp_ms) = match first_at_or_after(&header, &batch, timestamp_ms, from)? {
-                Some(found) => found,
-                // The header's maximum is a claim; the records do not bear it out.
-                None => {
-                    from = header.next_offset();
-                    continue;
-                }
-            };
+            let (offset, timestamp_ms) =
+                match first_at_or_after(&header, &batch, timestamp_ms, from)? {
+                    Some(found) => found,
+                    // The header's maximum is a claim; the records do not bear it out.
+                    None => {
+                        from = header.next_offset();
+                        continue;
+                    }
+                };
             return Ok(FoundOffset { offset, timestamp_ms, epoch: header.partition_leader_epoch });
         }
     }
@@ -115,7 +119,11 @@ impl Shard {
         Ok(Ok(target))
     }
 
-    fn log_start_entry(&self, stream: StreamId, target: Offset) -> Result<log_types::Position, AppendError> {
+    fn log_start_entry(
+        &self,
+        stream: StreamId,
+        target: Offset,
+    ) -> Result<log_types::Position, AppendError> {
         let position = self.journal.append(&Entry {
             stream,
             kind: kind::LOG_START,

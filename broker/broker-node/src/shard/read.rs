@@ -85,7 +85,8 @@ impl Shard {
         let partitions = self.partitions.borrow();
         let partition = partitions.get(&stream).ok_or(PartitionError::Unknown)?;
         self.check_epoch(request.current_epoch)?;
-        let (log_start, visible, end) = (partition.log_start(), partition.visible(), partition.end());
+        let (log_start, visible, end) =
+            (partition.log_start(), partition.visible(), partition.end());
         let mut reply = ReadReply { visible, log_start, batches: Vec::new(), diverging: None };
         if request.last_fetched_epoch.0 >= 0 {
             let last = request.last_fetched_epoch;

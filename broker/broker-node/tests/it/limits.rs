@@ -1,0 +1,117 @@
+//! Limits of a node (`reliability.md` §13.2): at the limit, one above, and at 2^31 − 1; nobody else is disturbed.
+
+use crate::client::{
+    API_VERSIONS_BYTES_MIN, Client, api_versions, batch, correlation_id, produce_request, served,
+    settings, start,
+};
+
+#[test]
+fn a_request_at_the_size_limit_is_served_and_one_above_closes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(&dir);
+    settings.request_bytes_max = 1000;
+    let node = start(settings);
+    let mut client = Client::connect(node.kafka_addr());
+    client.send(&api_versions(1, 1000));
+    assert_eq!(correlation_id(&client.receive().expect("served")), 1);
+    client.send(&api_versions(2, 1001));
+    assert!(client.receive().is_none(), "one byte too many closes the connection");
+    assert!(served(&node));
+    node.shutdown().expect("a clean stop");
+}
+
+#[test]
+fn impossible_sizes_close_the_connection_only() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = start(settings(&dir));
+    for size in [-1, i32::MIN, i32::MAX, 3, 0] {
+        let mut client = Client::connect(node.kafka_addr());
+        client.send(&size.to_be_bytes());
+        client.send(&[0; 16]);
+        assert!(client.receive().is_none(), "size {size}");
+        assert!(served(&node), "after size {size}");
+    }
+    node.shutdown().expect("a clean stop");
+}
+
+#[test]
+fn bytes_that_are_not_kafka_close_the_connection_only() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = start(settings(&dir));
+    let metadata_bomb =
+        b"\x00\x00\x00\x0f\x00\x03\x00\x00\x00\x00\x00\x01\xff\xff\x03\x3c\x0c\x00\xb6";
+    for bytes in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &metadata_bomb[..]] {
+        let mut client = Client::connect(node.kafka_addr());
+        client.send(bytes);
+        assert!(client.receive().is_none(), "{bytes:?}");
+    }
+    assert!(served(&node));
+    node.shutdown().expect("a clean stop");
+}
+
+#[test]
+fn one_connection_above_the_limit_is_closed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(&dir);
+    settings.connections_max = 3;
+    let node = start(settings);
+    let mut clients: Vec<Client> = Vec::new();
+    for index in 0..3 {
+        let mut client = Client::connect(node.kafka_addr());
+        client.send(&api_versions(index, API_VERSIONS_BYTES_MIN));
+        assert!(client.receive().is_some(), "connection {index}");
+        clients.push(client);
+    }
+    let mut fourth = Client::connect(node.kafka_addr());
+    fourth.send(&api_versions(9, API_VERSIONS_BYTES_MIN));
+    assert!(fourth.receive().is_none(), "the limit is three");
+    for client in &mut clients {
+        client.send(&api_versions(4, API_VERSIONS_BYTES_MIN));
+        assert!(client.receive().is_some(), "the others go on");
+    }
+    node.shutdown().expect("a clean stop");
+}
+
+#[test]
+fn semantics_7_pipelined_requests_are_answered_in_order() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(&dir);
+    settings.cores = 2;
+    settings.broker.insert("num.partitions".to_owned(), "2".to_owned());
+    let node = start(settings);
+    let mut client = Client::connect(node.kafka_addr());
+    client.leader_epoch("t");
+    let mut bytes = Vec::new();
+    for id in 0..200 {
+        match id % 2 {
+            0 => bytes.extend(api_versions(id, API_VERSIONS_BYTES_MIN)),
+            _ => {
+                let request = produce_request("t", batch(b"v"), -1);
+                bytes.extend(request.encode(9, id, None).expect("encodes").to_bytes());
+            }
+        }
+    }
+    client.send(&bytes);
+    for id in 0..200 {
+        assert_eq!(correlation_id(&client.receive().expect("answered")), id);
+    }
+    node.shutdown().expect("a clean stop");
+}
+
+#[test]
+fn semantics_6_acks_0_is_not_answered_and_its_error_closes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = start(settings(&dir));
+    let mut client = Client::connect(node.kafka_addr());
+    client.leader_epoch("t");
+    client.send(
+        &produce_request("t", batch(b"v"), 0).encode(9, 5, None).expect("encodes").to_bytes(),
+    );
+    client.send(&api_versions(6, API_VERSIONS_BYTES_MIN));
+    assert_eq!(correlation_id(&client.receive().expect("answered")), 6, "nothing came for acks 0");
+    client.send(
+        &produce_request("no-such", batch(b"v"), 0).encode(9, 7, None).expect("encodes").to_bytes(),
+    );
+    assert!(client.receive().is_none(), "an error that cannot be answered closes");
+    node.shutdown().expect("a clean stop");
+}

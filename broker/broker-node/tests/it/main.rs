@@ -1,0 +1,5 @@
+//! A node on its real runtime, spoken to over sockets with raw frames: limits, order, restarts.
+
+mod client;
+mod limits;
+mod restart;

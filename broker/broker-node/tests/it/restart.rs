@@ -1,0 +1,55 @@
+//! What is acknowledged is there after a restart, on either reactor, with any number of cores.
+
+use broker_node::Node;
+use broker_rt::{Reactor, choose};
+use log_record::Batches;
+
+use crate::client::{Client, batch, settings, start};
+
+fn offsets(client: &mut Client) -> Vec<i64> {
+    let (error_code, bytes) = client.fetch("t", 0);
+    assert_eq!(error_code, 0);
+    let batches =
+        Batches::strict(&bytes).map(|batch| batch.expect("whole batches").0.base_offset.0);
+    batches.collect()
+}
+
+#[test]
+fn acknowledged_records_survive_restarts_and_each_start_is_a_leader_epoch() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for epoch in 1..=4 {
+        let mut settings = settings(&dir);
+        // Shards are fixed at the first start; later starts spread them over other numbers of cores.
+        settings.cores = if epoch == 2 { 1 } else { 2 };
+        let node = start(settings);
+        let mut client = Client::connect(node.kafka_addr());
+        assert_eq!(client.leader_epoch("t"), epoch);
+        let expected: Vec<i64> = (0..i64::from(epoch - 1)).collect();
+        assert_eq!(offsets(&mut client), expected);
+        assert_eq!(client.produce("t", batch(b"v")), (0, i64::from(epoch - 1)));
+        node.shutdown().expect("a clean stop");
+    }
+}
+
+#[test]
+fn a_data_directory_moves_between_the_reactors() {
+    if choose(Reactor::IoUring).is_err() {
+        println!("skipped: this machine refuses io_uring");
+        assert!(std::env::var_os("LUMADB_E2E_REQUIRE").is_none(), "io_uring is required here");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    for (round, reactor) in
+        [Reactor::IoUring, Reactor::Epoll, Reactor::IoUring].into_iter().enumerate()
+    {
+        let mut settings = settings(&dir);
+        settings.reactor = reactor;
+        let node: Node = start(settings);
+        let mut client = Client::connect(node.kafka_addr());
+        client.leader_epoch("t");
+        assert_eq!(offsets(&mut client).len(), round);
+        let (error_code, _) = client.produce("t", batch(b"v"));
+        assert_eq!(error_code, 0);
+        node.shutdown().expect("a clean stop");
+    }
+}
