@@ -36,15 +36,8 @@ impl NodeIdentity {
     /// I/O errors; `InvalidData` when the file is damaged or of another version.
     pub(crate) fn start(dir: &Path, shards: u32, random: u128) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let path = dir.join(FILE);
-        let identity = match fs::read_to_string(&path) {
-            Ok(text) => {
-                let stored = Self::parse(&text).ok_or_else(|| {
-                    let what = format!("{} is damaged or of another version", path.display());
-                    io::Error::new(io::ErrorKind::InvalidData, what)
-                })?;
-                Self { term: stored.term + 1, ..stored }
-            }
+        let identity = match Self::read(dir) {
+            Ok(stored) => Self { term: stored.term + 1, ..stored },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Self { cluster: ClusterId(random.to_be_bytes()), shards, term: 1 }
             }
@@ -52,6 +45,18 @@ impl NodeIdentity {
         };
         identity.write(dir)?;
         Ok(identity)
+    }
+
+    /// What the file says.
+    ///
+    /// # Errors
+    /// I/O errors; `InvalidData` when it is damaged or of another version.
+    pub(crate) fn read(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(FILE);
+        Self::parse(&fs::read_to_string(&path)?).ok_or_else(|| {
+            let what = format!("{} is damaged or of another version", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, what)
+        })
     }
 
     fn write(&self, dir: &Path) -> io::Result<()> {

@@ -26,9 +26,11 @@ mod settings;
 mod shard;
 mod spawned;
 mod stats;
+mod verify;
 
 pub use handle::NodeHandle;
 pub use node::{HostedIdentity, HostedNode, Node, NodeError};
 pub use settings::NodeSettings;
 pub use shard::ShardError;
 pub use stats::{ApiCounter, DURATION_BOUNDS_US, JournalTotals, NodeStats};
+pub use verify::{ShardVerification, VerifyError, verify};

@@ -356,11 +356,11 @@ async fn first_catalog(core: Rc<Core>, started: StartedSlot) {
             return;
         }
     }
-    let addr = core.shared.settings.kafka_addr;
-    let bound = match server::serve(&core, addr) {
+    let bound = match serve_first(&core) {
         Ok(bound) => bound,
         Err(error) => {
-            let _ = core.shared.failure.unbounded_send(NodeError::Bind { addr, error });
+            // The node is being given up when nobody listens.
+            let _ = core.shared.failure.unbounded_send(error);
             return;
         }
     };
@@ -377,5 +377,23 @@ async fn first_catalog(core: Rc<Core>, started: StartedSlot) {
     if let Some(started) = started.take() {
         // The starter gave up.
         let _ = started.send(bound);
+    }
+}
+
+/// Listens on the first free port of those that the settings allow. Binding is the test, so no other process can take
+/// the port between the two.
+fn serve_first(core: &Rc<Core>) -> Result<SocketAddr, NodeError> {
+    let settings = &core.shared.settings;
+    let (wanted, beyond_max) = (settings.kafka_addr, settings.kafka_ports_beyond_max);
+    let last = wanted.port().saturating_add(beyond_max);
+    let mut addr = wanted;
+    loop {
+        match server::serve(core, addr) {
+            Ok(bound) => return Ok(bound),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && addr.port() < last => {
+                addr.set_port(addr.port() + 1);
+            }
+            Err(error) => return Err(NodeError::Bind { addr: wanted, error }),
+        }
     }
 }

@@ -94,3 +94,6 @@ impl<T> Pipeline<T> {
         wake(&self.writer);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ use connection::KafkaConnection;
 pub(crate) const PIPELINE_MAX: usize = 32;
 /// Bytes of one connection's requests in flight.
 pub(crate) const PIPELINE_BYTES_MAX: usize = 16 << 20;
+/// A peer that takes nothing of a response for this long is cut off: what it holds back is memory.
+const STALL_NS_MAX: u64 = 60_000_000_000;
 /// How often idle connections are looked for.
 const IDLE_CHECK: Duration = Duration::from_secs(10);
 /// Pause after `accept` failed for lack of descriptors or memory.
@@ -39,6 +41,8 @@ pub(crate) struct Live {
     pub(crate) last_ns: Cell<u64>,
     /// Requests are in flight: waiting for them is not idleness.
     pub(crate) busy: Cell<bool>,
+    /// A response is being written: then silence means that the peer does not read.
+    pub(crate) writing: Cell<bool>,
 }
 
 /// Listens and serves until the core stops. Gives the bound address.
@@ -76,6 +80,7 @@ async fn accept_loop(core: Rc<Core>, listener: Rc<dyn Listener>) {
             connection,
             last_ns: Cell::new(core.runtime.clock().mono_ns()),
             busy: Cell::new(false),
+            writing: Cell::new(false),
         });
         live.borrow_mut().push(Rc::downgrade(&entry));
         let serving = KafkaConnection::new(Rc::clone(&core), Rc::clone(&handler), entry).serve();
@@ -93,7 +98,8 @@ async fn sweep_loop(core: Rc<Core>, live: Rc<std::cell::RefCell<Vec<Weak<Live>>>
         live.borrow_mut().retain(|entry| {
             let Some(entry) = entry.upgrade() else { return false };
             let silent_ns = now_ns.saturating_sub(entry.last_ns.get());
-            if silent_ns > idle_ns && !entry.busy.get() {
+            let stalled = entry.writing.get() && silent_ns > STALL_NS_MAX;
+            if stalled || (silent_ns > idle_ns && !entry.busy.get()) {
                 entry.connection.close();
             }
             true

@@ -15,6 +15,8 @@ pub struct NodeSettings {
     pub data_dir: PathBuf,
     /// Port 0 lets the kernel choose.
     pub kafka_addr: SocketAddr,
+    /// How many ports above that of `kafka_addr` are tried when it is busy; default 0.
+    pub kafka_ports_beyond_max: u16,
     /// Host that clients are told; default: the bound address.
     pub advertised_host: String,
     /// Port that clients are told; `None`: the bound port.
@@ -55,6 +57,7 @@ impl NodeSettings {
         Self {
             data_dir,
             kafka_addr,
+            kafka_ports_beyond_max: 0,
             advertised_host: String::new(),
             advertised_port: None,
             reactor: Reactor::Auto,

@@ -17,6 +17,8 @@ use crate::spawned::{Started, start};
 const READ_BYTES_MIN: usize = 4 << 10;
 /// Read at most this much at a time.
 const READ_BYTES_MAX: usize = 256 << 10;
+/// Written at a time, in bytes.
+const WRITE_BYTES_MAX: usize = 1 << 20;
 /// Requests up to this size do not wait for the core's memory budget: the pipeline's limit covers them.
 const SMALL_REQUEST_BYTES: usize = 64 << 10;
 
@@ -134,9 +136,32 @@ impl KafkaConnection {
         self.core.release(self.live.connection.peer().ip());
     }
 
-    async fn write(&self, chunks: VecDeque<Bytes>) -> bool {
-        let written = write_all_vectored(&*self.live.connection, chunks).await.is_ok();
-        self.live.last_ns.set(self.core.runtime.clock().mono_ns());
+    /// Writes a response piece by piece, so that a peer that takes some of it counts as alive.
+    async fn write(&self, mut chunks: VecDeque<Bytes>) -> bool {
+        self.live.writing.set(true);
+        let mut written = true;
+        while written && !chunks.is_empty() {
+            let piece = take_piece(&mut chunks);
+            written = write_all_vectored(&*self.live.connection, piece).await.is_ok();
+            self.live.last_ns.set(self.core.runtime.clock().mono_ns());
+        }
+        self.live.writing.set(false);
         written
     }
+}
+
+/// Up to [`WRITE_BYTES_MAX`] from the front.
+fn take_piece(chunks: &mut VecDeque<Bytes>) -> VecDeque<Bytes> {
+    let mut piece = VecDeque::new();
+    let mut left = WRITE_BYTES_MAX;
+    while left > 0 {
+        let Some(first) = chunks.front_mut() else { break };
+        if first.len() > left {
+            piece.push_back(first.split_to(left));
+            break;
+        }
+        left -= first.len();
+        piece.extend(chunks.pop_front());
+    }
+    piece
 }

@@ -48,3 +48,6 @@ impl Drop for TurnGuard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

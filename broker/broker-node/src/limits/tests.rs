@@ -1,0 +1,42 @@
+//! The memory budget is granted in order, given back, and never exceeded.
+
+use futures_util::FutureExt;
+
+use super::Memory;
+
+#[test]
+fn leases_stay_within_the_budget_and_come_first_come_first_served() {
+    let memory = Memory::new(100);
+    let first = memory.take(60).now_or_never().expect("fits");
+    let mut large = Box::pin(memory.take(80));
+    assert!((&mut large).now_or_never().is_none(), "60 + 80 exceed 100");
+    let mut small = Box::pin(memory.take(10));
+    assert!((&mut small).now_or_never().is_none(), "it fits, but others came first");
+    drop(first);
+    let large = large.now_or_never().expect("granted");
+    let small = small.now_or_never().expect("granted");
+    assert_eq!(memory.used(), 90);
+    drop((large, small));
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn one_request_larger_than_the_budget_gets_all_of_it() {
+    let memory = Memory::new(100);
+    let lease = memory.take(1_000_000).now_or_never().expect("alone it may");
+    assert_eq!(memory.used(), 100);
+    drop(lease);
+}
+
+#[test]
+fn a_reader_that_gives_up_does_not_keep_its_place() {
+    let memory = Memory::new(100);
+    let first = memory.take(100).now_or_never().expect("fits");
+    let mut gone = Box::pin(memory.take(100));
+    assert!((&mut gone).now_or_never().is_none());
+    let mut next = Box::pin(memory.take(100));
+    assert!((&mut next).now_or_never().is_none());
+    drop(gone);
+    drop(first);
+    assert!(next.now_or_never().is_some());
+}
