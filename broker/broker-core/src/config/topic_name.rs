@@ -10,7 +10,7 @@ pub fn topic_name_error(name: &str) -> Option<String> {
     if name.is_empty() {
         Some("Topic name is invalid: the empty string is not allowed".into())
     } else if name == "." || name == ".." {
-        Some("Topic name is invalid: '.' or '..' is not allowed".into())
+        Some(format!("Topic name is invalid: '{name}' is not allowed"))
     } else if name.len() > TOPIC_NAME_CHARS_MAX {
         let shown: String = name.chars().take(100).collect();
         Some(format!(

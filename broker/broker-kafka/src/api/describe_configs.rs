@@ -8,7 +8,9 @@
 //!
 //! Source: KIP-133, KIP-226, KIP-569, Kafka's `ConfigHelper`.
 
-use broker_core::config::{ConfigEntry, ConfigSource, describe_broker, describe_topic};
+use broker_core::config::{
+    BrokerConfigs, ConfigEntry, ConfigSource, describe_broker, describe_topic,
+};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -55,7 +57,7 @@ fn describe(
     broker: &dyn Broker,
     wanted: &DescribeConfigsResource,
 ) -> Result<Vec<ConfigEntry>, Refusal> {
-    let configs = broker.broker_config();
+    let configs = with_identity(broker);
     let mut entries = match find(broker, wanted.resource_type, &wanted.resource_name)? {
         Resource::Topic(topic) => describe_topic(&topic.configs, &configs),
         Resource::ThisBroker => describe_broker(&configs).into_iter().map(as_own).collect(),
@@ -69,6 +71,22 @@ fn describe(
         entries.retain(|entry| keys.iter().any(|key| **key == *entry.name));
     }
     Ok(entries)
+}
+
+/// The broker's configs, with what the node knows of itself where its settings do not say.
+fn with_identity(broker: &dyn Broker) -> BrokerConfigs {
+    let mut configs = BrokerConfigs::clone(&broker.broker_config());
+    let (identity, log_dir) = (broker.identity(), broker.log_dir().path);
+    for (name, value) in [
+        ("node.id", identity.node_id.to_string()),
+        ("broker.id", identity.node_id.to_string()),
+        ("advertised.listeners", format!("PLAINTEXT://{}:{}", identity.host, identity.port)),
+        ("log.dir", log_dir.clone()),
+        ("log.dirs", log_dir),
+    ] {
+        configs.fixed.entry(name.to_owned()).or_insert(value);
+    }
+    configs
 }
 
 /// Overrides of the only broker, described through its id, are its own (`DYNAMIC_BROKER_CONFIG`): tools that look for what

@@ -119,6 +119,13 @@ fn semantics_30_describe_configs_returns_every_config() {
         assert!(!policy.read_only && !policy.is_sensitive && policy.synonyms.is_empty());
         assert_eq!(policy.config_type, if version >= 3 { 7 } else { 0 }, "KIP-569: LIST");
         assert!(config(&broker, "num.io.threads").read_only);
+        for (name, value) in [
+            ("node.id", "1"),
+            ("advertised.listeners", "PLAINTEXT://broker.example:9092"),
+            ("log.dirs", "/data"),
+        ] {
+            assert_eq!(config(&broker, name).value.as_deref(), Some(value), "this node's own");
+        }
         let secret = config(&broker, "ssl.key.password");
         assert_eq!((secret.is_sensitive, &secret.value), (true, &None));
     }

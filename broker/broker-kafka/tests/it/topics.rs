@@ -89,7 +89,7 @@ fn create_topics_in_every_version() {
         assert_eq!((results[0].error_code, &results[0].error_message), (0, &None), "v{version}");
         assert_eq!(results[1].error_code, code::INVALID_TOPIC_EXCEPTION);
         let message = results[1].error_message.as_deref();
-        assert_eq!(message, Some("Topic name is invalid: '.' or '..' is not allowed"));
+        assert_eq!(message, Some("Topic name is invalid: '..' is not allowed"));
         let catalog = client.double.catalog();
         let topic = catalog.topic("a").expect("created");
         assert_eq!(topic.partitions.len(), 3);
