@@ -189,6 +189,10 @@ fn node_settings(
         ("auto.create.topics.enable".to_owned(), config.kafka.auto_create_topics.to_string()),
         ("num.partitions".to_owned(), config.kafka.num_partitions.to_string()),
         (
+            "group.initial.rebalance.delay.ms".to_owned(),
+            config.kafka.group_initial_rebalance_delay_ms.to_string(),
+        ),
+        (
             "log.retention.ms".to_owned(),
             none_is(config.log.retention.at().map(|span| span.as_ms())),
         ),

@@ -151,6 +151,8 @@ settings! {
         auto_create_topics: bool = "true", Kind::Bool, Restart;
         /// Partitions of a topic created without a number.
         num_partitions: u32 = "1", Kind::Int { min: 1, max: 10_000 }, Restart;
+        /// Milliseconds that a new consumer group waits for more members before its first assignment (KIP-134).
+        group_initial_rebalance_delay_ms: u32 = "3000", Kind::Int { min: 0, max: 600_000 }, Restart;
     }
 
     /// The PostgreSQL listener.

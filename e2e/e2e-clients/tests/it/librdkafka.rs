@@ -49,7 +49,11 @@ fn the_allowed_tests_of_librdkafka_pass() {
         );
         return say("\nlibrdkafka suite | skipped because its test runner is missing\n".to_owned());
     };
-    let server = Server::start("librdkafka", &["kafka.num_partitions=4"]).unwrap();
+    let server = Server::start(
+        "librdkafka",
+        &["kafka.num_partitions=4", "kafka.group_initial_rebalance_delay_ms=0"],
+    )
+    .unwrap();
     // The runner reads test.conf from the directory that it runs in; the tests read fixtures beside their source.
     let config = format!("bootstrap.servers={}\n", server.addresses.kafka);
     let config_path = server.dir().join("test.conf");
