@@ -81,7 +81,8 @@ class SqlAlchemy:
     def __init__(self):
         import sqlalchemy
         self.module = sqlalchemy
-        self.engine = sqlalchemy.create_engine(f"postgresql+psycopg://luma@{HOST}:{PORT}/luma")
+        # Without this option the dialect looks the hstore extension up with to_regtype, which is not there yet.
+        self.engine = sqlalchemy.create_engine(f"postgresql+psycopg://luma@{HOST}:{PORT}/luma", use_native_hstore=False)
 
     def version(self):
         return self.module.__version__
