@@ -45,8 +45,6 @@ pub struct NodeSettings {
     pub connections_per_ip_max: usize,
     /// A connection without traffic is closed after this; default 10 minutes.
     pub connection_idle_max: Duration,
-    /// Incremental fetch sessions per core; default 1,000.
-    pub fetch_sessions_max: usize,
     /// How often retention is checked; default 5 minutes (`log.retention.check.interval.ms`).
     pub retention_check: Duration,
 }
@@ -73,7 +71,6 @@ impl NodeSettings {
             connections_max: 10_000,
             connections_per_ip_max: 1_000,
             connection_idle_max: Duration::from_secs(600),
-            fetch_sessions_max: 1_000,
             retention_check: Duration::from_secs(300),
         }
     }
