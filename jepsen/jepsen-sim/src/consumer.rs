@@ -61,6 +61,9 @@ pub(crate) async fn fetch(
             context.history.violation(format!(
                 "L6: {name}: position {position} of partition {partition} is out of range, what was read is gone"
             ));
+            // Once is enough.
+            positions.remove(&partition);
+            continue;
         }
         if answer.error_code != 0 {
             continue;
@@ -88,6 +91,9 @@ pub(crate) async fn tail(context: Context) {
     while !context.stopping.get() {
         let rpc = context.connect_to_topic().await;
         while !context.stopping.get() {
+            if positions.is_empty() {
+                return;
+            }
             if fetch(&context, &rpc, &mut positions, 300).await.is_err() {
                 break;
             }

@@ -1,36 +1,50 @@
-//! `cargo sim --seed N [--count K] [--time S]`: runs seeds N..N+K, each twice, and compares the traces.
+//! `cargo sim --seed N [--count K] [--time S] [--bug B]`: runs seeds N..N+K, each twice, and compares the traces.
 //!
 //! The seed is printed before its run, so that a panic names it too. Exit code 1 when a seed fails, 2 for bad arguments.
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use jepsen_sim::{Options, Outcome, run};
+use jepsen_sim::{Options, Outcome, SeededBug, run};
 
-const USAGE: &str = "usage: cargo sim --seed N [--count K] [--time SECONDS]
+const USAGE: &str = "usage: cargo sim --seed N [--count K] [--time SECONDS] [--bug B]
   --seed N   first seed
   --count K  how many seeds, default 1
   --time S   virtual seconds of load and faults per run, default 2
+  --bug B    with a defect put in: lying-disk, async-topic, forgotten-producer
 ";
 
 struct Arguments {
     seed: u64,
     count: u64,
-    seconds: u64,
+    time: Duration,
+    bug: Option<SeededBug>,
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
-    let (mut seed, mut count, mut seconds) = (None, 1, 2);
+    let mut arguments = Arguments { seed: 0, count: 1, time: Duration::from_secs(2), bug: None };
+    let mut seeded = false;
     while let Some(word) = words.next() {
-        let number = words.next()?.parse::<u64>().ok()?;
+        let value = words.next()?;
         match word.as_str() {
-            "--seed" => seed = Some(number),
-            "--count" => count = number,
-            "--time" => seconds = number,
+            "--seed" => (arguments.seed, seeded) = (value.parse().ok()?, true),
+            "--count" => arguments.count = value.parse().ok()?,
+            "--time" => arguments.time = Duration::try_from_secs_f64(value.parse().ok()?).ok()?,
+            "--bug" => arguments.bug = Some(bug(&value)?),
             _ => return None,
         }
     }
-    Some(Arguments { seed: seed?, count, seconds })
+    seeded.then_some(arguments)
+}
+
+fn bug(name: &str) -> Option<SeededBug> {
+    match name {
+        "lying-disk" => Some(SeededBug::LyingDisk),
+        "async-topic" => Some(SeededBug::AsyncTopic),
+        "forgotten-producer" => Some(SeededBug::ForgottenProducer),
+        _ => None,
+    }
 }
 
 fn main() -> ExitCode {
@@ -39,8 +53,8 @@ fn main() -> ExitCode {
         let _ = std::io::stderr().write_all(USAGE.as_bytes());
         return ExitCode::from(2);
     };
-    let options =
-        Options { faults_ms: arguments.seconds.saturating_mul(1_000), ..Options::default() };
+    let faults_ms = u64::try_from(arguments.time.as_millis()).unwrap_or(u64::MAX);
+    let options = Options { faults_ms, bug: arguments.bug };
     let mut failed = Vec::new();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.count) {
         say(&format!("seed {seed}"));
@@ -53,7 +67,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     for seed in &failed {
-        say(&format!("again: cargo sim --seed {seed} --time {}", arguments.seconds));
+        say(&format!("again: cargo sim --seed {seed} --time {}", arguments.time.as_secs_f64()));
     }
     ExitCode::FAILURE
 }

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use broker_kafka_wire::{
     ApiKey, PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -53,8 +54,8 @@ pub(crate) struct Producer {
     numbers: u32,
     /// Not acknowledged, oldest first.
     pending: VecDeque<Request>,
-    /// A retry is under way.
-    retrying: bool,
+    /// The broker has lost its sequence: like the real clients it gives up.
+    fatal: bool,
 }
 
 impl Producer {
@@ -66,7 +67,7 @@ impl Producer {
             sequences: BTreeMap::new(),
             numbers: 0,
             pending: VecDeque::new(),
-            retrying: false,
+            fatal: false,
         }
     }
 
@@ -85,12 +86,11 @@ impl Producer {
     }
 
     fn done(&self) -> bool {
-        self.context.draining.get() && self.pending.is_empty()
+        self.fatal || (self.context.draining.get() && self.pending.is_empty())
     }
 
     /// What was in flight when the connection ended.
     fn lost(&mut self) {
-        self.retrying = true;
         if !self.plan.idempotent {
             self.pending.clear();
         }
@@ -136,13 +136,13 @@ impl Producer {
                 self.send(rpc, in_flight).await?;
                 in_flight += 1;
             }
-            self.retrying = false;
             let mut kept = 0;
             loop {
                 while !refused
                     && in_flight + kept < self.plan.window
                     && !self.context.draining.get()
                 {
+                    self.think().await;
                     self.new_request();
                     self.send(rpc, in_flight).await?;
                     in_flight += 1;
@@ -151,6 +151,9 @@ impl Producer {
                     break;
                 }
                 let whole = self.take_answer(rpc, kept, refused).await?;
+                if self.fatal {
+                    return Ok(());
+                }
                 in_flight -= 1;
                 if !whole {
                     refused = true;
@@ -163,6 +166,15 @@ impl Producer {
             if refused {
                 self.context.pause(between(&self.context.world.random.workload, 5, 50)).await;
             }
+        }
+    }
+
+    /// Mostly at once, sometimes after a while: without it a run would be all load and few events.
+    async fn think(&self) {
+        let rng = &self.context.world.random.workload;
+        if one_in(rng, 3) {
+            let pause_us = between(rng, 50, 6_000);
+            self.context.runtime.sleep(Duration::from_micros(pause_us)).await;
         }
     }
 
@@ -242,6 +254,7 @@ impl Producer {
                         history.violation(format!(
                             "L3: {name}: error {code} on partition {partition} without cause"
                         ));
+                        self.fatal = true;
                     }
                     left.push(batch);
                 }

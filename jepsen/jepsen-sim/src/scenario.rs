@@ -33,6 +33,9 @@ use crate::world::{SCENARIO, Step, World};
 /// How long after the heal everything may take, in virtual time.
 const SETTLE_MS_MAX: u64 = 180_000;
 
+/// A node that fails without a fault this often would do so for ever: the run ends.
+const UNEXPLAINED_MAX: u32 = 3;
+
 /// A defect put in on purpose, outside of the product: a named test proves that each is caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeededBug {
@@ -92,6 +95,8 @@ struct Scenario {
     hits_at_start: u64,
     space_short: Rc<Cell<bool>>,
     restarting: Rc<Cell<bool>>,
+    /// Failures of the node without a fault.
+    unexplained: u32,
 }
 
 /// Runs one seed.
@@ -135,10 +140,11 @@ impl Scenario {
             live: Rc::default(),
             clients: Cell::new(0),
             node_polls: 0,
-            next_fault: between(&world.random.faults, 500, 6_000),
+            next_fault: between(&world.random.faults, 100, 2_000),
             hits_at_start: 0,
             space_short: Rc::default(),
             restarting: Rc::default(),
+            unexplained: 0,
         }
     }
 
@@ -204,16 +210,19 @@ impl Scenario {
         let (mut healed, mut reading) = (false, false);
         loop {
             match self.world.step() {
-                Step::Polled(process) if self.node.running() == Some(process) => {
-                    self.node_polls += 1
+                Step::Polled(process) => {
+                    self.node_polls += u64::from(self.node.running() == Some(process));
                 }
-                Step::Polled(_) | Step::TimePassed => {}
+                Step::TimePassed => {}
                 Step::Stalled => {
                     self.history.violation("V: nothing can make progress".to_owned());
                     return;
                 }
             }
             self.end_failed_node();
+            if self.unexplained >= UNEXPLAINED_MAX {
+                return;
+            }
             if !healed && self.node_polls >= self.next_fault {
                 self.fault();
             }
@@ -254,6 +263,7 @@ impl Scenario {
     fn end_failed_node(&mut self) {
         let Some(failure) = self.node.failure() else { return };
         if self.node.host.faults_hit() == self.hits_at_start && !self.space_short.get() {
+            self.unexplained += 1;
             self.history.violation(format!("F: the node failed without a fault: {failure}"));
         }
         self.crash();
@@ -283,7 +293,7 @@ impl Scenario {
     fn fault(&mut self) {
         let world = Rc::clone(&self.world);
         let rng = &world.random.faults;
-        self.next_fault = self.node_polls + between(rng, 200, 8_000);
+        self.next_fault = self.node_polls + between(rng, 50, 2_500);
         if self.node.running().is_none() {
             return;
         }
