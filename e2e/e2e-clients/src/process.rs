@@ -40,6 +40,13 @@ pub fn let_run(duration: Duration) {
     thread::sleep(duration);
 }
 
+/// Does `work` and says how long it took.
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let result = work();
+    (result, start.elapsed())
+}
+
 /// Runs `command` with its output in files of `dir` (`<name>.out`, `<name>.err`) and no input.
 ///
 /// # Errors

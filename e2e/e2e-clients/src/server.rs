@@ -19,6 +19,9 @@ use std::{
 /// A debug build on a busy machine that replays a journal must fit.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
+/// What the operating system calls `EADDRINUSE`.
+const ADDRESS_IN_USE: &str = "Address already in use";
+
 /// The bound addresses, `host:port`. Empty when the server has no such listener.
 #[derive(Debug, Clone, Default)]
 pub struct Addresses {
@@ -112,7 +115,15 @@ impl Server {
             return Err(format!("the server ended by itself: {status}\n{}", self.log_tail()));
         }
         process::stop(child);
-        let (new, addresses) = launch(binary, &self.dir, &self.addresses, &self.extra)?;
+        // The kernel tears a killed process's io_uring down after the process itself is reaped, and its listening
+        // sockets with it: an address may be in use for a moment longer.
+        let (new, addresses) = process::until("a free address", READY_DEADLINE, || {
+            match launch(binary, &self.dir, &self.addresses, &self.extra) {
+                Ok(started) => Ok(Some(started)),
+                Err(error) if process::last_lines(&error, 2).contains(ADDRESS_IN_USE) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })?;
         *child = new;
         self.addresses = addresses;
         Ok(())

@@ -11,6 +11,7 @@ use std::fs;
 
 #[test]
 fn foreign_clients_run_every_operation() {
+    let _alone = crate::alone();
     let server = Server::start("clients", &[]).unwrap();
     let results_path = tools::repository().join("e2e/results.json");
     let recorded: Value = serde_json::from_slice(&fs::read(&results_path).unwrap()).unwrap();

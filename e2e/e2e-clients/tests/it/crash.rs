@@ -1,7 +1,7 @@
 //! SIGKILL at random moments while three kinds of clients produce: what was acknowledged is there exactly once, in
 //! order, with its offset.
 //!
-//! The producers live through all crashes and come back by themselves. 20 rounds; 200 with `SLOW=1`. The moments follow
+//! The producers live through all crashes and come back by themselves. 20 rounds on each reactor; 200 with `SLOW=1`. The moments follow
 //! from a seed (`LUMADB_SEED`), which is printed; the interleaving with the kernel does not, so a failure is evidence
 //! even when the same seed passes later.
 //!
@@ -72,6 +72,17 @@ fn next_random(state: &mut u64) -> u64 {
 
 #[test]
 fn acknowledged_records_survive_kill_9() {
+    survive("auto");
+}
+
+#[test]
+fn acknowledged_records_survive_kill_9_on_epoll() {
+    survive("epoll");
+}
+
+/// The whole test on one reactor, `auto` being io_uring wherever the kernel permits it.
+fn survive(reactor: &str) {
+    let _alone = crate::alone();
     let python = tools::installed().join("python/bin/python");
     let say = |text: String| io::stderr().lock().write_all(text.as_bytes()).unwrap();
     if !python.exists() {
@@ -80,13 +91,15 @@ fn acknowledged_records_survive_kill_9() {
             "\nkill -9 under load | skipped because the Python clients are missing\n".to_owned()
         );
     }
-    let mut server = Server::start("crash", &[]).unwrap();
+    let setting = format!("node.reactor={reactor}");
+    let mut server =
+        Server::start(&format!("crash-{reactor}"), &[&setting, "node.cores=2"]).unwrap();
     if !server.is_luma() {
         return;
     }
     let seed: u64 = env::var("LUMADB_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     let rounds = if env::var("SLOW").is_ok_and(|v| v == "1") { ROUNDS_SLOW } else { ROUNDS };
-    say(format!("\nkill -9 under load | {rounds} rounds | LUMADB_SEED={seed}\n"));
+    say(format!("\nkill -9 under load | {reactor} | {rounds} rounds | LUMADB_SEED={seed}\n"));
 
     let mut producers: Vec<Producer> = KINDS.iter().map(|kind| produce(&server, kind)).collect();
     process::until("a first acknowledgement for each", Duration::from_secs(60), || {
