@@ -23,6 +23,8 @@ pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 pub const BATCH_BYTES_MAX: usize = 64 << 20;
 /// Level of compression with zstd; Kafka's default.
 const ZSTD_LEVEL: i32 = 3;
+/// How a lz4 frame begins. The library also takes the legacy format, whose blocks of 8 MiB no Kafka client writes.
+const LZ4_MAGIC: [u8; 4] = 0x184d_2204_u32.to_le_bytes();
 
 /// A codec, numbered as in the batch attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +113,10 @@ fn lz4_decompress(input: &[u8], bytes_max: usize) -> Result<Vec<u8>, CodecError>
     // The decoder stops at each frame's end; what follows must be a frame again.
     loop {
         let before = decoder.get_ref().len();
+        if before > 0 && !decoder.get_ref().starts_with(&LZ4_MAGIC) {
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidData, "not a lz4 frame");
+            return Err(CodecError::Malformed { compression: Compression::Lz4, source });
+        }
         append_capped(Compression::Lz4, &mut decoder, bytes_max, &mut output)?;
         let left = decoder.get_ref().len();
         if left == 0 {
