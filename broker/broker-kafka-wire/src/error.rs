@@ -24,7 +24,7 @@ pub enum WireError {
     UnexpectedNull,
     /// A string is not UTF-8.
     BadUtf8,
-    /// Tags must ascend (KIP-482), or a known tag has bytes to spare.
+    /// Tags must ascend (KIP-482) and fit 31 bits, or a known tag has bytes to spare.
     BadTag { tag: u32 },
     /// More array elements in one message than [`crate::ELEMENTS_MAX`].
     TooManyElements,

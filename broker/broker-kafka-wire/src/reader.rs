@@ -4,7 +4,7 @@
 //! - An array's count is checked against the remaining bytes and its smallest element before anything is allocated.
 //! - `Bytes` are slices of the input, never copies.
 //! - A whole message holds at most [`ELEMENTS_MAX`] array elements.
-//! - Tags ascend, as KIP-482 demands.
+//! - Tags ascend, as KIP-482 demands, and fit 31 bits.
 
 use crate::error::WireError;
 use bytes::Bytes;
@@ -148,7 +148,8 @@ impl<'a> Reader<'a> {
         let mut previous = None;
         for _ in 0..count {
             let tag = self.uvarint()?;
-            if previous.is_some_and(|previous| previous >= tag) {
+            // Kafka and the third-party codec keep tags in 31 bits.
+            if previous.is_some_and(|previous| previous >= tag) || tag > i32::MAX.cast_unsigned() {
                 return Err(WireError::BadTag { tag });
             }
             previous = Some(tag);
