@@ -20,6 +20,7 @@ use log_types::{PartitionId, ShardId, StreamId, TopicId};
 
 pub use plan::{CatalogError, NewTopicSpec, PlannedTopic};
 pub use record::CatalogRecord;
+use record::NUMBER_MAX;
 
 use crate::fields::{FieldError, FieldReader, FieldWriter};
 
@@ -194,9 +195,9 @@ impl Catalog {
             return Err(FieldError { what: "catalog version", offset: 0 });
         }
         let mut catalog = Self::new();
-        let version = input.u64("version")?;
-        let next_stream = record::read_counter(&mut input, "next stream")?;
-        let next_number = record::read_counter(&mut input, "next number")?;
+        let version = record::read_number(&mut input, u64::MAX / 2, "version")?;
+        let next_stream = record::read_number(&mut input, NUMBER_MAX + 1, "next stream")?;
+        let next_number = record::read_number(&mut input, NUMBER_MAX + 1, "next number")?;
         let next_producer_id = input.i64("next producer id")?;
         for what in ["topic", "declaration"] {
             for _ in 0..input.count(4, what)? {

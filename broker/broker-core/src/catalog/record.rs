@@ -91,7 +91,7 @@ impl CatalogRecord {
             0 => Self::TopicCreated(Topic {
                 name: input.str("topic name")?.to_owned(),
                 id: TopicId(input.id16("topic id")?),
-                number: read_counter(&mut input, "topic number")?,
+                number: read_number(&mut input, NUMBER_MAX, "topic number")?,
                 partitions: read_places(&mut input)?,
                 configs: read_configs(&mut input)?,
             }),
@@ -108,7 +108,7 @@ impl CatalogRecord {
             5 => Self::TableDeclared(Declaration {
                 name: input.str("table name")?.to_owned(),
                 topic: input.str("topic name")?.to_owned(),
-                number: read_counter(&mut input, "table number")?,
+                number: read_number(&mut input, NUMBER_MAX, "table number")?,
                 payload: input.bytes("table columns")?.to_owned(),
             }),
             6 => Self::TableDropped { name: input.str("table name")?.to_owned() },
@@ -125,20 +125,24 @@ fn write_places(out: &mut FieldWriter, places: &[PartitionPlace]) {
     }
 }
 
-/// A number that is only ever counted up: beyond 2^63 it is damage, and adding one to it must not overflow.
-pub(super) fn read_counter(
+/// Ids and numbers are counted up from 1: larger ones are damage, and the next one must not overflow.
+pub(super) const NUMBER_MAX: u64 = 1 << 62;
+
+/// A number of at most `max`.
+pub(super) fn read_number(
     input: &mut FieldReader<'_>,
+    max: u64,
     what: &'static str,
 ) -> Result<u64, FieldError> {
     let value = input.u64(what)?;
-    i64::try_from(value).map(|_| value).map_err(|_| FieldError { what, offset: 0 })
+    if value <= max { Ok(value) } else { Err(FieldError { what, offset: 0 }) }
 }
 
 fn read_places(input: &mut FieldReader<'_>) -> Result<Vec<PartitionPlace>, FieldError> {
     let count = input.count(12, "partition count")?;
     let mut places = Vec::with_capacity(count);
     for _ in 0..count {
-        let stream = StreamId(read_counter(input, "stream id")?);
+        let stream = StreamId(read_number(input, NUMBER_MAX, "stream id")?);
         places.push(PartitionPlace { stream, shard: ShardId(input.u32("shard id")?) });
     }
     Ok(places)
