@@ -17,7 +17,7 @@ use log_types::{Position, SegmentId};
 
 use crate::error::JournalError;
 use crate::format::{
-    BLOCK, CheckpointHeader, Identity, Mismatch, align_up, checkpoint_name, get_u64,
+    BLOCK, CheckpointHeader, Identity, Mismatch, align_up, checkpoint_name, get_u64, segment_size,
 };
 use crate::index::Index;
 use crate::journal::Inner;
@@ -261,6 +261,10 @@ fn decode_index(bytes: &[u8]) -> Option<(BTreeMap<SegmentId, SegmentMeta>, Index
     let (count, rest) = bytes.split_at_checked(8)?;
     let table_bytes = usize::try_from(get_u64(count, 0)).ok()?.checked_mul(SEGMENT_ENTRY_BYTES)?;
     let (table, rest) = rest.split_at_checked(table_bytes)?;
+    let sizes = table.chunks_exact(SEGMENT_ENTRY_BYTES).map(|entry| get_u64(entry, 24));
+    if sizes.into_iter().any(|size| size != segment_size(size)) {
+        return None;
+    }
     let segments = table.chunks_exact(SEGMENT_ENTRY_BYTES).map(|entry| {
         let meta = SegmentMeta {
             base: Position(get_u64(entry, 8)),

@@ -100,6 +100,24 @@ fn same(what: &'static str, expected: u64, found: u64) -> Result<(), Mismatch> {
     if expected == found { Ok(()) } else { Err(Mismatch { what, expected, found }) }
 }
 
+/// Positions, offsets and sequence numbers are counted up; a value from which the next one might overflow was never
+/// written, whatever its checksum says.
+const COUNTER_MAX: u64 = i64::MAX.cast_unsigned() - 1;
+const GENERATION_MAX: u32 = u32::MAX - 1;
+
+fn at_most(what: &'static str, max: u64, found: u64) -> Result<(), Mismatch> {
+    if found <= max { Ok(()) } else { Err(Mismatch { what, expected: max, found }) }
+}
+
+fn check_generation(generation: u32) -> Result<(), Mismatch> {
+    at_most("generation", u64::from(GENERATION_MAX), u64::from(generation))
+}
+
+/// Offsets of a stream that may be indexed: not negative, in order, and with a successor.
+pub(crate) fn offsets_fit(base: Offset, last: Offset) -> bool {
+    0 <= base.0 && base <= last && last.0 < i64::MAX
+}
+
 /// Writes the fields every 4 KiB block starts with.
 fn start_block(block: &mut [u8], magic: &[u8; 8], identity: Identity) {
     assert!(block.len() == BLOCK_BYTES, "a block of {} bytes", block.len());
@@ -128,6 +146,12 @@ fn check_block(block: &[u8], magic: &[u8; 8], identity: Identity) -> Result<(), 
 fn check_cluster(expected: ClusterId, found: [u8; 16]) -> Result<(), Mismatch> {
     same("cluster id (first half)", get_u64(&expected.0, 0), get_u64(&found, 0))?;
     same("cluster id (second half)", get_u64(&expected.0, 8), get_u64(&found, 8))
+}
+
+/// The nearest size a segment may have: whole blocks, room for a trailer, below 4 GiB.
+pub(crate) fn segment_size(claimed: u64) -> u64 {
+    let max = u64::from(u32::MAX) / BLOCK * BLOCK;
+    (claimed / BLOCK * BLOCK).clamp(DATA_START + BLOCK, max)
 }
 
 /// First block of a segment file. FORMAT.md "Segment header".
@@ -159,10 +183,14 @@ impl SegmentHeader {
         check_block(block, SEGMENT_MAGIC, identity)?;
         same("segment id", segment.0, get_u64(block, 32))?;
         same("key slot", 0, u64::from(get_u32(block, 60)))?;
+        let segment_bytes = get_u64(block, 48);
+        same("segment size", segment_size(segment_bytes), segment_bytes)?;
+        at_most("base position", COUNTER_MAX, get_u64(block, 40))?;
+        check_generation(get_u32(block, 56))?;
         Ok(Self {
             segment,
             base: Position(get_u64(block, 40)),
-            segment_bytes: get_u64(block, 48),
+            segment_bytes,
             generation: get_u32(block, 56),
         })
     }
@@ -198,6 +226,9 @@ impl Watermark {
     ) -> Result<Self, Mismatch> {
         check_block(block, WATERMARK_MAGIC, identity)?;
         same("segment id", segment.0, get_u64(block, 32))?;
+        at_most("sequence", COUNTER_MAX, get_u64(block, 40))?;
+        at_most("durable position", COUNTER_MAX, get_u64(block, 48))?;
+        check_generation(get_u32(block, 56))?;
         Ok(Self {
             segment,
             sequence: get_u64(block, 40),
@@ -286,6 +317,8 @@ impl FrameHeader {
         same("frame shard", u64::from(identity.shard.0), u64::from(get_u32(bytes, 24)))?;
         same("frame segment id", segment.0, get_u64(bytes, 32))?;
         same("frame file offset", file_offset, get_u64(bytes, 40))?;
+        at_most("durable position", COUNTER_MAX, get_u64(bytes, 64))?;
+        check_generation(get_u32(bytes, 28))?;
         let header = Self {
             segment,
             file_offset,
@@ -385,6 +418,7 @@ impl Trailer {
     ) -> Result<Self, Mismatch> {
         check_block(block, TRAILER_MAGIC, identity)?;
         same("segment id", segment.0, get_u64(block, 32))?;
+        at_most("last position", COUNTER_MAX, get_u64(block, 48))?;
         Ok(Self {
             segment,
             base: Position(get_u64(block, 40)),
@@ -430,6 +464,10 @@ impl CheckpointHeader {
     pub(crate) fn decode(block: &[u8], identity: Identity, number: u64) -> Result<Self, Mismatch> {
         check_block(block, CHECKPOINT_MAGIC, identity)?;
         same("checkpoint number", number, get_u64(block, 32))?;
+        at_most("position", COUNTER_MAX, get_u64(block, 40))?;
+        at_most("segment id", COUNTER_MAX, get_u64(block, 48))?;
+        at_most("file offset", u64::from(u32::MAX), get_u64(block, 56))?;
+        check_generation(get_u32(block, 80))?;
         Ok(Self {
             number,
             position: Position(get_u64(block, 40)),

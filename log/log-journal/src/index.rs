@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use log_types::{Offset, SegmentId, StreamId};
 
 use crate::format::{
-    EntryHead, FOOTER_STREAM_BYTES, Mismatch, RUN_BYTES, get_i64, get_u32, get_u64,
+    EntryHead, FOOTER_STREAM_BYTES, Mismatch, RUN_BYTES, get_i64, get_u32, get_u64, offsets_fit,
 };
 use crate::options::EntryKind;
 
@@ -86,7 +86,7 @@ impl Index {
     /// Whether `head` may follow what is indexed of its stream.
     pub(crate) fn accepts(&self, head: &EntryHead) -> bool {
         let last = self.streams.get(&head.stream).and_then(StreamIndex::last);
-        head.base_offset <= head.last_offset && last.is_none_or(|last| last < head.base_offset)
+        offsets_fit(head.base_offset, head.last_offset) && last.is_none_or(|last| last < head.base_offset)
     }
 
     /// Adds an entry of a frame that starts at `frame_at` of the segment being planned.
@@ -238,17 +238,23 @@ impl Index {
             };
             for extent in take(&mut rest, extent_count.checked_mul(40)?)?.chunks_exact(40) {
                 let segment = SegmentId(get_u64(extent, 0));
+                let (base, last) = (Offset(get_i64(extent, 8)), Offset(get_i64(extent, 16)));
+                if !offsets_fit(base, last) || get_u64(extent, 32) > u64::from(u32::MAX) {
+                    return None;
+                }
                 *index.live.entry(segment).or_insert(0) += 1;
                 stream.extents.push(Extent {
                     segment,
-                    base: Offset(get_i64(extent, 8)),
-                    last: Offset(get_i64(extent, 16)),
+                    base,
+                    last,
                     max_timestamp: get_i64(extent, 24),
                     bytes: get_u64(extent, 32),
                 });
             }
             let runs = take(&mut rest, run_count.checked_mul(RUN_BYTES)?)?;
-            stream.runs.extend(runs.chunks_exact(RUN_BYTES).map(decode_run));
+            for run in runs.chunks_exact(RUN_BYTES) {
+                stream.runs.push(decode_run(run)?);
+            }
             if run_count > 0 {
                 index.active.push(id);
                 index.run_count += run_count;
@@ -289,14 +295,17 @@ fn encode_run(run: &Run, out: &mut Vec<u8>) {
     out.extend_from_slice(&run.max_timestamp.to_le_bytes());
 }
 
-fn decode_run(bytes: &[u8]) -> Run {
-    Run {
+/// `None` for a run that no segment could hold.
+fn decode_run(bytes: &[u8]) -> Option<Run> {
+    let run = Run {
         file_offset: get_u64(bytes, 0),
         len: get_u32(bytes, 8),
         base: Offset(get_i64(bytes, 16)),
         last: Offset(get_i64(bytes, 24)),
         max_timestamp: get_i64(bytes, 32),
-    }
+    };
+    let inside = run.len > 0 && run.file_offset <= u64::from(u32::MAX);
+    (inside && offsets_fit(run.base, run.last)).then_some(run)
 }
 
 impl Footer {
@@ -326,7 +335,9 @@ impl Footer {
             let body =
                 runs.checked_mul(RUN_BYTES).and_then(|len| take(&mut rest, len)).ok_or(short)?;
             footer.streams.push((StreamId(get_u64(head, 0)), footer.runs.len(), runs));
-            footer.runs.extend(body.chunks_exact(RUN_BYTES).map(decode_run));
+            for run in body.chunks_exact(RUN_BYTES) {
+                footer.runs.push(decode_run(run).ok_or(short)?);
+            }
         }
         if rest.is_empty() { Ok(footer) } else { Err(short) }
     }
