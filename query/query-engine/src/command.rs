@@ -16,6 +16,8 @@ pub(crate) enum Command {
     Explain {
         analyze: bool,
     },
+    /// Appends records.
+    Insert,
     Ddl,
     Begin,
     Commit,
@@ -42,7 +44,12 @@ impl Command {
     }
 
     pub(crate) fn needs_planning(&self) -> bool {
-        matches!(self, Self::Query | Self::Explain { .. })
+        matches!(self, Self::Query | Self::Insert | Self::Explain { .. })
+    }
+
+    /// What cannot be undone by ROLLBACK.
+    pub(crate) fn writes(&self) -> bool {
+        matches!(self, Self::Insert | Self::Ddl)
     }
 
     pub(crate) fn tag(&self) -> &'static str {
@@ -50,6 +57,7 @@ impl Command {
             Self::Empty => "",
             Self::Query => "SELECT",
             Self::Explain { .. } => "EXPLAIN",
+            Self::Insert => "INSERT",
             Self::Ddl => "CREATE TABLE",
             Self::Begin => "BEGIN",
             Self::Commit => "COMMIT",
@@ -86,10 +94,7 @@ pub(crate) fn classify(statement: &Statement) -> Result<Command, Error> {
     Ok(match statement {
         Statement::Query(_) => Command::Query,
         Statement::Explain { analyze, .. } => Command::Explain { analyze: *analyze },
-        Statement::Insert(_) => {
-            return Err(unsupported("INSERT is not supported")
-                .with_hint("produce to the topic with a Kafka client or `lumadb produce`"));
-        }
+        Statement::Insert(_) => Command::Insert,
         Statement::CreateTable(_) => Command::Ddl,
         Statement::Drop { object_type: ObjectType::Table, .. } => Command::Ddl,
         Statement::StartTransaction { .. } => Command::Begin,

@@ -13,6 +13,7 @@ use datafusion::catalog::{
     SchemaProvider,
 };
 use datafusion::error::DataFusionError;
+use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -29,12 +30,13 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::bad::BadRecords;
 use crate::error::Text;
+use crate::literals::ArrayLiterals;
 use crate::rewrite::{self, Names};
 use crate::session::Session;
 use crate::shape::Shape;
 use crate::snapshot::Snapshot;
 use crate::table::{ScanContext, TopicTable};
-use crate::{functions, infer, pg_catalog, types};
+use crate::{functions, infer, pg_catalog, subquery, types};
 
 /// Stack of each engine thread; virtual memory until it is used.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
@@ -133,12 +135,13 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
             DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
         )
         .build_arc()?;
-    let state = SessionStateBuilder::new()
+    let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
         .with_type_planner(Arc::new(pg_catalog::PgTypes))
         .build();
+    state.register_expr_planner(Arc::new(ArrayLiterals))?;
     Ok(state)
 }
 
@@ -202,6 +205,10 @@ impl Names for SnapshotNames<'_> {
     fn is_catalog(&self, name: &str) -> bool {
         pg_catalog::is_relation(name)
     }
+
+    fn is_empty_catalog(&self, name: &str) -> bool {
+        pg_catalog::is_always_empty(name)
+    }
 }
 
 impl Shared {
@@ -230,6 +237,7 @@ impl Shared {
         let plan = state
             .statement_to_plan(statement)
             .await
+            .and_then(subquery::single_rows)
             .map_err(|error| self.text(parsed).datafusion(&error))?;
         Ok((state, plan))
     }

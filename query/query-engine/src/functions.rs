@@ -3,17 +3,21 @@
 //! Invariants:
 //! - A function here is stable within a statement: it sees the statement's snapshot and settings.
 
-use std::collections::BTreeMap;
+mod registry;
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::array::Array as _;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
+use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 
 use crate::settings::Settings;
@@ -33,7 +37,10 @@ type Body = Arc<dyn Fn(&[ScalarValue]) -> Result<ScalarValue> + Send + Sync>;
 /// A function of one row at a time.
 struct RowFunction {
     name: String,
-    returns: DataType,
+    /// `None`: the type of the first argument.
+    returns: Option<DataType>,
+    /// PostgreSQL's type where Arrow has none.
+    pg_type: Option<&'static str>,
     signature: Signature,
     body: Body,
 }
@@ -68,8 +75,19 @@ impl ScalarUDFImpl for RowFunction {
         &self.signature
     }
 
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(self.returns.clone())
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        let returns = self.returns.clone().or_else(|| arguments.first().cloned());
+        Ok(returns.unwrap_or(DataType::Null))
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let arguments: Vec<DataType> =
+            args.arg_fields.iter().map(|it| it.data_type().clone()).collect();
+        let field = Field::new(self.name(), self.return_type(&arguments)?, true);
+        Ok(Arc::new(match self.pg_type {
+            Some(pg_type) => crate::types::marked(field, pg_type),
+            None => field,
+        }))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -93,7 +111,7 @@ impl ScalarUDFImpl for RowFunction {
         }
         if values.is_empty() {
             return Ok(ColumnarValue::Array(datafusion::arrow::array::new_empty_array(
-                &self.returns,
+                args.return_field.data_type(),
             )));
         }
         Ok(ColumnarValue::Array(ScalarValue::iter_to_array(values)?))
@@ -106,21 +124,35 @@ pub(crate) fn register(
     info: &Arc<SessionInfo>,
     snapshot: &Arc<Snapshot>,
 ) {
-    let mut add = |name: &str, returns: DataType, body: Body| {
+    let mut add = |name: &str, returns: Returns, body: Body| {
+        let (returns, pg_type) = match returns {
+            Returns::Type(returns) => (Some(returns), None),
+            Returns::Name => (Some(DataType::Utf8), Some("name")),
+            Returns::FirstArgument => (None, None),
+        };
         let signature = Signature::variadic_any(Volatility::Stable);
         let signature = Signature::one_of(
             vec![datafusion::logical_expr::TypeSignature::Nullary, signature.type_signature],
             Volatility::Stable,
         );
-        let function = RowFunction { name: name.to_owned(), returns, signature, body };
+        let function = RowFunction { name: name.to_owned(), returns, pg_type, signature, body };
         // Replacing a function of the same name is meant; the registry of a session accepts every name.
         let _ = state.register_udf(Arc::new(ScalarUDF::from(function)));
     };
     session_functions(&mut add, info);
-    catalog_functions(&mut add, snapshot);
+    catalog_functions(&mut add);
+    registry::register(&mut add, info, snapshot);
+    text_functions(&mut add);
 }
 
-type Add<'a> = dyn FnMut(&str, DataType, Body) + 'a;
+/// What a function returns.
+enum Returns {
+    Type(DataType),
+    Name,
+    FirstArgument,
+}
+
+type Add<'a> = dyn FnMut(&str, Returns, Body) + 'a;
 
 fn text(value: impl Into<String>) -> ScalarValue {
     ScalarValue::Utf8(Some(value.into()))
@@ -129,7 +161,12 @@ fn text(value: impl Into<String>) -> ScalarValue {
 const NO_TEXT: ScalarValue = ScalarValue::Utf8(None);
 
 fn constant(add: &mut Add<'_>, name: &str, value: ScalarValue) {
-    add(name, value.data_type(), Arc::new(move |_| Ok(value.clone())));
+    add(name, Returns::Type(value.data_type()), Arc::new(move |_| Ok(value.clone())));
+}
+
+fn constant_name(add: &mut Add<'_>, name: &str, value: &str) {
+    let value = text(value);
+    add(name, Returns::Name, Arc::new(move |_| Ok(value.clone())));
 }
 
 fn session_functions(add: &mut Add<'_>, info: &Arc<SessionInfo>) {
@@ -140,12 +177,12 @@ fn session_functions(add: &mut Add<'_>, info: &Arc<SessionInfo>) {
     );
     constant(add, "version", text(version));
     for name in ["current_database", "current_catalog"] {
-        constant(add, name, text(info.database.as_str()));
+        constant_name(add, name, &info.database);
     }
     for name in ["current_user", "session_user", "user", "current_role"] {
-        constant(add, name, text(info.user.as_str()));
+        constant_name(add, name, &info.user);
     }
-    constant(add, "current_schema", text("public"));
+    constant_name(add, "current_schema", "public");
     let schemas = ScalarValue::List(ScalarValue::new_list_nullable(
         &[text("pg_catalog"), text("public")],
         &DataType::Utf8,
@@ -153,12 +190,9 @@ fn session_functions(add: &mut Add<'_>, info: &Arc<SessionInfo>) {
     constant(add, "current_schemas", schemas);
     constant(add, "pg_backend_pid", ScalarValue::Int32(Some(info.process_id)));
     constant(add, "pg_is_in_recovery", ScalarValue::Boolean(Some(false)));
-    constant(add, "getdatabaseencoding", text("UTF8"));
-    constant(add, "pg_encoding_to_char", text("UTF8"));
-    constant(add, "pg_char_to_encoding", ScalarValue::Int32(Some(6)));
-    constant(add, "txid_current", ScalarValue::Int64(Some(1)));
-    let user = info.user.clone();
-    add("pg_get_userbyid", DataType::Utf8, Arc::new(move |_| Ok(text(user.as_str()))));
+    constant_name(add, "getdatabaseencoding", "UTF8");
+    add("pg_encoding_to_char", Returns::Name, Arc::new(|args| Ok(encoding_name(args))));
+    add("pg_char_to_encoding", Returns::Type(DataType::Int32), Arc::new(|args| Ok(encoding(args))));
     let known = Arc::clone(info);
     let current_setting = move |args: &[ScalarValue]| {
         let name = string(args.first()).unwrap_or_default();
@@ -166,15 +200,14 @@ fn session_functions(add: &mut Add<'_>, info: &Arc<SessionInfo>) {
         match known.settings.get(&name) {
             Some(value) => Ok(text(value)),
             None if missing_ok => Ok(NO_TEXT),
-            None => Err(datafusion::error::DataFusionError::External(Box::new(
-                crate::settings::unknown(&name),
-            ))),
+            None => Err(DataFusionError::External(Box::new(crate::settings::unknown(&name)))),
         }
     };
-    add("current_setting", DataType::Utf8, Arc::new(current_setting));
+    add("current_setting", Returns::Type(DataType::Utf8), Arc::new(current_setting));
 }
 
-fn catalog_functions(add: &mut Add<'_>, snapshot: &Arc<Snapshot>) {
+fn catalog_functions(add: &mut Add<'_>) {
+    // Schema public is always on the search path, and there is one role, a superuser: these are facts.
     let yes = ScalarValue::Boolean(Some(true));
     for name in [
         "pg_table_is_visible",
@@ -220,36 +253,9 @@ fn catalog_functions(add: &mut Add<'_>, snapshot: &Arc<Snapshot>) {
     ] {
         constant(add, name, NO_TEXT);
     }
-    let names: BTreeMap<u32, String> =
-        snapshot.relations().into_values().map(|relation| (relation.oid, relation.name)).collect();
-    let names = Arc::new(names);
-    let known = Arc::clone(&names);
-    add(
-        "luma_regclass_name",
-        DataType::Utf8,
-        Arc::new(move |args| {
-            Ok(oid(args.first()).map_or(NO_TEXT, |oid| {
-                text(known.get(&oid).cloned().unwrap_or_else(|| oid.to_string()))
-            }))
-        }),
-    );
-    add(
-        "luma_regclass",
-        DataType::UInt32,
-        Arc::new(move |args| {
-            let Some(name) = string(args.first()) else { return Ok(ScalarValue::UInt32(None)) };
-            relation_oid(&names, &name).map(|oid| ScalarValue::UInt32(Some(oid))).ok_or_else(|| {
-                let error = query_api::Error::new(
-                    query_api::ErrorKind::NotFound,
-                    format!("relation \"{name}\" does not exist"),
-                );
-                datafusion::error::DataFusionError::External(Box::new(error.with_sqlstate("42P01")))
-            })
-        }),
-    );
     add(
         "format_type",
-        DataType::Utf8,
+        Returns::Type(DataType::Utf8),
         Arc::new(|args| {
             let Some(oid) = oid(args.first()) else { return Ok(NO_TEXT) };
             let modifier = oid_modifier(args.get(1));
@@ -260,38 +266,99 @@ fn catalog_functions(add: &mut Add<'_>, snapshot: &Arc<Snapshot>) {
     constant(add, "pg_total_relation_size", ScalarValue::Int64(None));
     constant(add, "pg_relation_size", ScalarValue::Int64(None));
     constant(add, "pg_database_size", ScalarValue::Int64(None));
+}
+
+fn text_functions(add: &mut Add<'_>) {
+    let text_type = || Returns::Type(DataType::Utf8);
     add(
         "pg_size_pretty",
-        DataType::Utf8,
+        text_type(),
         Arc::new(
             |args| Ok(integer(args.first()).map_or(NO_TEXT, |bytes| text(size_pretty(bytes)))),
         ),
     );
     add(
         "quote_ident",
-        DataType::Utf8,
+        text_type(),
         Arc::new(|args| Ok(string(args.first()).map_or(NO_TEXT, |name| text(quote_ident(&name))))),
     );
     add(
         "quote_literal",
-        DataType::Utf8,
+        text_type(),
         Arc::new(|args| {
-            Ok(string(args.first())
-                .map_or(NO_TEXT, |name| text(format!("'{}'", name.replace('\'', "''")))))
+            Ok(string(args.first()).map_or(NO_TEXT, |value| text(quote_literal(&value))))
+        }),
+    );
+    add("format", text_type(), Arc::new(format));
+    add(
+        "luma_array",
+        Returns::FirstArgument,
+        Arc::new(|args| match args.first() {
+            Some(ScalarValue::List(list)) if list.is_null(0) => {
+                let item = list.value_type();
+                Ok(ScalarValue::List(ScalarValue::new_list_nullable(&[], &item)))
+            }
+            Some(value) => Ok(value.clone()),
+            None => Ok(ScalarValue::Null),
         }),
     );
 }
 
-fn relation_oid(names: &BTreeMap<u32, String>, name: &str) -> Option<u32> {
-    if let Ok(oid) = name.parse() {
-        return Some(oid);
-    }
-    let plain = name.strip_prefix("public.").unwrap_or(name);
-    let wanted = match plain.strip_prefix('"').and_then(|it| it.strip_suffix('"')) {
-        Some(quoted) => quoted.replace("\"\"", "\""),
-        None => plain.to_lowercase(),
+fn quote_literal(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "''"))
+}
+
+/// PostgreSQL's `format(template, …)` with `%s`, `%I`, `%L` and `%%`.
+/// <https://www.postgresql.org/docs/15/functions-string.html#FUNCTIONS-STRING-FORMAT>
+fn format(args: &[ScalarValue]) -> Result<ScalarValue> {
+    let Some(template) = string(args.first()) else { return Ok(NO_TEXT) };
+    let refuse = |message: &str| {
+        let error = query_api::Error::new(query_api::ErrorKind::Invalid, message);
+        DataFusionError::External(Box::new(error.with_sqlstate("22023")))
     };
-    names.iter().find(|(_, known)| **known == wanted).map(|(oid, _)| *oid)
+    let mut shown = String::new();
+    let mut values = args.iter().skip(1);
+    let mut chars = template.chars();
+    while let Some(it) = chars.next() {
+        if it != '%' {
+            shown.push(it);
+            continue;
+        }
+        let kind = chars.next();
+        if kind == Some('%') {
+            shown.push('%');
+            continue;
+        }
+        let value = values.next().ok_or_else(|| refuse("too few arguments for format()"))?;
+        let value = if value.is_null() { None } else { Some(value.to_string()) };
+        match (kind, value) {
+            (Some('s'), value) => shown.push_str(&value.unwrap_or_default()),
+            (Some('I'), Some(value)) => shown.push_str(&quote_ident(&value)),
+            (Some('I'), None) => {
+                return Err(refuse("null values cannot be formatted as an SQL identifier"));
+            }
+            (Some('L'), value) => {
+                shown.push_str(&value.map_or_else(|| "NULL".to_owned(), |it| quote_literal(&it)));
+            }
+            _ => return Err(refuse("unrecognized format() type specifier")),
+        }
+    }
+    Ok(text(shown))
+}
+
+/// UTF8 is the only encoding.
+const UTF8: i64 = 6;
+
+fn encoding_name(args: &[ScalarValue]) -> ScalarValue {
+    integer(args.first()).map_or(NO_TEXT, |it| text(if it == UTF8 { "UTF8" } else { "" }))
+}
+
+fn encoding(args: &[ScalarValue]) -> ScalarValue {
+    let name = string(args.first());
+    ScalarValue::Int32(name.map(|it| {
+        let utf8 = matches!(it.to_lowercase().as_str(), "utf8" | "utf-8" | "unicode");
+        if utf8 { 6 } else { -1 }
+    }))
 }
 
 /// Quoted unless it is lower-case letters, digits and underscores.

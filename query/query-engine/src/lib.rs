@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Session ──guard──► parse ──► command ──► settings, transaction block      (session.rs, settings.rs)
-//!                                  ├──────► Ingest: declare, drop            (ddl.rs)
+//!                                  ├──────► Ingest: declare, drop, append    (ddl.rs, insert.rs)
 //!                                  └──────► rewrite ──► plan ──► TopicScan   (rewrite.rs, engine.rs, table.rs)
 //!                                                         │          └► Follow::read ──► decode ──► Arrow
 //!                                                         └► pg_catalog from the snapshot
@@ -13,7 +13,7 @@
 //! - Results stream: memory does not grow with a topic.
 //! - DataFusion has its own threads; nothing of Arrow or DataFusion crosses the crate's border.
 //!
-//! Absent: writes through SQL (`INSERT`), views, spilling to disk.
+//! Absent: updates and deletes, views, spilling to disk.
 
 mod bad;
 mod command;
@@ -24,7 +24,9 @@ mod error;
 mod functions;
 mod guard;
 mod infer;
+mod insert;
 mod json;
+mod literals;
 mod parameters;
 mod pg_catalog;
 mod pushdown;
@@ -35,7 +37,9 @@ mod scan;
 mod session;
 mod settings;
 mod shape;
+mod single;
 mod snapshot;
+mod subquery;
 mod table;
 mod types;
 

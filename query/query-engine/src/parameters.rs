@@ -55,7 +55,8 @@ fn index(name: &str) -> Option<usize> {
     name.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
 }
 
-fn sql_type(data_type: &DataType) -> Option<SqlType> {
+/// How a type is written in a cast; `None` for types a cast cannot name.
+pub(crate) fn sql_type(data_type: &DataType) -> Option<SqlType> {
     let name = match data_type {
         DataType::Unknown | DataType::Array(_) => return None,
         DataType::Bool => "bool",

@@ -37,6 +37,36 @@ pub(crate) fn is_relation(name: &str) -> bool {
     layout::layout("pg_catalog", name).is_some()
 }
 
+/// `name` is a relation of `pg_catalog` about things that do not exist here.
+pub(crate) fn is_always_empty(name: &str) -> bool {
+    is_relation(name) && !rows::FILLED.contains(&name)
+}
+
+/// The OID of a system relation that other relations refer to.
+pub(crate) fn system_oid(name: &str) -> Option<u32> {
+    let name = name.strip_prefix("pg_catalog.").unwrap_or(name);
+    layout::SYSTEM_OIDS.iter().find(|(known, _)| *known == name).map(|(_, oid)| *oid)
+}
+
+/// The name of a system relation.
+pub(crate) fn system_name(oid: u32) -> Option<&'static str> {
+    layout::SYSTEM_OIDS.iter().find(|(_, known)| *known == oid).map(|(name, _)| *name)
+}
+
+/// The OID of a type by its name (`int4`), SQL name (`integer`) or array form (`int4[]`, `_int4`).
+pub(crate) fn type_oid(name: &str) -> Option<u32> {
+    let name = name.strip_prefix("pg_catalog.").unwrap_or(name);
+    let (item, array) = match (name.strip_suffix("[]"), name.strip_prefix('_')) {
+        (Some(item), _) | (None, Some(item)) => (item, true),
+        (None, None) => (name, false),
+    };
+    let row = rows::TYPES.iter().find(|row| row.is_named(item))?;
+    Some(if array { row.array } else { row.oid })
+}
+
+/// Schemas with their OIDs.
+pub(crate) use rows::SCHEMAS;
+
 /// Whether the relation shows the columns of tables.
 pub(crate) fn needs_shapes(space: &str, name: &str) -> bool {
     matches!(

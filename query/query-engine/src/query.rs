@@ -20,7 +20,7 @@ use crate::bad::BadRecords;
 use crate::command::Command;
 use crate::engine::{Parsed, PlanContext, Shapes, Shared, result_columns};
 use crate::session::Prepared;
-use crate::{ddl, parameters, types};
+use crate::{ddl, insert, parameters, types};
 
 /// Batches between the plan and the consumer.
 const BATCHES_AHEAD: usize = 2;
@@ -45,6 +45,13 @@ pub(crate) async fn describe(
 ) -> Result<(), Error> {
     let Some(parsed) = &prepared.parsed else { return Ok(()) };
     let mut shapes = Shapes::new();
+    if prepared.command == Command::Insert {
+        let (_, source, _, plan) =
+            insert::plan(shared, context, parsed, &prepared.hints, &mut shapes).await?;
+        prepared.described.parameters = parameters::types(shared, &source, &plan, &prepared.hints)?;
+        prepared.shapes = shapes;
+        return Ok(());
+    }
     let target = planned(parsed, &prepared.hints)?;
     let (_, plan) = shared.plan(&target, context, &mut shapes).await?;
     prepared.described.parameters = parameters::types(shared, &target, &plan, &prepared.hints)?;
@@ -88,8 +95,14 @@ pub(crate) async fn execute(
     if prepared.command == Command::Ddl {
         return ddl::execute(&shared, &context, &parsed.statement).await;
     }
-    let target = planned(parsed, &prepared.hints)?;
     let mut shapes = prepared.shapes.clone();
+    if prepared.command == Command::Insert {
+        let (target, source, state, plan) =
+            insert::plan(&shared, &context, parsed, &prepared.hints, &mut shapes).await?;
+        let plan = bind(&shared, &source, plan, &prepared.described.parameters, &values)?;
+        return insert::run(&shared, &source, &target, &state, plan).await;
+    }
+    let target = planned(parsed, &prepared.hints)?;
     let (state, plan) = shared.plan(&target, &context, &mut shapes).await?;
     let plan = bind(&shared, &target, plan, &prepared.described.parameters, &values)?;
     if let Command::Explain { analyze } = prepared.command {

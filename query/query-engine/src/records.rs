@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use log_codec::Compression;
 use log_record::{BatchHeader, Headers, Records, TimestampType};
 
-/// Largest decompressed batch.
-pub(crate) const BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Largest decompressed batch; what the broker accepts at most.
+pub(crate) const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A record with its place resolved.
 pub(crate) struct LogRecord<'a> {

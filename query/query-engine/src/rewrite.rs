@@ -4,8 +4,13 @@
 //! - Select items get PostgreSQL's names; equal names are told apart by a suffix that [`shown_name`] removes.
 //! - Unqualified catalog relations are qualified; `pg_catalog.` is removed from functions and operators.
 //!
+//! - `ARRAY(SELECT …)` and casts to `regclass` and its kin become function calls.
+//!
 //! Invariants:
 //! - A statement that DataFusion already understands means the same afterwards.
+
+mod registry;
+mod subquery;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -34,6 +39,8 @@ pub(crate) trait Names {
     fn is_topic(&self, name: &str) -> bool;
     /// `name` is a relation of `pg_catalog`.
     fn is_catalog(&self, name: &str) -> bool;
+    /// `name` is a relation of `pg_catalog` that has no rows, now or ever.
+    fn is_empty_catalog(&self, name: &str) -> bool;
 }
 
 /// Relations a statement names outside its CTEs, as `[schema.]name`.
@@ -86,7 +93,7 @@ fn fold(ident: &Ident) -> String {
 /// 0A000 for constructs that would give a wrong answer.
 pub(crate) fn rewrite(statement: &mut Statement, names: &dyn Names) -> Result<(), Error> {
     let ctes = ctes(statement);
-    let mut rewriter = Rewriter { names, ctes };
+    let mut rewriter = Rewriter { names, ctes, depth: 0 };
     match statement.visit(&mut rewriter) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -96,6 +103,8 @@ pub(crate) fn rewrite(statement: &mut Statement, names: &dyn Names) -> Result<()
 struct Rewriter<'a> {
     names: &'a dyn Names,
     ctes: BTreeSet<String>,
+    /// Queries around the one that is visited, itself included.
+    depth: usize,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -113,11 +122,44 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Error> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Error> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        table_function(factor);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        subquery::array(expr);
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         if let Err(error) = self.hide_system_columns(select) {
             return ControlFlow::Break(error);
         }
         name_items(select);
+        if self.depth == 1 {
+            registry::print_names(&mut select.projection);
+        }
+        let empty = |name: &ObjectName| match parts(name).as_slice() {
+            [schema, table] => schema == "pg_catalog" && self.names.is_empty_catalog(table),
+            [table] => {
+                !self.ctes.contains(table)
+                    && !self.names.is_topic(table)
+                    && self.names.is_empty_catalog(table)
+            }
+            _ => false,
+        };
+        subquery::forget_unreachable(select, &empty);
         ControlFlow::Continue(())
     }
 
@@ -299,10 +341,17 @@ fn column_name(expr: &Expr) -> String {
         Expr::CompoundIdentifier(idents) => idents.last().map(fold).unwrap_or_default(),
         Expr::Function(function) => parts(&function.name).pop().unwrap_or_default(),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => column_name(inner),
-        Expr::Cast { expr, data_type, .. } => match column_name(expr) {
-            unnamed if unnamed == "?column?" => type_name(&data_type.to_string()),
-            name => name,
-        },
+        Expr::Cast { expr, data_type, .. } => {
+            let mut inner = expr.as_ref();
+            // The outermost of several casts gives the name.
+            while let Expr::Cast { expr, .. } | Expr::Nested(expr) = inner {
+                inner = expr;
+            }
+            match column_name(inner) {
+                unnamed if unnamed == "?column?" => type_name(&data_type.to_string()),
+                name => name,
+            }
+        }
         Expr::TypedString(typed) => type_name(&typed.data_type.to_string()),
         Expr::Case { else_result, .. } => match else_result.as_deref().map(column_name) {
             Some(name) if name != "?column?" => name,
@@ -354,7 +403,13 @@ fn rewrite_expr(expr: &mut Expr) {
             {
                 function.name.0.remove(0);
             }
+            // Set-returning in PostgreSQL; arrays here, unnested where they are called.
+            if parts(&function.name) == ["pg_partition_ancestors"] {
+                let inner = std::mem::replace(expr, null());
+                *expr = subquery::call("unnest", vec![renamed(inner, "luma_partition_ancestors")]);
+            }
         }
+        Expr::Cast { .. } => registry::cast(expr),
         Expr::BinaryOp { left, op, right } => {
             if let BinaryOperator::PGCustomBinaryOperator(path) = op
                 && let Some(plain) = path.last().and_then(|it| operator(it))
@@ -368,6 +423,70 @@ fn rewrite_expr(expr: &mut Expr) {
         }
         Expr::Collate { .. } => uncollate(expr),
         _ => {}
+    }
+}
+
+fn renamed(mut expr: Expr, name: &str) -> Expr {
+    if let Expr::Function(function) = &mut expr {
+        function.name = ObjectName::from(vec![Ident::new(name)]);
+    }
+    expr
+}
+
+/// `FROM pg_catalog.f(…)` is `FROM f(…)`.
+fn table_function(factor: &mut TableFactor) {
+    if let TableFactor::Table { name, args: Some(_), .. } = factor
+        && let [schema, _] = parts(name).as_slice()
+        && schema == "pg_catalog"
+    {
+        name.0.remove(0);
+    }
+}
+
+/// A select of nothing from nothing.
+fn empty_select() -> Select {
+    use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+    use datafusion::sql::sqlparser::ast::{GroupByExpr, SelectFlavor};
+    Select {
+        select_token: AttachedToken::empty(),
+        optimizer_hints: Vec::new(),
+        distinct: None,
+        select_modifiers: None,
+        top: None,
+        top_before_distinct: false,
+        projection: Vec::new(),
+        exclude: None,
+        into: None,
+        from: Vec::new(),
+        lateral_views: Vec::new(),
+        prewhere: None,
+        selection: None,
+        connect_by: Vec::new(),
+        group_by: GroupByExpr::Expressions(Vec::new(), Vec::new()),
+        cluster_by: Vec::new(),
+        distribute_by: Vec::new(),
+        sort_by: Vec::new(),
+        having: None,
+        named_window: Vec::new(),
+        qualify: None,
+        window_before_qualify: false,
+        value_table_mode: None,
+        flavor: SelectFlavor::Standard,
+    }
+}
+
+fn query_of(select: Select) -> Query {
+    Query {
+        with: None,
+        body: Box::new(SetExpr::Select(Box::new(select))),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
     }
 }
 

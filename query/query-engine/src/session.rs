@@ -161,6 +161,9 @@ impl Session {
         if matches!(self.transaction, Transaction::Failed) && !prepared.command.ends_transaction() {
             return Err(failed_transaction());
         }
+        if prepared.command.writes() && matches!(self.transaction, Transaction::Open(_)) {
+            return Err(write_in_transaction(&prepared.command));
+        }
         if let Some(execution) = self.control(&prepared.command)? {
             return Ok(execution);
         }
@@ -194,7 +197,9 @@ impl Session {
             }
             Command::Show { name } => return self.show(name).map(Some),
             Command::Accepted { .. } | Command::Empty => {}
-            Command::Query | Command::Explain { .. } | Command::Ddl => return Ok(None),
+            Command::Query | Command::Explain { .. } | Command::Insert | Command::Ddl => {
+                return Ok(None);
+            }
         }
         Ok(Some(query::done(command.tag(), status)))
     }
@@ -238,6 +243,14 @@ impl Session {
         }
         result
     }
+}
+
+/// A write is durable when its statement returns, so a transaction block could not take it back.
+fn write_in_transaction(command: &Command) -> Error {
+    let what = if *command == Command::Insert { "INSERT" } else { "CREATE or DROP TABLE" };
+    Error::new(ErrorKind::Invalid, format!("{what} cannot run inside a transaction block"))
+        .with_sqlstate("25001")
+        .with_hint("use autocommit: a topic's records cannot be rolled back")
 }
 
 fn failed_transaction() -> Error {

@@ -34,7 +34,8 @@ pub(crate) fn field(name: &str, data_type: &DataType, nullable: bool) -> Field {
     }
 }
 
-fn marked(field: Field, pg_type: &str) -> Field {
+/// `field` with a PostgreSQL type that Arrow does not have.
+pub(crate) fn marked(field: Field, pg_type: &str) -> Field {
     field.with_metadata(HashMap::from([(PG_TYPE.to_owned(), pg_type.to_owned())]))
 }
 

@@ -19,6 +19,32 @@ const INFORMATION_SCHEMA: &str = "13000";
 const HEAP: &str = "2";
 const DATABASE: &str = "16383";
 
+/// Schemas with their OIDs.
+pub(crate) const SCHEMAS: [(u32, &str); 3] =
+    [(11, "pg_catalog"), (2200, "public"), (13_000, "information_schema")];
+
+/// Relations of `pg_catalog` that have rows.
+pub(super) const FILLED: [&str; 18] = [
+    "pg_am",
+    "pg_attribute",
+    "pg_authid",
+    "pg_class",
+    "pg_collation",
+    "pg_database",
+    "pg_language",
+    "pg_namespace",
+    "pg_roles",
+    "pg_settings",
+    "pg_stat_activity",
+    "pg_stat_user_tables",
+    "pg_tables",
+    "pg_tablespace",
+    "pg_type",
+    "pg_user",
+    "pg_views",
+    "pg_description",
+];
+
 /// A built-in type.
 pub(super) struct TypeRow {
     pub(super) oid: u32,
@@ -27,6 +53,12 @@ pub(super) struct TypeRow {
     pub(super) shown: &'static str,
     len: i16,
     category: char,
+}
+
+impl TypeRow {
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.name == name || self.shown == name
+    }
 }
 
 const fn ty(

@@ -39,9 +39,9 @@ fn a_bad_record_is_a_row_of_nulls_and_a_notice() {
 fn an_unknown_table_has_sqlstate_position_and_hint() {
     let log = Log::new("orders", &[&[]]);
     log.check(
-        "SELECT * FROM order",
+        "SELEC 1",
         expect![[r#"
-        42601 at 15: syntax error at or near "order"
+        42601 at 1: syntax error at or near "SELEC"
     "#]],
     );
     log.check(
