@@ -49,7 +49,7 @@ pub const CONFINED: &[Confined] = &[
     Confined { package: "pgwire", to: &["proto-pg"], reason: "the PostgreSQL wire is one adapter" },
     Confined {
         package: "kafka-protocol",
-        to: &["broker-kafka", "broker-kafka-wire", "client-kafka"],
+        to: &["broker-kafka", "broker-kafka-wire", "client-kafka", "jepsen-sim"],
         reason: "it allocates from untrusted lengths and is only used behind the guard of broker-kafka-wire",
     },
     Confined {
@@ -142,7 +142,7 @@ fn forbidden(member: &str, name: &str, kind: Use, is_ours: bool) -> Option<&'sta
     if name == "lumadb" {
         return Some("the binary is the leaf that ties everything together; nothing stands on it");
     }
-    if name.ends_with("-testkit") && kind != Use::Dev {
+    if name.ends_with("-testkit") && kind != Use::Dev && !in_group("jepsen-") {
         return Some("a testkit is a dev-dependency only, it must not ship");
     }
     if member == "lumadb"
