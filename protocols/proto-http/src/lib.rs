@@ -16,11 +16,13 @@
 //!
 //! Deliberately absent: console, REST, TLS, authentication (so the listener belongs on loopback).
 
+mod counted;
 mod metrics;
 mod ops;
 mod process;
 mod server;
 
+pub use counted::HttpCounters;
 pub use metrics::{METRIC_NAMES, render};
 pub use ops::{
     ApiStats, Histogram, JournalStats, LogStats, Ops, ProtocolStats, Readiness, Stats, StatsFuture,

@@ -21,15 +21,21 @@ use crate::process::Process;
 pub const METRIC_NAMES: &[&str] = &[
     "lumadb_build_info",
     "lumadb_connections_active",
+    "lumadb_connections_refused_total",
     "lumadb_connections_total",
+    "lumadb_consumer_groups",
     "lumadb_journal_frames_total",
+    "lumadb_journal_syncs_total",
     "lumadb_journal_written_bytes_total",
     "lumadb_kafka_request_duration_seconds",
+    "lumadb_kafka_request_memory_bytes",
     "lumadb_log_fetched_bytes_total",
-    "lumadb_log_fsync_duration_seconds",
     "lumadb_log_partitions",
+    "lumadb_log_produced_batches_total",
     "lumadb_log_produced_bytes_total",
     "lumadb_log_segments",
+    "lumadb_log_spare_segments",
+    "lumadb_log_tail_bytes",
     "lumadb_log_topics",
     "lumadb_uptime_seconds",
     "process_cpu_seconds_total",
@@ -96,6 +102,19 @@ impl Page {
         let total: Vec<_> =
             labelled().map(|(label, one)| (&label[..], float(one.connections))).collect();
         out.counters("lumadb_connections", "Connections accepted", &total)?;
+        let refused: Vec<_> =
+            labelled().map(|(label, one)| (&label[..], float(one.connections_refused))).collect();
+        out.counters(
+            "lumadb_connections_refused",
+            "Connections closed at once because of a limit",
+            &refused,
+        )?;
+        out.gauge(
+            "lumadb_kafka_request_memory_bytes",
+            "Memory that Kafka requests in flight hold",
+            float(self.stats.request_memory_bytes),
+        )?;
+        out.gauge("lumadb_consumer_groups", "Consumer groups", float(self.stats.groups))?;
 
         let apis = self.stats.kafka_apis.iter();
         let labels: Vec<_> = apis.map(|one| ([("api", one.api.as_str())], &one.duration)).collect();
@@ -109,21 +128,36 @@ impl Page {
         let (stats, log, journal) = (&self.stats, &self.stats.log, &self.stats.journal);
         let produced = float(log.produced_bytes);
         out.counter("lumadb_log_produced_bytes", "Bytes of record batches appended", produced)?;
+        let batches = float(log.produced_batches);
+        out.counter("lumadb_log_produced_batches", "Record batches appended", batches)?;
         let fetched = float(log.fetched_bytes);
         out.counter(
             "lumadb_log_fetched_bytes",
             "Bytes of record batches sent to consumers",
             fetched,
         )?;
-        let syncs = [(&[][..], &log.fsync_duration)];
-        out.histograms("lumadb_log_fsync_duration_seconds", "Time of one device sync", &syncs)?;
         out.gauge("lumadb_log_segments", "Journal segments with data", float(log.segments))?;
+        out.gauge(
+            "lumadb_log_spare_segments",
+            "Empty segment files kept for reuse",
+            float(log.spare_segments),
+        )?;
+        out.gauge(
+            "lumadb_log_tail_bytes",
+            "Memory that holds recently written frames",
+            float(log.tail_bytes),
+        )?;
         out.gauge("lumadb_log_topics", "Topics", float(stats.topics))?;
         out.gauge("lumadb_log_partitions", "Partitions", float(stats.partitions))?;
         out.counter(
             "lumadb_journal_frames",
             "Frames (group commits) written",
             float(journal.frames),
+        )?;
+        out.counter(
+            "lumadb_journal_syncs",
+            "Times the device made journal writes durable",
+            float(journal.syncs),
         )?;
         let written = float(journal.written_bytes);
         out.counter(

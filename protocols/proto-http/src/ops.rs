@@ -39,6 +39,10 @@ pub struct Stats {
     pub started_at_ms: u64,
     pub topics: u64,
     pub partitions: u64,
+    /// Consumer groups with members or committed offsets.
+    pub groups: u64,
+    /// Memory that Kafka requests in flight hold.
+    pub request_memory_bytes: u64,
     pub protocols: Vec<ProtocolStats>,
     pub kafka_apis: Vec<ApiStats>,
     pub log: LogStats,
@@ -53,6 +57,8 @@ pub struct ProtocolStats {
     pub connections_active: u64,
     /// Accepted since the start.
     pub connections: u64,
+    /// Closed at once since the start, because of a limit.
+    pub connections_refused: u64,
 }
 
 /// Requests of one Kafka API.
@@ -68,10 +74,13 @@ pub struct ApiStats {
 #[derive(Clone, Debug, Default)]
 pub struct LogStats {
     pub produced_bytes: u64,
+    pub produced_batches: u64,
     pub fetched_bytes: u64,
     pub segments: u64,
-    /// Seconds of each device sync.
-    pub fsync_duration: Histogram,
+    /// Empty segment files kept for reuse.
+    pub spare_segments: u64,
+    /// Memory that holds recently written frames.
+    pub tail_bytes: u64,
 }
 
 /// The journals over all shards.
@@ -80,6 +89,8 @@ pub struct JournalStats {
     pub frames: u64,
     /// Bytes written to the device, padding included.
     pub written_bytes: u64,
+    /// Times the device made writes durable: frames written through, and separate `fdatasync` calls.
+    pub syncs: u64,
 }
 
 /// A histogram in plain numbers.

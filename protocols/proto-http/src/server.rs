@@ -11,20 +11,23 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::counted::{CountedListener, HttpCounters};
 use crate::metrics::render;
 use crate::ops::{Histogram, Ops, Stats};
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Serves until `shutdown` completes; open requests are answered before it returns.
+/// Serves until `shutdown` completes and counts the connections in `counters`; open requests are answered before it returns.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
     ops: Arc<dyn Ops>,
+    counters: Arc<HttpCounters>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let listener = CountedListener::new(listener, counters);
     axum::serve(listener, routes(ops)).with_graceful_shutdown(shutdown).await
 }
 
@@ -87,7 +90,11 @@ fn histogram_json(histogram: &Histogram) -> Value {
 
 fn stats_json(stats: &Stats) -> Value {
     let protocols = stats.protocols.iter().map(|one| {
-        let counts = json!({ "active": one.connections_active, "total": one.connections });
+        let counts = json!({
+            "active": one.connections_active,
+            "total": one.connections,
+            "refused": one.connections_refused,
+        });
         (one.protocol.to_owned(), counts)
     });
     let apis = stats.kafka_apis.iter().map(|one| (one.api.clone(), histogram_json(&one.duration)));
@@ -98,14 +105,22 @@ fn stats_json(stats: &Stats) -> Value {
         "uptime_seconds": stats.uptime.as_secs_f64(),
         "topics": stats.topics,
         "partitions": stats.partitions,
+        "groups": stats.groups,
+        "request_memory_bytes": stats.request_memory_bytes,
         "connections": protocols.collect::<serde_json::Map<_, _>>(),
         "kafka_requests": apis.collect::<serde_json::Map<_, _>>(),
         "log": {
             "produced_bytes": stats.log.produced_bytes,
+            "produced_batches": stats.log.produced_batches,
             "fetched_bytes": stats.log.fetched_bytes,
             "segments": stats.log.segments,
-            "fsync": histogram_json(&stats.log.fsync_duration),
+            "spare_segments": stats.log.spare_segments,
+            "tail_bytes": stats.log.tail_bytes,
         },
-        "journal": { "frames": stats.journal.frames, "written_bytes": stats.journal.written_bytes },
+        "journal": {
+            "frames": stats.journal.frames,
+            "written_bytes": stats.journal.written_bytes,
+            "syncs": stats.journal.syncs,
+        },
     })
 }

@@ -38,5 +38,5 @@ mod server;
 mod session;
 mod types;
 
-pub use options::PgOptions;
+pub use options::{PgCounters, PgOptions};
 pub use server::serve;

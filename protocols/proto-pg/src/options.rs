@@ -1,6 +1,19 @@
 //! What the operator may set for the PostgreSQL listener.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+
+/// Connections of one listener, for whoever shows them.
+#[derive(Debug, Default)]
+pub struct PgCounters {
+    /// Sockets open now, in start-up or in a session.
+    pub active: AtomicU64,
+    /// Sockets accepted since the start.
+    pub accepted: AtomicU64,
+    /// Sockets closed unread because too many were open.
+    pub refused: AtomicU64,
+}
 
 /// Limits and texts of the listener; [`PgOptions::default`] is what a bare `lumadb` uses.
 #[derive(Clone, Debug)]
@@ -30,6 +43,8 @@ pub struct PgOptions {
     pub idle_timeout: Option<Duration>,
     /// Reported as `server_version` unless the engine reports its own; drivers parse the leading number.
     pub server_version: String,
+    /// Counts the listener's connections.
+    pub counters: Arc<PgCounters>,
 }
 
 impl Default for PgOptions {
@@ -47,6 +62,7 @@ impl Default for PgOptions {
             startup_timeout: Duration::from_secs(60),
             idle_timeout: None,
             server_version: concat!("15.0 (LumaDB ", env!("CARGO_PKG_VERSION"), ")").to_owned(),
+            counters: Arc::default(),
         }
     }
 }

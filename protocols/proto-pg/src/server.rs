@@ -59,7 +59,9 @@ pub async fn serve(
     });
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
+    let counters = Arc::clone(&shared.options.counters);
     loop {
+        counters.active.store(connections.len() as u64, Ordering::Relaxed);
         let event = {
             let event = pin!(next_event(&listener, &mut connections));
             match select(shutdown.as_mut(), event).await {
@@ -71,7 +73,9 @@ pub async fn serve(
             Event::Finished(Err(error)) => log_end(&error),
             Event::Finished(Ok(())) => {}
             Event::Accepted(Ok(stream)) => {
+                counters.accepted.fetch_add(1, Ordering::Relaxed);
                 if connections.len() >= sockets_max {
+                    counters.refused.fetch_add(1, Ordering::Relaxed);
                     debug!(sockets_max, "connection closed: too many sockets");
                     continue;
                 }

@@ -7,15 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use proto_http::{
-    ApiStats, Histogram, JournalStats, LogStats, METRIC_NAMES, Ops, ProtocolStats, Readiness,
-    Stats, StatsFuture, render, serve,
+    ApiStats, Histogram, HttpCounters, JournalStats, LogStats, METRIC_NAMES, Ops, ProtocolStats,
+    Readiness, Stats, StatsFuture, render, serve,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 fn stats() -> Stats {
     let histogram = Histogram { buckets: vec![(0.001, 2), (0.1, 1)], sum: 1.5, count: 4 };
-    let protocol = |protocol| ProtocolStats { protocol, connections_active: 1, connections: 7 };
+    let protocol = |protocol| ProtocolStats {
+        protocol,
+        connections_active: 1,
+        connections: 7,
+        connections_refused: 2,
+    };
     Stats {
         version: "0.0.0".to_owned(),
         reactor: "epoll".to_owned(),
@@ -24,15 +29,19 @@ fn stats() -> Stats {
         started_at_ms: 1_700_000_000_500,
         topics: 2,
         partitions: 5,
+        groups: 3,
+        request_memory_bytes: 11,
         protocols: vec![protocol("kafka"), protocol("pg")],
-        kafka_apis: vec![ApiStats { api: "Produce".to_owned(), duration: histogram.clone() }],
+        kafka_apis: vec![ApiStats { api: "Produce".to_owned(), duration: histogram }],
         log: LogStats {
             produced_bytes: 10,
+            produced_batches: 2,
             fetched_bytes: 20,
             segments: 1,
-            fsync_duration: histogram,
+            spare_segments: 1,
+            tail_bytes: 100,
         },
-        journal: JournalStats { frames: 3, written_bytes: 4096 },
+        journal: JournalStats { frames: 3, written_bytes: 4096, syncs: 3 },
     }
 }
 
@@ -72,7 +81,8 @@ async fn health_follows_the_node_and_shutdown_ends_the_server() {
     let node = Arc::new(Node { ready: AtomicBool::new(false) });
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let ops: Arc<dyn Ops> = node.clone();
-    let server = tokio::spawn(serve(listener, ops, async move {
+    let counters = Arc::<HttpCounters>::default();
+    let server = tokio::spawn(serve(listener, ops, Arc::clone(&counters), async move {
         let _ = stopped.await;
     }));
 
@@ -88,6 +98,8 @@ async fn health_follows_the_node_and_shutdown_ends_the_server() {
     assert!(get(addr, "/stats").await.1.contains("\"produced_bytes\":10"));
     stop.send(()).expect("the server waits");
     server.await.expect("no panic").expect("a clean end");
+    assert_eq!(counters.accepted.load(Ordering::SeqCst), 12);
+    assert_eq!(counters.active.load(Ordering::SeqCst), 0);
 }
 
 #[test]
@@ -102,7 +114,8 @@ fn the_names_are_the_golden_list() {
         "lumadb_connections_total{protocol=\"pg\"} 7",
         "lumadb_kafka_request_duration_seconds_bucket{le=\"0.1\",api=\"Produce\"} 3",
         "lumadb_kafka_request_duration_seconds_bucket{le=\"+Inf\",api=\"Produce\"} 4",
-        "lumadb_log_fsync_duration_seconds_count 4",
+        "lumadb_connections_refused_total{protocol=\"pg\"} 2",
+        "lumadb_journal_syncs_total 3",
         "# TYPE lumadb_log_produced_bytes_total counter",
         "process_start_time_seconds 1700000000.5",
     ] {
