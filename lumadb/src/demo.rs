@@ -14,7 +14,7 @@ use client_kafka::{Batch, Client, Compression, Error};
 
 use crate::logging;
 use crate::serve::{Signals, addresses, banner, configuration, wait};
-use crate::server::start;
+use crate::server::{Running, start, tokio_runtime};
 
 const USERS: u64 = 200;
 const PRODUCTS: u64 = 50;
@@ -27,22 +27,32 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(mut args: DemoArgs, terminal: &mut Terminal) -> Result<(), Failure> {
     let began = Instant::now();
+    if args.serve.data_dir.is_some() {
+        return Err(Failure::usage(
+            "demo takes no --data-dir: it removes its directory at the end",
+        )
+        .hint("lumadb serve --data-dir DIR keeps what is written"));
+    }
+    let runtime = tokio_runtime()?;
+    // Before there is a directory, so that no signal leaves one behind.
+    let mut signals = Signals::install(&runtime)?;
     let dir = tempfile::Builder::new().prefix("lumadb-demo-").tempdir()?;
     args.serve.data_dir = Some(dir.path().to_owned());
     let loaded = configuration(&args.serve)?;
     logging::install(&loaded.config.logging, terminal.color)?;
     let _lock = lock_data_dir(dir.path())?;
-    let mut running = start(&loaded, dir.path().to_owned())?;
-    let signals = Signals::install(&running)?;
+    let mut running = start(&loaded, dir.path().to_owned(), runtime)?;
     let addr = running.kafka.to_string();
     let mut shop = Shop { random: Random(args.seed), orders: 0 };
     let filled = running.runtime.block_on(async {
-        let client = Client::connect(&addr, "lumadb-demo", TIMEOUT).await?;
-        backfill(&client, &mut shop).await?;
-        Ok::<_, Error>(client)
+        tokio::select! {
+            filled = fill(&addr, &mut shop) => filled.map(Some),
+            () = signals.next() => Ok(None),
+        }
     });
     let client = match filled {
-        Ok(client) => client,
+        Ok(Some(client)) => client,
+        Ok(None) => return running.stop(),
         Err(error) => {
             // The reason to report is the first one.
             let _ = running.stop();
@@ -58,24 +68,30 @@ pub(crate) fn run(mut args: DemoArgs, terminal: &mut Terminal) -> Result<(), Fai
     if let Some(path) = &args.serve.ready_file {
         write_ready_file(path, &addresses(&running))?;
     }
-    banner(
-        &running,
-        &format!("{} (removed at the end)", dir.path().display()),
-        began.elapsed(),
-        terminal,
-    );
+    let data = format!("{} (removed at the end)", dir.path().display());
+    banner(&running, &data, began.elapsed(), terminal);
     things_to_try(&running, terminal);
-    let ended = wait(&mut running, signals);
+    let ended = wait(&mut running, signals, Some(dir.path().to_owned()));
     let stopped = running.stop();
     ended.and(stopped)
 }
 
-fn things_to_try(running: &crate::server::Running, terminal: &mut Terminal) {
+/// The history, through the server's own port.
+async fn fill(addr: &str, shop: &mut Shop) -> Result<Client, Error> {
+    let client = Client::connect(addr, "lumadb-demo", TIMEOUT).await?;
+    backfill(&client, shop).await?;
+    Ok(client)
+}
+
+fn things_to_try(running: &Running, terminal: &mut Terminal) {
     let (pg, kafka) = (running.pg, running.kafka);
     terminal.note(&format!(
-        "\nTry:\n  psql postgres://luma@{pg}/luma -c 'select status, count(*), sum(amount) from orders group by status'\n  \
+        "\nThe last 24 hours of a shop, and what happens now, are in users, products, orders and clicks. Try:\n  \
+         psql postgres://luma@{pg}/luma -c 'select status, count(*), round(sum(amount)) as amount from orders group by status'\n  \
          psql postgres://luma@{pg}/luma -c 'select _offset, page, user_id from clicks order by _timestamp desc limit 5'\n  \
-         kcat -b {kafka} -t orders -C -o -3 -e      (or: lumadb consume orders -b {kafka} -O -3)"
+         kcat -b {kafka} -t orders -C -o -3 -c 3\nThe same without psql and kcat:\n  \
+         lumadb sql postgres://luma@{pg}/luma -c 'select name, price from products order by price desc limit 3'\n  \
+         lumadb consume orders -b {kafka} -O -3"
     ));
 }
 

@@ -8,11 +8,12 @@ mod logging;
 mod ops;
 mod serve;
 mod server;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use client_cli::{Cli, DemoArgs, Exit, Failure, ServeArgs, Server, Terminal, VerifyArgs};
+use client_cli::{Cli, DemoArgs, Failure, Format, ServeArgs, Server, Terminal, VerifyArgs};
 
 /// The server, linked into this binary.
 struct Linked;
@@ -26,9 +27,13 @@ impl Server for Linked {
         demo::run(args, terminal)
     }
 
-    fn verify(&self, _: VerifyArgs, _: &mut Terminal) -> Result<(), Failure> {
-        Err(Failure::new(Exit::Failed, "this build cannot verify a data directory")
-            .hint("checksums are checked whenever records are read, and when the server starts"))
+    fn verify(
+        &self,
+        args: VerifyArgs,
+        format: Format,
+        terminal: &mut Terminal,
+    ) -> Result<(), Failure> {
+        verify::run(&args, format, terminal)
     }
 
     fn probe_io_uring(&self) -> Result<String, String> {

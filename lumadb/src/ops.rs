@@ -1,18 +1,22 @@
 //! The node's counters as `proto-http` wants them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use broker_node::{ApiCounter, DURATION_BOUNDS_US, NodeHandle};
+use broker_node::{ApiCounter, DURATION_BOUNDS_US, NodeHandle, NodeStats};
 use kafka_protocol::messages::ApiKey;
 use proto_http::{
-    ApiStats, Histogram, JournalStats, LogStats, Ops, ProtocolStats, Readiness, Stats, StatsFuture,
+    ApiStats, Histogram, HttpCounters, JournalStats, LogStats, Ops, ProtocolStats, Readiness,
+    Stats, StatsFuture,
 };
+use proto_pg::PgCounters;
 
 /// Answers for a running node.
 pub(crate) struct NodeOps {
     pub(crate) node: Arc<NodeHandle>,
+    pub(crate) pg: Arc<PgCounters>,
+    pub(crate) http: Arc<HttpCounters>,
     pub(crate) reactor: String,
     pub(crate) started: Instant,
     /// True from when clients are served until shutdown begins.
@@ -25,11 +29,6 @@ impl Ops for NodeOps {
             // A node that is stopping has no counters any more; the page then shows zeros for a moment.
             let node = self.node.stats().await.unwrap_or_default();
             let uptime = self.started.elapsed();
-            let kafka = ProtocolStats {
-                protocol: "kafka",
-                connections_active: node.connections_active,
-                connections: node.connections_accepted,
-            };
             Stats {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 reactor: self.reactor.clone(),
@@ -38,7 +37,9 @@ impl Ops for NodeOps {
                 started_at_ms: started_at_ms(uptime),
                 topics: node.topics,
                 partitions: node.partitions,
-                protocols: vec![kafka],
+                groups: node.groups,
+                request_memory_bytes: node.request_memory_bytes,
+                protocols: self.protocols(&node),
                 kafka_apis: node
                     .requests
                     .iter()
@@ -46,13 +47,16 @@ impl Ops for NodeOps {
                     .collect(),
                 log: LogStats {
                     produced_bytes: node.produced_bytes,
+                    produced_batches: node.produced_batches,
                     fetched_bytes: node.fetched_bytes,
                     segments: node.journal.segments,
-                    fsync_duration: Histogram { count: node.journal.syncs, ..Histogram::default() },
+                    spare_segments: node.journal.spare_segments,
+                    tail_bytes: node.journal.tail_bytes,
                 },
                 journal: JournalStats {
                     frames: node.journal.frames,
                     written_bytes: node.journal.bytes,
+                    syncs: node.journal.syncs,
                 },
             }
         })
@@ -66,6 +70,33 @@ impl Ops for NodeOps {
                 .into_iter()
                 .collect(),
         }
+    }
+}
+
+impl NodeOps {
+    fn protocols(&self, node: &NodeStats) -> Vec<ProtocolStats> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        vec![
+            ProtocolStats {
+                protocol: "kafka",
+                connections_active: node.connections_active,
+                connections: node.connections_accepted,
+                connections_refused: node.connections_refused,
+            },
+            ProtocolStats {
+                protocol: "pg",
+                connections_active: count(&self.pg.active),
+                connections: count(&self.pg.accepted),
+                connections_refused: count(&self.pg.refused),
+            },
+            ProtocolStats {
+                protocol: "http",
+                connections_active: count(&self.http.active),
+                connections: count(&self.http.accepted),
+                // It has no limit of its own yet.
+                connections_refused: 0,
+            },
+        ]
     }
 }
 

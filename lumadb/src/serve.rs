@@ -7,10 +7,11 @@ use client_cli::{
     Exit, Failure, ServeArgs, Terminal, default_data_dir, lock_data_dir, write_ready_file,
 };
 use config_schema::{Loaded, Sources, load};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::logging;
-use crate::server::{Running, start};
+use crate::server::{Running, start, tokio_runtime};
 
 pub(crate) fn run(args: &ServeArgs, terminal: &mut Terminal) -> Result<(), Failure> {
     let began = Instant::now();
@@ -18,13 +19,13 @@ pub(crate) fn run(args: &ServeArgs, terminal: &mut Terminal) -> Result<(), Failu
     logging::install(&loaded.config.logging, terminal.color)?;
     let data_dir = data_dir(&loaded)?;
     let _lock = lock_data_dir(&data_dir)?;
-    let mut running = start(&loaded, data_dir.clone())?;
-    let signals = Signals::install(&running)?;
+    let mut running = start(&loaded, data_dir.clone(), tokio_runtime()?)?;
+    let signals = Signals::install(&running.runtime)?;
     if let Some(path) = &args.ready_file {
         write_ready_file(path, &addresses(&running))?;
     }
     banner(&running, &data_dir.display().to_string(), began.elapsed(), terminal);
-    let ended = wait(&mut running, signals);
+    let ended = wait(&mut running, signals, None);
     let stopped = running.stop();
     ended.and(stopped)
 }
@@ -36,7 +37,11 @@ pub(crate) fn configuration(args: &ServeArgs) -> Result<Loaded, Failure> {
     Ok(load(&Sources::of_process(&args.config.config, overrides)?)?)
 }
 
-fn data_dir(loaded: &Loaded) -> Result<PathBuf, Failure> {
+/// The configured data directory, else the user's.
+///
+/// # Errors
+/// `Usage` when there is neither.
+pub(crate) fn data_dir(loaded: &Loaded) -> Result<PathBuf, Failure> {
     match loaded.config.node.data_dir.as_str() {
         "" => default_data_dir(|name| std::env::var(name).ok()),
         dir => Ok(PathBuf::from(dir)),
@@ -86,37 +91,48 @@ pub(crate) struct Signals {
 impl Signals {
     /// # Errors
     /// When the kernel refuses a handler.
-    pub(crate) fn install(running: &Running) -> Result<Self, Failure> {
-        let _inside = running.runtime.enter();
+    pub(crate) fn install(runtime: &Runtime) -> Result<Self, Failure> {
+        let _inside = runtime.enter();
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
+
+    /// Resolves at the next signal.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Waits for a signal, which is a clean end, or for the node to fail. From then on a second signal ends the process
-/// at once.
+/// at once; a `temporary` directory is removed even then, as far as the running server lets it.
 ///
 /// # Errors
 /// The node's failure.
-pub(crate) fn wait(running: &mut Running, signals: Signals) -> Result<(), Failure> {
+pub(crate) fn wait(
+    running: &mut Running,
+    mut signals: Signals,
+    temporary: Option<PathBuf>,
+) -> Result<(), Failure> {
     let handle = running.runtime.handle().clone();
     handle.block_on(async {
-        let Signals { mut terminate, mut interrupt } = signals;
         let ended = tokio::select! {
             failure = running.failed() => {
                 tracing::error!(%failure, "the node failed");
                 Err(failure)
             }
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
+            () = signals.next() => Ok(()),
         };
         tracing::info!("stopping");
         tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            signals.next().await;
+            if let Some(dir) = temporary {
+                // The process ends with or without it.
+                let _ = std::fs::remove_dir_all(dir);
             }
             std::process::exit(i32::from(Exit::Interrupted as u8));
         });

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Invariants:
-//! - PostgreSQL and HTTP sockets are bound before the node starts, so a busy port costs nothing.
+//! - PostgreSQL and HTTP sockets are bound before the node starts, so a busy port costs nothing. The node binds its
+//!   own, one per core.
 //! - [`Running::stop`] ends the adapters first and the node last, and returns when its journals are synced.
 
 use std::net::{SocketAddr, TcpListener};
@@ -16,8 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use broker_node::{Node, NodeError, NodeSettings};
-use client_cli::{Exit, Failure, bind_listener};
+use client_cli::{Exit, Failure, PORTS_TRIED_MAX, PortError, bind_listener};
 use config_schema::Loaded;
+use proto_pg::PgOptions;
 use query_engine::{Engine, EngineOptions};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -43,33 +45,44 @@ pub(crate) struct Running {
     adapters: Vec<tokio::task::JoinHandle<std::io::Result<()>>>,
 }
 
+/// The runtime of everything that is not the node.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub(crate) fn tokio_runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
 /// Starts everything.
 ///
 /// # Errors
 /// `Usage` for addresses and settings, else why the node did not start.
-pub(crate) fn start(loaded: &Loaded, data_dir: PathBuf) -> Result<Running, Failure> {
+pub(crate) fn start(
+    loaded: &Loaded,
+    data_dir: PathBuf,
+    runtime: Runtime,
+) -> Result<Running, Failure> {
     let started = Instant::now();
     let config = &loaded.config;
     let mut notes = Vec::new();
+    refuse_public(loaded, "kafka.addr", config.kafka.addr)?;
     let (pg_listener, pg) = bind(loaded, "pg.addr", config.pg.addr, &mut notes)?;
     let (http_listener, http) = bind(loaded, "http.addr", config.http.addr, &mut notes)?;
-    // The node binds its own sockets, one per core: this one only finds the port and is closed again.
-    let (probe, bound) = bind(loaded, "kafka.addr", config.kafka.addr, &mut notes)?;
-    drop(probe);
-    let kafka_addr = if config.kafka.addr.port() == 0 { config.kafka.addr } else { bound };
-
     let cores = match config.node.cores {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         cores => usize::try_from(cores).unwrap_or(1),
     };
-    let node =
-        Node::start(node_settings(loaded, data_dir, kafka_addr, cores)?).map_err(node_failure)?;
+    let node = Node::start(node_settings(loaded, data_dir, cores)?).map_err(node_failure)?;
+    let kafka = node.kafka_addr();
+    if config.kafka.addr.port() != 0 && kafka.port() != config.kafka.addr.port() {
+        notes.push(moved("kafka.addr", config.kafka.addr, kafka));
+    }
     let handle = node.handle();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let memory_bytes_max = usize_of(config.pg.query_memory_bytes_max.0);
-    let options =
-        EngineOptions { memory_bytes_max, worker_threads: cores, ..EngineOptions::default() };
+    let options = EngineOptions {
+        memory_bytes_max: usize_of(config.pg.query_memory_bytes_max.0),
+        worker_threads: cores,
+        ..EngineOptions::default()
+    };
     let engine = Engine::new(options, handle.clone(), handle.clone()).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot start the query engine: {error}"))
     })?;
@@ -78,27 +91,33 @@ pub(crate) fn start(loaded: &Loaded, data_dir: PathBuf) -> Result<Running, Failu
     let serving = Arc::new(AtomicBool::new(true));
     let (name, reason) = node.reactor();
     let reactor = (name, reason.to_owned());
-    let ops =
-        NodeOps { node: handle, reactor: name.to_owned(), started, serving: Arc::clone(&serving) };
-    let pg_options = proto_pg::PgOptions {
+    let pg_options = PgOptions {
         connections_max: usize::try_from(config.pg.connections_max).unwrap_or(usize::MAX),
-        ..proto_pg::PgOptions::default()
+        ..PgOptions::default()
     };
-    let (pg_stop, http_stop) = (stopped(stopping.clone()), stopped(stopping));
+    let ops = NodeOps {
+        node: handle,
+        pg: Arc::clone(&pg_options.counters),
+        http: Arc::default(),
+        reactor: name.to_owned(),
+        started,
+        serving: Arc::clone(&serving),
+    };
     let adapters = {
         let _inside = runtime.enter();
         let pg_listener = tokio::net::TcpListener::from_std(pg_listener)?;
         let http_listener = tokio::net::TcpListener::from_std(http_listener)?;
+        let (pg_stop, http_stop) = (stopped(stopping.clone()), stopped(stopping));
+        let http_counters = Arc::clone(&ops.http);
         vec![
             runtime.spawn(async move {
                 proto_pg::serve(pg_listener, engine, pg_options, pg_stop).await
             }),
             runtime.spawn(async move {
-                proto_http::serve(http_listener, Arc::new(ops), http_stop).await
+                proto_http::serve(http_listener, Arc::new(ops), http_counters, http_stop).await
             }),
         ]
     };
-    let kafka = node.kafka_addr();
     Ok(Running { kafka, pg, http, cores, reactor, notes, runtime, node, stop, serving, adapters })
 }
 
@@ -134,26 +153,37 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
+/// # Errors
+/// `Usage` for an address beyond loopback that nobody accepted the risk of.
+fn refuse_public(loaded: &Loaded, key: &str, addr: SocketAddr) -> Result<(), Failure> {
+    if addr.ip().is_loopback() || loaded.config.node.insecure {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{key} = {addr} from {}: anybody who reaches it could read and write, since there is no login yet",
+        loaded.origin(key)
+    ))
+    .hint("listen on 127.0.0.1, or add --insecure to accept that"))
+}
+
 fn bind(
     loaded: &Loaded,
     key: &str,
     addr: SocketAddr,
     notes: &mut Vec<String>,
 ) -> Result<(TcpListener, SocketAddr), Failure> {
-    if !addr.ip().is_loopback() && !loaded.config.node.insecure {
-        return Err(Failure::usage(format!(
-            "{key} = {addr} from {}: anybody who reaches it could read and write, since there is no login yet",
-            loaded.origin(key)
-        ))
-        .hint("listen on 127.0.0.1, or add --insecure to accept that"));
-    }
-    let (listener, moved) = bind_listener(addr, !loaded.is_default(key))?;
+    refuse_public(loaded, key, addr)?;
+    let (listener, other_port) = bind_listener(addr, !loaded.is_default(key))?;
     let bound = listener.local_addr()?;
     listener.set_nonblocking(true)?;
-    if moved {
-        notes.push(format!("port {} is busy: {key} is {bound}", addr.port()));
+    if other_port {
+        notes.push(moved(key, addr, bound));
     }
     Ok((listener, bound))
+}
+
+fn moved(key: &str, wanted: SocketAddr, bound: SocketAddr) -> String {
+    format!("port {} is busy: {key} is {bound}", wanted.port())
 }
 
 fn usize_of(bytes: u64) -> usize {
@@ -163,11 +193,13 @@ fn usize_of(bytes: u64) -> usize {
 fn node_settings(
     loaded: &Loaded,
     data_dir: PathBuf,
-    kafka_addr: SocketAddr,
     cores: usize,
 ) -> Result<NodeSettings, Failure> {
     let config = &loaded.config;
-    let mut settings = NodeSettings::new(data_dir, kafka_addr);
+    let mut settings = NodeSettings::new(data_dir, config.kafka.addr);
+    if loaded.is_default("kafka.addr") {
+        settings.kafka_ports_beyond_max = PORTS_TRIED_MAX;
+    }
     settings.reactor = config
         .node
         .reactor
@@ -206,9 +238,9 @@ fn node_settings(
 }
 
 fn node_failure(error: NodeError) -> Failure {
-    let exit = match &error {
-        NodeError::Bind { .. } | NodeError::Runtime(_) => Exit::Usage,
-        _ => Exit::Failed,
-    };
-    Failure::new(exit, error.to_string())
+    match error {
+        NodeError::Bind { addr, error } => PortError { addr, error }.into(),
+        NodeError::Runtime(_) => Failure::usage(error.to_string()),
+        _ => Failure::new(Exit::Failed, error.to_string()),
+    }
 }

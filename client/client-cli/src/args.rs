@@ -50,8 +50,6 @@ pub enum Command {
     #[command(subcommand)]
     Bench(BenchCommand),
     /// Check every checksum and index of a stopped server's data directory
-    // Not in the help until the binary links a verifier; until then it fails and says so.
-    #[command(hide = true)]
     Verify(VerifyArgs),
     /// Check what this machine offers the server
     Doctor(DoctorArgs),
@@ -76,7 +74,11 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    pub(crate) fn overrides(&self) -> Result<Vec<Override>, String> {
+    /// `--set` flags as configuration values.
+    ///
+    /// # Errors
+    /// One without `=`.
+    pub fn overrides(&self) -> Result<Vec<Override>, String> {
         let one = |set: &String| {
             let (path, value) = set
                 .split_once('=')
@@ -156,7 +158,9 @@ pub struct DemoArgs {
 
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
-    /// Directory of a stopped server
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Directory of a stopped server [default: the server's]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }

@@ -58,7 +58,8 @@ impl Report {
         self.latencies.sort_unstable();
         let seconds = self.elapsed.as_secs_f64().max(1e-9);
         let micros = |permille: usize| {
-            percentile(&self.latencies, permille).map(|found| found.as_micros() as u64)
+            let found = percentile(&self.latencies, permille)?;
+            u64::try_from(found.as_micros()).ok()
         };
         let mut rows = Rows::new(&[
             "records",
@@ -163,10 +164,11 @@ async fn produce(common: &BenchArgs, load: &Load) -> Result<Report, Failure> {
         while let Some(done) = flying.try_join_next() {
             settle(done, &mut report)?;
         }
-        if load.rate.is_none() && flying.len() >= usize::from(load.in_flight) {
-            if let Some(done) = flying.join_next().await {
-                settle(done, &mut report)?;
-            }
+        if load.rate.is_none()
+            && flying.len() >= usize::from(load.in_flight)
+            && let Some(done) = flying.join_next().await
+        {
+            settle(done, &mut report)?;
         }
     }
     while let Some(done) = flying.join_next().await {

@@ -43,22 +43,28 @@ impl Format {
 
 /// Rows with named columns; a cell is a JSON scalar or, where a column is JSON, any value.
 #[derive(Debug, Default)]
-pub(crate) struct Rows {
+pub struct Rows {
     pub(crate) columns: Vec<String>,
     pub(crate) rows: Vec<Vec<Value>>,
 }
 
 impl Rows {
-    pub(crate) fn new(columns: &[&str]) -> Self {
+    /// No rows yet.
+    #[must_use]
+    pub fn new(columns: &[&str]) -> Self {
         Self { columns: columns.iter().map(|&name| name.to_owned()).collect(), rows: Vec::new() }
     }
 
-    pub(crate) fn push(&mut self, row: Vec<Value>) {
+    /// Adds a row with as many cells as there are columns.
+    pub fn push(&mut self, row: Vec<Value>) {
         self.rows.push(row);
     }
 
     /// Prints all rows to standard output.
-    pub(crate) fn print(&self, format: Format, terminal: &mut Terminal) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// When it cannot be written to.
+    pub fn print(&self, format: Format, terminal: &mut Terminal) -> Result<(), Failure> {
         let format = format.resolve(terminal.stdout_is_tty);
         let text = self.render(format);
         terminal.out.write_all(text.as_bytes())?;
@@ -131,6 +137,22 @@ impl Rows {
         }
         out
     }
+}
+
+/// Prints several sets of rows one after the other; as JSON they are one object with a key for each.
+pub(crate) fn print_all(
+    sets: &[(&str, &Rows)],
+    format: Format,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    if format != Format::Json {
+        return sets.iter().try_for_each(|(_, rows)| rows.print(format, terminal));
+    }
+    let pairs = sets
+        .iter()
+        .map(|(name, rows)| format!("{}:{}", Value::from(*name), rows.json().trim_end()));
+    writeln!(terminal.out, "{{{}}}", pairs.collect::<Vec<_>>().join(",\n"))?;
+    Ok(terminal.out.flush()?)
 }
 
 /// A cell in a table: a missing value is visible.

@@ -9,7 +9,7 @@ use crate::args::GroupCommand;
 use crate::connect::{block_on, connect, now_ms};
 use crate::consume::ranges;
 use crate::exit::{Exit, Failure};
-use crate::format::{Format, Rows};
+use crate::format::{Format, Rows, print_all};
 use crate::offsets::{Position, parse};
 use crate::terminal::Terminal;
 use crate::topic;
@@ -96,8 +96,7 @@ async fn describe(
             json!(lag),
         ]);
     }
-    members.print(format, terminal)?;
-    offsets.print(format, terminal)
+    print_all(&[("members", &members), ("offsets", &offsets)], format, terminal)
 }
 
 async fn seek(

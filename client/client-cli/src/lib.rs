@@ -34,10 +34,12 @@ mod terminal;
 mod topic;
 mod verbs;
 
-pub use args::{Cli, Command, DemoArgs, ServeArgs, VerifyArgs};
+pub use args::{Cli, Command, ConfigArgs, DemoArgs, ServeArgs, VerifyArgs};
 pub use exit::{Exit, Failure};
+pub use format::{Format, Rows};
 pub use local::{
-    DataDirLock, PortError, bind_listener, default_data_dir, lock_data_dir, write_ready_file,
+    DataDirLock, PORTS_TRIED_MAX, PortError, bind_listener, default_data_dir, lock_data_dir,
+    write_ready_file,
 };
 pub use run::{Server, run};
 pub use terminal::Terminal;

@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::exit::{Exit, Failure};
 
 /// How many ports beyond the default are tried.
-const PORTS_TRIED_MAX: u16 = 100;
+pub const PORTS_TRIED_MAX: u16 = 100;
 
 /// Keeps other servers out of a data directory until it is dropped.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use clap::CommandFactory;
 
 use crate::args::{Cli, Command, DemoArgs, ServeArgs, VerifyArgs};
 use crate::exit::{Exit, Failure};
+use crate::format::Format;
 use crate::terminal::Terminal;
 use crate::{bench, config, consume, doctor, group, produce, sql, topic};
 
@@ -24,8 +25,13 @@ pub trait Server {
     /// Reads a stopped server's data directory and checks it.
     ///
     /// # Errors
-    /// `Failed` when something does not verify.
-    fn verify(&self, args: VerifyArgs, terminal: &mut Terminal) -> Result<(), Failure>;
+    /// `Unhealthy` when something does not verify, else why it could not be checked.
+    fn verify(
+        &self,
+        args: VerifyArgs,
+        format: Format,
+        terminal: &mut Terminal,
+    ) -> Result<(), Failure>;
 
     /// Whether io_uring works here: what was found, or why not.
     ///
@@ -55,7 +61,7 @@ fn dispatch(cli: Cli, server: &dyn Server, terminal: &mut Terminal) -> Result<()
     match cli.command.unwrap_or_else(|| Command::Serve(ServeArgs::default())) {
         Command::Serve(args) => server.serve(args, terminal),
         Command::Demo(args) => server.demo(args, terminal),
-        Command::Verify(args) => server.verify(args, terminal),
+        Command::Verify(args) => server.verify(args, format, terminal),
         Command::Topic(command) => topic::run(command, format, terminal),
         Command::Produce(args) => produce::run(&args, terminal),
         Command::Consume(args) => consume::run(&args, format, terminal),

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::args::TopicCommand;
 use crate::connect::{block_on, connect, pairs};
 use crate::exit::{Exit, Failure};
-use crate::format::{Format, Rows};
+use crate::format::{Format, Rows, print_all};
 use crate::terminal::Terminal;
 
 pub(crate) fn run(
@@ -94,6 +94,5 @@ async fn describe(
     for config in configs {
         settings.push(vec![json!(config.name), json!(config.value), json!(config.source)]);
     }
-    partitions.print(format, terminal)?;
-    settings.print(format, terminal)
+    print_all(&[("partitions", &partitions), ("configs", &settings)], format, terminal)
 }

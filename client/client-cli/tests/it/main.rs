@@ -4,7 +4,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use clap::Parser;
-use client_cli::{Cli, DemoArgs, Exit, Failure, ServeArgs, Server, Terminal, VerifyArgs, run};
+use client_cli::{
+    Cli, DemoArgs, Exit, Failure, Format, ServeArgs, Server, Terminal, VerifyArgs, run,
+};
 
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
@@ -55,7 +57,7 @@ impl Server for Echo {
         Ok(writeln!(terminal.out, "demo {} {}", args.rate, args.seed)?)
     }
 
-    fn verify(&self, _: VerifyArgs, _: &mut Terminal) -> Result<(), Failure> {
+    fn verify(&self, _: VerifyArgs, _: Format, _: &mut Terminal) -> Result<(), Failure> {
         Err(Failure::new(Exit::Failed, "broken"))
     }
 

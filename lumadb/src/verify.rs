@@ -1,0 +1,80 @@
+//! `lumadb verify`: every checksum and every index of a stopped server's data directory.
+//!
+//! Invariants:
+//! - Refused while a server has the directory: it takes the same lock.
+//! - One row per finding on standard output, the counts on standard error; exit 9 with findings.
+
+use broker_node::{ShardVerification, VerifyError};
+use client_cli::{Exit, Failure, Format, Rows, Terminal, VerifyArgs, lock_data_dir};
+use config_schema::{Sources, load};
+use serde_json::json;
+
+use crate::serve::data_dir;
+
+pub(crate) fn run(
+    args: &VerifyArgs,
+    format: Format,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let dir = match &args.data_dir {
+        Some(dir) => dir.clone(),
+        None => {
+            let overrides = args.config.overrides().map_err(Failure::usage)?;
+            data_dir(&load(&Sources::of_process(&args.config.config, overrides)?)?)?
+        }
+    };
+    if !dir.is_dir() {
+        let message = format!("data directory {} does not exist", dir.display());
+        return Err(Failure::new(Exit::NotFound, message));
+    }
+    let _lock = lock_data_dir(&dir)?;
+    let shards = broker_node::verify(&dir).map_err(|error| failure(&error))?;
+    let mut rows = Rows::new(&["file", "offset", "what", "expected", "found"]);
+    let mut findings = 0;
+    for shard in &shards {
+        for finding in &shard.report.findings {
+            findings += 1;
+            rows.push(vec![
+                json!(shard.dir.join(&finding.file).display().to_string()),
+                json!(finding.offset),
+                json!(finding.what),
+                json!(finding.expected),
+                json!(finding.found),
+            ]);
+        }
+    }
+    if findings > 0 || matches!(format, Format::Json) {
+        rows.print(format, terminal)?;
+    }
+    terminal.note(&summary(&shards));
+    if findings == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Unhealthy, format!("{findings} findings in {}", dir.display())).hint(
+        "nothing was changed; keep a copy of the directory before anything else is done with it",
+    ))
+}
+
+fn failure(error: &VerifyError) -> Failure {
+    let exit = match error {
+        VerifyError::DataDir { error, .. } if error.kind() == std::io::ErrorKind::NotFound => {
+            Exit::NotFound
+        }
+        _ => Exit::Failed,
+    };
+    Failure::new(exit, error.to_string())
+}
+
+fn summary(shards: &[ShardVerification]) -> String {
+    let sum = |of: fn(&ShardVerification) -> u64| shards.iter().map(of).sum::<u64>();
+    format!(
+        "checked {} shards: {} segments, {} frames, {} batches, {} bytes, {} footers, {} checkpoints",
+        shards.len(),
+        sum(|shard| shard.report.segments),
+        sum(|shard| shard.report.frames),
+        sum(|shard| shard.report.batches),
+        sum(|shard| shard.report.bytes),
+        sum(|shard| shard.report.footers),
+        sum(|shard| shard.report.checkpoints),
+    )
+}

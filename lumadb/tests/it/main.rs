@@ -1,0 +1,7 @@
+//! The binary as its users meet it: servers, commands against them, exit codes.
+
+mod commands;
+mod demo;
+mod harness;
+mod offline;
+mod serve;

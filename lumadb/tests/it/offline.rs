@@ -1,0 +1,125 @@
+//! Commands that need no server, and `verify`.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+
+use crate::harness::{Server, binary, finish, luma};
+
+fn filled(data: &Path) {
+    let server = Server::start_in(data);
+    let lines: String =
+        (0..100).map(|n| format!("record {n} is long enough to be found\n")).collect();
+    server.luma_with(&["produce", "checked"], lines.as_bytes()).ok();
+    assert_eq!(server.end(Signal::TERM), 0);
+}
+
+/// The file below `dir` that holds `needle`, and where.
+fn find(dir: &Path, needle: &[u8]) -> Option<(PathBuf, u64)> {
+    for entry in std::fs::read_dir(dir).expect("readable") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            if let Some(found) = find(&path, needle) {
+                return Some(found);
+            }
+            continue;
+        }
+        let mut bytes = Vec::new();
+        std::fs::File::open(&path)
+            .and_then(|mut file| file.read_to_end(&mut bytes))
+            .expect("readable");
+        if let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) {
+            return Some((path, at as u64));
+        }
+    }
+    None
+}
+
+#[test]
+fn verify_names_the_file_and_offset_of_a_flipped_byte() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let path = data.to_str().expect("text");
+    assert!(luma(&["verify", "--data-dir", path]).fails(5).contains("does not exist"));
+    filled(&data);
+    let clean = luma(&["verify", "--data-dir", path]);
+    assert!(clean.err.contains("checked 1 shards"), "{clean:?}");
+    assert_eq!(clean.ok(), "");
+    assert_eq!(luma(&["verify", "--data-dir", path, "--format", "json"]).ok(), "[]\n");
+
+    let (file, at) = find(&data, b"record 50 is long").expect("records are stored as they came");
+    let mut flipped =
+        std::fs::OpenOptions::new().read(true).write(true).open(&file).expect("there");
+    let mut byte = [0];
+    flipped.seek(SeekFrom::Start(at)).and_then(|_| flipped.read_exact(&mut byte)).expect("there");
+    byte[0] ^= 0x40;
+    flipped.seek(SeekFrom::Start(at)).and_then(|_| flipped.write_all(&byte)).expect("writable");
+    drop(flipped);
+
+    let found = luma(&["verify", "--data-dir", path, "--format", "json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&found.out).expect("JSON");
+    let first = rows.first().expect("a finding");
+    assert_eq!(first["file"], file.to_str().expect("text"), "{found:?}");
+    assert!(first["offset"].as_u64().is_some_and(|offset| offset <= at), "{found:?}");
+    assert_ne!(first["expected"], first["found"]);
+    let err = found.fails(9);
+    assert!(err.contains("\"exit_code\":9"), "{err}");
+    // It changed nothing: the same again.
+    assert!(luma(&["verify", "--data-dir", path]).fails(9).contains("findings in"));
+}
+
+#[test]
+fn version_completions_and_configuration() {
+    assert_eq!(luma(&["version"]).ok(), format!("lumadb {}\n", env!("CARGO_PKG_VERSION")));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(luma(&["completions", shell]).ok().contains("lumadb"), "{shell}");
+    }
+    let script = luma(&["completions", "bash"]).ok();
+    let mut bash = std::process::Command::new("bash");
+    bash.arg("-n");
+    assert_eq!(finish(bash, script.as_bytes()).code, 0, "bash parses its completions");
+    let mut command = binary();
+    command.args(["config", "show", "--origin", "--format", "csv", "--set", "node.cores=3"]);
+    command.env("LUMADB_KAFKA__NUM_PARTITIONS", "4");
+    let out = finish(command, b"").ok();
+    assert!(out.contains("node.cores,3,flag --set,0,restart"), "{out}");
+    assert!(
+        out.contains("kafka.num_partitions,4,env LUMADB_KAFKA__NUM_PARTITIONS,1,restart"),
+        "{out}"
+    );
+    assert!(luma(&["config", "explain", "log.retention"]).ok().contains("retention.ms"));
+    assert!(luma(&["config", "explain"]).ok().contains("kafka.addr"));
+    let default = luma(&["config", "default"]).ok();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("lumadb.toml");
+    std::fs::write(&file, default).expect("writable");
+    luma(&["config", "validate", "--config", file.to_str().expect("text")]).ok();
+    luma(&["config", "explain", "kafka.nothing"]).fails(5);
+}
+
+#[test]
+fn doctor_reports_and_unknown_commands_are_usage_errors() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let done = luma(&["doctor", "--json", "--data-dir", dir.path().to_str().expect("text")]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&done.out).expect("JSON");
+    assert_eq!(rows.len(), 6);
+    let failed = rows.iter().any(|row| row["result"] == "fail");
+    assert_eq!(done.code, if failed { 9 } else { 0 });
+    luma(&["nonsense"]).fails(2);
+    luma(&["serve", "--nonsense"]).fails(2);
+    assert!(luma(&["--help"]).ok().contains("verify"));
+}
+
+#[test]
+fn nobody_listening_is_exit_three() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let addr = free.local_addr().expect("bound").to_string();
+    drop(free);
+    let err = luma(&["topic", "list", "-b", &addr, "--format", "json"]).fails(3);
+    let error: serde_json::Value = serde_json::from_str(&err).expect("JSON");
+    assert_eq!(error["exit_code"], 3);
+    luma(&["sql", &format!("postgres://luma@{addr}/luma"), "-c", "select 1"]).fails(3);
+    luma(&["produce", "t", "-b", &addr]).fails(3);
+    luma(&["bench", "produce", "-b", &addr]).fails(3);
+}

@@ -1,0 +1,146 @@
+//! `lumadb serve`: start, ready file, stop, what it refuses, and what survives it.
+
+use rustix::process::Signal;
+
+use crate::harness::{Server, binary, finish, luma, serve, tool};
+
+/// Everything but the data directory of a server that must not start.
+fn refused(args: &[&str]) -> crate::harness::Done {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut command = serve(&dir.path().join("data"));
+    command.args(args);
+    finish(command, b"")
+}
+
+#[test]
+fn the_ready_file_names_ports_that_serve_and_sigterm_ends_cleanly() {
+    let server = Server::start();
+    let names: Vec<&str> = server.addrs.keys().map(String::as_str).collect();
+    assert_eq!(names, ["http", "kafka", "pg"]);
+    for addr in server.addrs.values() {
+        assert!(!addr.ends_with(":0"), "{addr}");
+        std::net::TcpStream::connect(addr).expect("a listener");
+    }
+    // Nothing of the temporary file that was renamed.
+    let ready_dir = server.data().parent().expect("has one").to_owned();
+    let mut names: Vec<_> = std::fs::read_dir(ready_dir)
+        .expect("readable")
+        .map(|entry| entry.expect("readable").file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["data", "ready.json"]);
+    assert_eq!(server.http("/live"), "ok\n");
+    assert!(server.http("/ready").contains("\"ready\":true"));
+    assert_eq!(server.end(Signal::TERM), 0);
+}
+
+#[test]
+fn a_second_server_on_the_directory_names_the_pid_of_the_first() {
+    let server = Server::start();
+    let err = finish(serve(&server.data()), b"").fails(6);
+    let wanted = format!("is already in use by pid {}", server.pid());
+    assert!(err.contains(&wanted), "{err}");
+    let data = server.data();
+    let err = luma(&["verify", "--data-dir", data.to_str().expect("text")]).fails(6);
+    assert!(err.contains(&wanted), "{err}");
+    assert_eq!(server.end(Signal::INT), 0);
+}
+
+#[test]
+fn a_chosen_port_that_is_busy_is_an_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let addr = taken.local_addr().expect("bound").to_string();
+    for flag in ["--kafka", "--pg", "--http"] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut command = binary();
+        command.args(["serve", "--cores", "1", "--data-dir"]).arg(dir.path());
+        for other in ["--kafka", "--pg", "--http"] {
+            command.args([other, if other == flag { &addr } else { "127.0.0.1:0" }]);
+        }
+        let err = finish(command, b"").fails(2);
+        assert!(err.contains(&format!("cannot listen on {addr}")), "{flag}: {err}");
+    }
+}
+
+#[test]
+fn wrong_settings_are_refused_with_a_suggestion() {
+    let err = refused(&["--set", "kafka.adr=127.0.0.1:1"]).fails(2);
+    assert!(err.contains("did you mean kafka.addr?"), "{err}");
+    let err = refused(&["--set", "log.segment_bytes=many"]).fails(2);
+    assert!(err.contains("log.segment_bytes"), "{err}");
+    let err = refused(&["--reactor", "fast"]).fails(2);
+    assert!(err.contains("epoll"), "{err}");
+    let err = refused(&["--set", "logging.level=,,=,"]).fails(2);
+    assert!(err.contains("logging.level"), "{err}");
+}
+
+#[test]
+fn addresses_beyond_loopback_need_insecure() {
+    for flag in ["--kafka", "--pg", "--http"] {
+        let mut command = binary();
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        command.args(["serve", "--data-dir"]).arg(dir.path());
+        for other in ["--kafka", "--pg", "--http"] {
+            command.args([other, if other == flag { "0.0.0.0:0" } else { "127.0.0.1:0" }]);
+        }
+        let err = finish(command, b"").fails(2);
+        assert!(err.contains("--insecure"), "{flag}: {err}");
+    }
+}
+
+#[test]
+fn acknowledged_records_survive_sigkill() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let lines: String = (0..500).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    for round in 1..=2 {
+        let server = Server::start_in(dir.path());
+        server.luma_with(&["produce", "numbers"], lines.as_bytes()).ok();
+        assert_eq!(server.end(Signal::KILL), 128 + 9);
+        let server = Server::start_in(dir.path());
+        let read = server.luma(&["consume", "numbers", "-F", "%v\\n"]).ok();
+        assert_eq!(read, lines.repeat(round));
+        let rows = luma(&["sql", &server.pg_url(), "-c", "select count(*) as n from numbers"]).ok();
+        assert_eq!(rows, format!("{{\"n\":{}}}\n", 500 * round));
+        assert_eq!(server.end(Signal::TERM), 0);
+    }
+}
+
+#[test]
+fn metrics_count_what_was_done_and_promtool_accepts_them() {
+    let server = Server::start();
+    server.luma_with(&["produce", "metered"], b"a\nb\n").ok();
+    luma(&["sql", &server.pg_url(), "-c", "select count(*) from metered"]).ok();
+    let page = server.http("/metrics");
+    let sample = |name: &str| -> f64 {
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is missing:\n{page}")).parse().expect("a number")
+    };
+    for (name, least) in [
+        ("lumadb_log_produced_batches_total", 1.0),
+        ("lumadb_log_produced_bytes_total", 60.0),
+        ("lumadb_journal_frames_total", 1.0),
+        ("lumadb_journal_syncs_total", 1.0),
+        ("lumadb_log_topics", 1.0),
+        ("lumadb_log_tail_bytes", 1.0),
+        ("lumadb_connections_total{protocol=\"kafka\"}", 1.0),
+        ("lumadb_connections_total{protocol=\"pg\"}", 1.0),
+        ("lumadb_connections_active{protocol=\"http\"}", 1.0),
+    ] {
+        assert!(sample(name) >= least, "{name} = {}", sample(name));
+    }
+    for name in [
+        "lumadb_connections_refused_total{protocol=\"kafka\"}",
+        "lumadb_kafka_request_memory_bytes",
+        "lumadb_consumer_groups",
+    ] {
+        assert_eq!(sample(name), 0.0, "{name}");
+    }
+    let stats: serde_json::Value = serde_json::from_str(&server.http("/stats")).expect("JSON");
+    assert_eq!(stats["log"]["produced_batches"], 1);
+    if tool("promtool", "prometheus") {
+        let mut promtool = std::process::Command::new("promtool");
+        promtool.args(["check", "metrics"]);
+        let checked = finish(promtool, page.as_bytes());
+        assert_eq!((checked.code, checked.out.trim(), checked.err.trim()), (0, "", ""));
+    }
+}
