@@ -6,9 +6,11 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use jepsen_fuzz::run::{inputs, note_panics};
 use jepsen_fuzz::{Report, TARGETS, Target, corpus, run};
 
-const USAGE: &str = "usage: jepsen-fuzz [--target NAME] [--executions N] [--seed N] [--out DIR] [--list]";
+const USAGE: &str =
+    "usage: jepsen-fuzz [--target NAME] [--executions N] [--seed N] [--out DIR] [--list]";
 
 struct Arguments {
     target: Option<String>,
@@ -75,17 +77,18 @@ fn try_main() -> Result<usize, String> {
     let arguments = arguments(std::env::args().skip(1))?;
     let text = |error: io::Error| error.to_string();
     let mut out = io::stdout().lock();
-    let wanted = |target: &&Target| arguments.target.as_ref().is_none_or(|name| name == target.name);
+    let wanted =
+        |target: &&Target| arguments.target.as_ref().is_none_or(|name| name == target.name);
     let chosen: Vec<&Target> = TARGETS.iter().filter(wanted).collect();
     if arguments.list || chosen.is_empty() {
         for target in TARGETS {
-            writeln!(out, "{}", target.name).map_err(text)?;
+            let count = inputs(target)?.len();
+            writeln!(out, "{} ({count} seeds and corpus entries)", target.name).map_err(text)?;
         }
         return if arguments.list { Ok(0) } else { Err("no such target".to_owned()) };
     }
     writeln!(out, "seed {}", arguments.seed).map_err(text)?;
-    // Panics are findings and are reported as such.
-    std::panic::set_hook(Box::new(|_| {}));
+    note_panics();
     let mut findings = 0;
     for target in chosen {
         let report = run(target, arguments.executions, arguments.seed)?;
@@ -95,7 +98,8 @@ fn try_main() -> Result<usize, String> {
             std::fs::create_dir_all(&arguments.out).map_err(text)?;
             std::fs::write(&path, &finding.input).map_err(text)?;
             writeln!(out, "  {} at execution {}", finding.what, finding.execution).map_err(text)?;
-            writeln!(out, "  {} {}", path.display(), corpus::to_hex(&finding.input)).map_err(text)?;
+            writeln!(out, "  {} {}", path.display(), corpus::to_hex(&finding.input))
+                .map_err(text)?;
         }
         findings += report.findings.len();
         out.flush().map_err(text)?;

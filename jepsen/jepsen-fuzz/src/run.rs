@@ -1,5 +1,6 @@
 //! One target, many executions: the pool, the budgets, and what is kept of a finding.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,18 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
+thread_local! {
+    /// Where the last panic of this thread came from.
+    static PANICKED_AT: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Panics are findings: notes where they come from instead of printing them. For the whole process.
+pub fn note_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        PANICKED_AT.set(panic.location().map(|location| format!(" at {location}")));
+    }));
+}
+
 /// Executes one input. `Err` is the broken promise.
 ///
 /// # Errors
@@ -55,8 +68,11 @@ pub fn execute(target: &Target, input: &[u8]) -> Result<(Verdict, usize, u64), S
     let elapsed = started.elapsed();
     let verdict = outcome.map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-            .unwrap_or_else(|| "a panic without a message".to_owned())
+        let text = text
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_else(|| "a panic without a message".to_owned());
+        let text: String = text.chars().take(400).collect();
+        format!("{text}{}", PANICKED_AT.take().unwrap_or_default())
     })?;
     let usage = counter.decoded().unwrap_or(usage);
     let steps = usage.allocations + counter.taken();
@@ -161,8 +177,10 @@ fn note(target: &Target, report: &mut Report, input: &[u8]) -> bool {
     }
 }
 
-/// Messages that differ in numbers only.
+/// Messages that differ in numbers only, and come from the same place.
 fn same_defect(left: &str, right: &str) -> bool {
-    let words = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).take(80).collect::<String>();
-    words(left) == words(right)
+    let place = |text: &str| text.rsplit_once(" at ").map(|(_, place)| place.to_owned());
+    let words =
+        |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).take(40).collect::<String>();
+    place(left) == place(right) && words(left) == words(right)
 }

@@ -144,7 +144,6 @@ pub const TARGETS: &[Target] = &[
         memory: journal::MEMORY,
         steps: journal::STEPS,
         run: journal::damage,
-        ..PLAIN
     },
     Target {
         name: "pg-startup",

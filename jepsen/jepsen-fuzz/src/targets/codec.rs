@@ -12,8 +12,12 @@ use crate::target::{Limit, Steps, Verdict};
 /// The cap here: large enough to be crossed by a bomb of a few bytes.
 const OUTPUT_BYTES_MAX: usize = 256 << 10;
 
-pub(super) const SNAPPY_DICTIONARY: &[&[u8]] =
-    &[b"\x82SNAPPY\0", b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01", b"\0\0\0\x02\x01\0", b"\xff\xff\xff\xff\x0f"];
+pub(super) const SNAPPY_DICTIONARY: &[&[u8]] = &[
+    b"\x82SNAPPY\0",
+    b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01",
+    b"\0\0\0\x02\x01\0",
+    b"\xff\xff\xff\xff\x0f",
+];
 pub(super) const LZ4_DICTIONARY: &[&[u8]] =
     &[b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18", b"\x50\x2a\x4d\x18", b"\0\0\0\0", b"\0\0\0\x80"];
 pub(super) const ZSTD_DICTIONARY: &[&[u8]] =

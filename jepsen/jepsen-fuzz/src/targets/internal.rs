@@ -24,7 +24,8 @@ use crate::target::{Steps, Verdict};
 const ID: TopicId = TopicId([7; 16]);
 
 fn catalog_records() -> Vec<CatalogRecord> {
-    let place = |stream| PartitionPlace { stream: StreamId(STREAM_ID_MIN + stream), shard: ShardId(1) };
+    let place =
+        |stream| PartitionPlace { stream: StreamId(STREAM_ID_MIN + stream), shard: ShardId(1) };
     let configs = BTreeMap::from([("retention.ms".to_owned(), "1000".to_owned())]);
     let topic = Topic {
         name: "orders".to_owned(),

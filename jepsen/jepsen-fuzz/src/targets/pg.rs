@@ -39,7 +39,8 @@ pub(super) fn startup_seeds() -> Vec<Vec<u8>> {
     let ssl = packet(&80_877_103u32.to_be_bytes());
     let gss = packet(&80_877_104u32.to_be_bytes());
     let cancel = packet(&[&80_877_102u32.to_be_bytes()[..], &[0, 0, 0, 7, 0, 0, 0, 9]].concat());
-    let seeds = [[ssl, gss, start.clone()].concat(), cancel, start, packet(b"\0\x03\0\x02user\0u\0\0")];
+    let seeds =
+        [[ssl, gss, start.clone()].concat(), cancel, start, packet(b"\0\x03\0\x02user\0u\0\0")];
     // The first byte says where the input is cut.
     seeds.into_iter().map(|seed| [&[3], seed.as_slice()].concat()).collect()
 }
@@ -117,7 +118,9 @@ pub(super) fn messages(input: &[u8], steps: &Steps) -> Verdict {
     assert_eq!(whole, drain(bytes, at, steps, decode), "the cut at {at} changes what is decoded");
     let body = |message: &Message| match message {
         Message::Query { sql } => sql.len(),
-        Message::Bind { parameters, .. } => parameters.iter().flatten().map(bytes::Bytes::len).sum(),
+        Message::Bind { parameters, .. } => {
+            parameters.iter().flatten().map(bytes::Bytes::len).sum()
+        }
         _ => 0,
     };
     let read: usize = whole.0.iter().flatten().map(body).sum();

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use broker_core::config::{BrokerConfigs, TopicConfig};
+use broker_core::config::{BrokerCompression, BrokerConfigs, TopicConfig};
 use broker_core::fields::{FieldReader, FieldWriter};
 use broker_core::partition::{AppendRules, Partition, Prepared, Verdict as Appending};
 use bytes::Bytes;
@@ -26,6 +26,14 @@ use crate::target::{Limit, Steps, Verdict};
 const REPAIR: u8 = 1;
 const KEY_REQUIRED: u8 = 2;
 const LOG_APPEND_TIME: u8 = 4;
+/// What the upper bits of the flags choose: `compression.type` of the topic.
+const COMPRESSIONS: [BrokerCompression; 5] = [
+    BrokerCompression::Producer,
+    BrokerCompression::Producer,
+    BrokerCompression::Uncompressed,
+    BrokerCompression::Snappy,
+    BrokerCompression::Lz4,
+];
 const NOW_MS: i64 = 1_700_000_000_000;
 
 /// A compacted topic opens compressed batches: at most 64 MiB come out (`DECOMPRESSED_BYTES_MAX`), in a buffer that
@@ -48,10 +56,7 @@ pub(super) const DICTIONARY: &[&[u8]] = &[
 fn builder(records: i64) -> BatchBuilder {
     let mut builder = BatchBuilder::new();
     for record in 0..records {
-        let headers = [
-            Header { key: b"h", value: Some(b"v") },
-            Header { key: b"h", value: None },
-        ];
+        let headers = [Header { key: b"h", value: Some(b"v") }, Header { key: b"h", value: None }];
         let key = (record % 2 == 0).then_some(&b"key"[..]);
         builder.push(NOW_MS + record, key, Some(b"value"), &headers).expect("small records fit");
     }
@@ -94,7 +99,8 @@ pub(super) fn append_seeds() -> Vec<Vec<u8>> {
     };
     let all: Vec<Vec<u8>> = batches().iter().map(framed).collect();
     let mut seeds = Vec::new();
-    for flags in [REPAIR, REPAIR | KEY_REQUIRED, REPAIR | LOG_APPEND_TIME] {
+    for flags in [REPAIR, REPAIR | KEY_REQUIRED, REPAIR | LOG_APPEND_TIME, REPAIR | 16, REPAIR | 32]
+    {
         seeds.push([&[flags], all.concat().as_slice()].concat());
         seeds.extend(all.iter().map(|batch| [&[flags], batch.as_slice()].concat()));
     }
@@ -173,7 +179,8 @@ fn check_rebuild(header: &BatchHeader, records: &[u8]) {
     let originals: Vec<_> =
         Records::new(records, header.records_count).map(|record| record.expect("valid")).collect();
     for record in &originals {
-        let headers: Vec<Header<'_>> = record.headers.map(|header| header.expect("valid")).collect();
+        let headers: Vec<Header<'_>> =
+            record.headers.map(|header| header.expect("valid")).collect();
         let timestamp = header.base_timestamp + record.timestamp_delta;
         // Timestamps half a range apart do not fit one batch that starts with another of them.
         if builder.push(timestamp, record.key, record.value, &headers).is_err() {
@@ -193,14 +200,11 @@ fn check_rebuild(header: &BatchHeader, records: &[u8]) {
 
 pub(super) fn append(input: &[u8], steps: &Steps) -> Verdict {
     let Some((&flags, mut rest)) = input.split_first() else { return Verdict::Refused };
-    let rules = AppendRules {
-        batch_bytes_max: 1 << 20,
-        log_append_time: flags & LOG_APPEND_TIME != 0,
-        timestamp_before_ms_max: i64::MAX,
-        timestamp_after_ms_max: 3_600_000,
-        key_required: flags & KEY_REQUIRED != 0,
-        ..AppendRules::from(&TopicConfig::resolve(&BTreeMap::new(), &BrokerConfigs::default()))
-    };
+    let config = TopicConfig::resolve(&BTreeMap::new(), &BrokerConfigs::default());
+    let mut rules = AppendRules::from(&config);
+    rules.log_append_time = flags & LOG_APPEND_TIME != 0;
+    rules.key_required = flags & KEY_REQUIRED != 0;
+    rules.compression = COMPRESSIONS[usize::from(flags >> 3) % COMPRESSIONS.len()];
     let mut partition = Partition::default();
     let mut verdict = Verdict::Refused;
     while let Some((length, tail)) = rest.split_first_chunk::<2>() {
@@ -234,7 +238,8 @@ fn record(partition: &mut Partition, prepared: &Prepared, batch: &Bytes, rules: 
     partition.raise_visible(partition.end());
     if prepared.header.has_producer() {
         let again = partition.check_append(batch, rules, NOW_MS);
-        let same = matches!(again, Ok(Appending::Duplicate { base_offset, .. }) if base_offset == base);
+        let same =
+            matches!(again, Ok(Appending::Duplicate { base_offset, .. }) if base_offset == base);
         assert!(same, "the same batch again is a duplicate: {again:?}");
     }
 }

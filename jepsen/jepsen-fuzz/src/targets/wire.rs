@@ -74,7 +74,8 @@ macro_rules! request_round_trip {
     ($type:ident, $body:expr, $version:expr, $steps:expr) => {{
         let decoded = $steps.decoding(|| $type::decode(&$body, $version));
         if let Ok(message) = &decoded {
-            let frame = message.encode($version, CORRELATION_ID, Some("f")).expect("it was decoded");
+            let frame =
+                message.encode($version, CORRELATION_ID, Some("f")).expect("it was decoded");
             let frame = framed(&frame);
             let (header, body) = RequestHeader::parse(&frame).expect("our own header");
             assert_eq!((header.version, header.correlation_id), ($version, CORRELATION_ID));
@@ -110,7 +111,9 @@ fn guarded(api: ApiKey, version: i16, body: &Bytes, steps: &Steps) -> Verdict {
         let (_, body) = RequestHeader::parse(&framed(&frame)).expect("our own header");
         match decode_guarded(api, version, &body) {
             Ok(again) => assert_eq!(&again, message, "{api} {version}"),
-            Err(error) => panic!("{api} {version}: the guard refuses the codec's own bytes: {error}"),
+            Err(error) => {
+                panic!("{api} {version}: the guard refuses the codec's own bytes: {error}")
+            }
         }
     }
     Verdict::of(&decoded)
