@@ -10,11 +10,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_core::catalog::{Catalog, CatalogError, CatalogRecord, NewTopicSpec, PartitionPlace, Topic};
+use broker_core::catalog::{
+    Catalog, CatalogError, CatalogRecord, NewTopicSpec, PartitionPlace, Topic,
+};
 use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_core::group::{
-    CommitRequest, CommittedOffset, GroupDescription, GroupError, GroupListing, HeartbeatRequest, JoinReply,
-    JoinRequest, LeaveMember, LeaveRequest, PartitionResult, SyncReply, SyncRequest, TopicPartition,
+    CommitRequest, CommittedOffset, GroupDescription, GroupError, GroupListing, HeartbeatRequest,
+    JoinReply, JoinRequest, LeaveMember, LeaveRequest, PartitionResult, SyncReply, SyncRequest,
+    TopicPartition,
 };
 use broker_core::partition::AppendError;
 use bytes::Bytes;
@@ -125,14 +128,30 @@ pub struct FoundOffset {
 #[derive(Clone, Debug)]
 pub enum CatalogCommand {
     CreateTopic(NewTopicSpec),
-    DeleteTopic { name: String },
-    AddPartitions { name: String, count: usize },
+    DeleteTopic {
+        name: String,
+    },
+    AddPartitions {
+        name: String,
+        count: usize,
+    },
     /// The complete new overrides of a topic.
-    ConfigureTopic { name: String, configs: BTreeMap<String, String> },
+    ConfigureTopic {
+        name: String,
+        configs: BTreeMap<String, String>,
+    },
     /// The complete new overrides of the brokers.
-    ConfigureBroker { configs: BTreeMap<String, String> },
-    DeclareTable { name: String, topic: String, payload: Vec<u8> },
-    DropTable { name: String },
+    ConfigureBroker {
+        configs: BTreeMap<String, String>,
+    },
+    DeclareTable {
+        name: String,
+        topic: String,
+        payload: Vec<u8>,
+    },
+    DropTable {
+        name: String,
+    },
 }
 
 /// Why a catalog change did not happen.
@@ -152,11 +171,21 @@ pub enum GroupCall {
     Leave(LeaveRequest),
     Commit(CommitRequest),
     FetchOffsets(FetchOffsets),
-    Describe { group_id: String, unknown_is_error: bool },
+    Describe {
+        group_id: String,
+        unknown_is_error: bool,
+    },
     /// Every group whose state is in `states`; all when empty.
-    List { states: Vec<String> },
-    Delete { group_id: String },
-    DeleteOffsets { group_id: String, partitions: Vec<TopicPartition> },
+    List {
+        states: Vec<String>,
+    },
+    Delete {
+        group_id: String,
+    },
+    DeleteOffsets {
+        group_id: String,
+        partitions: Vec<TopicPartition>,
+    },
 }
 
 impl GroupCall {

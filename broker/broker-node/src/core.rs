@@ -17,7 +17,7 @@ use broker_kafka::broker::{Fatal, Identity};
 use broker_rt::Runtime;
 use futures_util::future::join_all;
 use log_io::LocalFuture;
-use log_types::{LeaderEpoch, ShardId, TopicId};
+use log_types::{LeaderEpoch, Offset, ShardId, StreamId, TopicId};
 
 use crate::limits::Memory;
 use crate::router::Router;
@@ -175,6 +175,27 @@ impl Core {
             work(Rc::clone(shard))
         });
         Box::pin(async move { answer.await.map_err(|_| Fatal) })
+    }
+
+    /// Waits where the shard lives for one of the streams to grow; ends with whoever waits.
+    pub(crate) fn watch_shard(
+        &self,
+        shard: ShardId,
+        streams: Vec<(StreamId, Offset)>,
+    ) -> LocalFuture<'static, Result<(), Fatal>> {
+        if let Some(local) = self.shards.get(&shard) {
+            let watch = Rc::clone(local).watch(streams);
+            return Box::pin(async move {
+                watch.await;
+                Ok(())
+            });
+        }
+        let core = self.shared.router.core_of(shard);
+        let watching = self.shared.router.submit_while_wanted(core, move |core| {
+            let shard = core.shards.get(&shard).expect("the router knows which core hosts a shard");
+            Box::pin(Rc::clone(shard).watch(streams))
+        });
+        Box::pin(async move { watching.await.map_err(|_| Fatal) })
     }
 
     /// Brings a catalog to every core and completes when all have it.

@@ -15,9 +15,9 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use log_types::ClusterId;
+use log_types::{ClusterId, ShardId};
 
 const FILE: &str = "node.luma";
 
@@ -39,12 +39,26 @@ impl NodeIdentity {
         let identity = match Self::read(dir) {
             Ok(stored) => Self { term: stored.term + 1, ..stored },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_shard_dirs(dir, shards)?;
                 Self { cluster: ClusterId(random.to_be_bytes()), shards, term: 1 }
             }
             Err(error) => return Err(error),
         };
+        identity.check_shard_dirs(dir)?;
         identity.write(dir)?;
         Ok(identity)
+    }
+
+    /// A shard directory that has gone missing is lost data, never a reason to begin an empty journal.
+    fn check_shard_dirs(&self, dir: &Path) -> io::Result<()> {
+        let shards = (0..self.shards).map(|shard| shard_dir(dir, ShardId(shard)));
+        match shards.into_iter().find(|path| !path.is_dir()) {
+            None => Ok(()),
+            Some(path) => {
+                let what = format!("{} is missing", path.display());
+                Err(io::Error::new(io::ErrorKind::InvalidData, what))
+            }
+        }
     }
 
     /// What the file says.
@@ -89,6 +103,47 @@ impl NodeIdentity {
         let term = field("term")?.parse().ok()?;
         let identity = Self { cluster: ClusterId(cluster.to_be_bytes()), shards, term };
         (identity.render() == text && shards > 0).then_some(identity)
+    }
+}
+
+/// The directory of a shard's journal.
+pub(crate) fn shard_dir(dir: &Path, shard: ShardId) -> PathBuf {
+    dir.join(format!("shard-{shard}"))
+}
+
+/// Makes the directories durable before the identity that names them.
+fn make_shard_dirs(dir: &Path, shards: u32) -> io::Result<()> {
+    for shard in (0..shards).map(ShardId) {
+        fs::create_dir_all(shard_dir(dir, shard))?;
+    }
+    File::open(dir)?.sync_all()?;
+    match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Keeps other processes out of a data directory for as long as it lives (`flock`, so it ends with the process).
+#[derive(Debug)]
+pub(crate) struct DirLock {
+    _file: File,
+}
+
+impl DirLock {
+    /// # Errors
+    /// `WouldBlock` when another process has the directory.
+    pub(crate) fn take(dir: &Path) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let file = File::create(dir.join("node.lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => {
+                let what = format!("{} is in use by another process", dir.display());
+                Err(io::Error::new(io::ErrorKind::WouldBlock, what))
+            }
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use log_types::{ClusterId, LeaderEpoch, ShardId, Term};
 
 use crate::core::{Core, Shared};
 use crate::handle::NodeHandle;
-use crate::identity::{NodeIdentity, cluster_id_text};
+use crate::identity::{DirLock, NodeIdentity, cluster_id_text, shard_dir};
 use crate::router::{Job, Router};
 use crate::server;
 use crate::settings::NodeSettings;
@@ -86,6 +86,7 @@ pub struct Node {
     chosen: Chosen,
     failures: mpsc::UnboundedReceiver<NodeError>,
     thread: JoinHandle<std::io::Result<()>>,
+    _lock: DirLock,
 }
 
 impl Node {
@@ -97,6 +98,7 @@ impl Node {
         let chosen = choose(settings.reactor).map_err(NodeError::Runtime)?;
         let cores = u32::try_from(settings.cores.max(1)).unwrap_or(u32::MAX);
         let random = random_u128().map_err(NodeError::DataDir)?;
+        let lock = DirLock::take(&settings.data_dir).map_err(NodeError::DataDir)?;
         let identity =
             NodeIdentity::start(&settings.data_dir, cores, random).map_err(NodeError::DataDir)?;
         let (failure, mut failures) = mpsc::unbounded();
@@ -115,7 +117,7 @@ impl Node {
             }
         };
         let handle = Arc::new(NodeHandle::new(shared));
-        Ok(Self { handle, kafka_addr, chosen, failures, thread })
+        Ok(Self { handle, kafka_addr, chosen, failures, thread, _lock: lock })
     }
 
     /// The bound Kafka address.
@@ -311,7 +313,7 @@ async fn open_shards(
         journal.pending_bytes_max = 2 * settings.frame_bytes_max;
         let groups = settings.group_config();
         let options = ShardOptions { journal, epoch: shared.epoch, groups };
-        let dir = settings.data_dir.join(format!("shard-{shard}"));
+        let dir = shard_dir(&settings.data_dir, shard);
         let opened = Shard::open(&**runtime, &dir, options).await;
         shards.insert(shard, opened.map_err(|error| NodeError::Shard { shard, error })?);
     }

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_channel::{mpsc, oneshot};
+use futures_util::future::{Either, select};
 use log_io::LocalFuture;
 use log_types::ShardId;
 
@@ -61,6 +62,34 @@ impl Router {
     /// The shard that coordinates a group; fixed for ever, because its records are in that shard's journal.
     pub(crate) fn shard_of_group(&self, group: &str) -> ShardId {
         ShardId(crc32fast::hash(group.as_bytes()) % self.shard_count)
+    }
+
+    /// As [`Router::submit`], for work that only waits: it is dropped when the asker is.
+    pub(crate) fn submit_while_wanted<T, F>(
+        &self,
+        core: usize,
+        work: F,
+    ) -> impl Future<Output = Result<T, CoreGone>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(Rc<Core>) -> LocalFuture<'static, T> + Send + 'static,
+    {
+        let (mut tx, rx) = oneshot::channel();
+        let job: Job = Box::new(move |core| {
+            let work = work(core);
+            Box::pin(async move {
+                let unwanted = tx.cancellation();
+                if let Either::Left((result, _)) = select(work, unwanted).await {
+                    // The asker may have gone away just now.
+                    let _ = tx.send(result);
+                }
+            })
+        });
+        let sent = self.mailboxes[core].unbounded_send(job);
+        async move {
+            sent.map_err(|_| CoreGone)?;
+            rx.await.map_err(|_| CoreGone)
+        }
     }
 
     /// Tells every core to stop; what was sent before is still started.

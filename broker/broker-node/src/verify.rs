@@ -14,7 +14,7 @@ use log_io::LocalFuture;
 use log_journal::{Journal, JournalError, VerifyReport};
 use log_types::{ClusterId, ShardId};
 
-use crate::identity::NodeIdentity;
+use crate::identity::{DirLock, NodeIdentity, shard_dir};
 
 /// What was found in one shard.
 #[derive(Clone, Debug)]
@@ -61,6 +61,7 @@ type Verified = Result<Vec<ShardVerification>, VerifyError>;
 /// See [`VerifyError`]; damage is a finding in the result.
 pub fn verify(data_dir: &Path) -> Verified {
     let failed = |error| VerifyError::DataDir { path: data_dir.to_owned(), error };
+    let _lock = DirLock::take(data_dir).map_err(failed)?;
     let identity = NodeIdentity::read(data_dir).map_err(failed)?;
     let verified: Arc<Mutex<Option<Verified>>> = Arc::default();
     let (slot, dir) = (Arc::clone(&verified), data_dir.to_owned());
@@ -82,7 +83,7 @@ pub fn verify(data_dir: &Path) -> Verified {
 async fn shards(runtime: &dyn Runtime, data_dir: &Path, identity: NodeIdentity) -> Verified {
     let mut verified = Vec::new();
     for shard in (0..identity.shards).map(ShardId) {
-        let dir = data_dir.join(format!("shard-{shard}"));
+        let dir = shard_dir(data_dir, shard);
         let report = one(runtime, &dir, identity.cluster, shard).await?;
         verified.push(ShardVerification { shard, dir, report });
     }

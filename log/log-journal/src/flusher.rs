@@ -161,8 +161,9 @@ impl Flusher {
             state.written_end = flight.end;
             state.tail.written(flight.position);
             if flight.synced {
+                // A volatile frame behind this one may have been started meanwhile; one before it may not.
                 assert!(
-                    state.last_volatile <= state.durable,
+                    state.last_volatile <= state.durable || state.last_volatile > flight.position,
                     "a synced frame follows durable ones only"
                 );
                 state.durable = flight.position;
@@ -205,6 +206,7 @@ impl Flusher {
             Err(error) if error.storage_full() => {
                 state.space_short = true;
                 state.disk_full = true;
+                state.wake_room();
                 Ok(true)
             }
             Err(error) => Err(error),

@@ -86,7 +86,8 @@ impl Index {
     /// Whether `head` may follow what is indexed of its stream.
     pub(crate) fn accepts(&self, head: &EntryHead) -> bool {
         let last = self.streams.get(&head.stream).and_then(StreamIndex::last);
-        offsets_fit(head.base_offset, head.last_offset) && last.is_none_or(|last| last < head.base_offset)
+        offsets_fit(head.base_offset, head.last_offset)
+            && last.is_none_or(|last| last < head.base_offset)
     }
 
     /// Adds an entry of a frame that starts at `frame_at` of the segment being planned.

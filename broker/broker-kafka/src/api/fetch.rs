@@ -65,6 +65,11 @@ async fn fetch(
     version: i16,
     request: &FetchRequest,
 ) -> Result<FetchResponse, Fatal> {
+    let names = request.topics.iter().map(|topic| &*topic.topic);
+    let forgotten_names = request.forgotten_topics.iter().map(|topic| &*topic.topic);
+    if !topics::plausible(names.chain(forgotten_names)) {
+        return Err(Fatal);
+    }
     let by_id = version >= BY_ID_VERSION_MIN;
     let failed = |error_code| FetchResponse { error_code, ..FetchResponse::default() };
     let begun = sessions.borrow_mut().begin(

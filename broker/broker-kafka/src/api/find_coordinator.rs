@@ -42,7 +42,8 @@ fn find(identity: &Identity, key_type: i8, key: &StrBytes) -> Coordinator {
         coordinator.node_id = broker_id(-1);
         coordinator.port = -1;
         coordinator.error_code = code::INVALID_REQUEST;
-        coordinator.error_message = Some(text("Only groups have a coordinator here: transactions are not supported."));
+        coordinator.error_message =
+            Some(text("Only groups have a coordinator here: transactions are not supported."));
         return coordinator;
     }
     coordinator.node_id = broker_id(identity.node_id);

@@ -8,7 +8,10 @@ use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
 use crate::handler::Context;
 
-pub(crate) async fn handle(context: &Context, request: HeartbeatRequest) -> Result<ResponseKind, Fatal> {
+pub(crate) async fn handle(
+    context: &Context,
+    request: HeartbeatRequest,
+) -> Result<ResponseKind, Fatal> {
     let call = GroupCall::Heartbeat(Beat {
         group_id: request.group_id.to_string(),
         member_id: request.member_id.to_string(),

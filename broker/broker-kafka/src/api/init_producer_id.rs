@@ -3,7 +3,9 @@
 //! With a producer id and epoch of its own (version 3, KIP-360) a producer without a transactional id simply gets a new
 //! id, as in Kafka. A transactional id is refused: transactions are not served.
 
-use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId, ResponseKind};
+use kafka_protocol::messages::{
+    InitProducerIdRequest, InitProducerIdResponse, ProducerId, ResponseKind,
+};
 
 use crate::broker::Fatal;
 use crate::code;

@@ -4,6 +4,7 @@
 //! type, 7), KIP-800 (reason, 8), KIP-814 (skip assignment, 9).
 
 use broker_core::group::{JoinReply, JoinRequest, Protocol, ReplyTo};
+use bytes::Bytes;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse, ResponseKind};
 
@@ -12,11 +13,15 @@ use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
 use crate::handler::Context;
 
-pub(crate) async fn handle(context: &Context, request: JoinGroupRequest) -> Result<ResponseKind, Fatal> {
+pub(crate) async fn handle(
+    context: &Context,
+    request: JoinGroupRequest,
+) -> Result<ResponseKind, Fatal> {
     let version = context.header.version;
     let protocols = request.protocols.iter().map(|protocol| Protocol {
         name: protocol.name.to_string(),
-        metadata: protocol.metadata.clone(),
+        // A copy: the group keeps it, and a slice would keep the whole request.
+        metadata: Bytes::copy_from_slice(&protocol.metadata),
     });
     let call = GroupCall::Join(JoinRequest {
         reply_to: ReplyTo(0),

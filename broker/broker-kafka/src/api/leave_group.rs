@@ -11,7 +11,10 @@ use crate::handler::Context;
 
 const SEVERAL_MEMBERS_VERSION_MIN: i16 = 3;
 
-pub(crate) async fn handle(context: &Context, request: LeaveGroupRequest) -> Result<ResponseKind, Fatal> {
+pub(crate) async fn handle(
+    context: &Context,
+    request: LeaveGroupRequest,
+) -> Result<ResponseKind, Fatal> {
     let several = context.header.version >= SEVERAL_MEMBERS_VERSION_MIN;
     let members = if several {
         let members = request.members.iter().map(|member| LeaveMember {

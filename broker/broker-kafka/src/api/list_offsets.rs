@@ -35,8 +35,10 @@ pub(crate) async fn handle(context: Context, request: ListOffsetsRequest) -> Res
     let broker = &*context.broker;
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let partitions = topic.partitions.iter().map(|asked| one(broker, version, &topic.name, asked));
-        let Ok(partitions) = join_all(partitions).await.into_iter().collect::<Result<_, Fatal>>() else {
+        let partitions =
+            topic.partitions.iter().map(|asked| one(broker, version, &topic.name, asked));
+        let Ok(partitions) = join_all(partitions).await.into_iter().collect::<Result<_, Fatal>>()
+        else {
             return Response::Close;
         };
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use broker_core::catalog::{Catalog, NewTopicSpec, Topic};
+use broker_core::catalog::{Catalog, CatalogError, NewTopicSpec, Topic};
 use broker_core::config::topic_name_error;
 use broker_kafka_wire::{
-    AUTHORIZED_OPERATIONS_OMITTED, MetadataBroker, MetadataPartition, MetadataRequest, MetadataRequestTopic,
-    MetadataResponse, MetadataTopic,
+    AUTHORIZED_OPERATIONS_OMITTED, MetadataBroker, MetadataPartition, MetadataRequest,
+    MetadataRequestTopic, MetadataResponse, MetadataTopic,
 };
 use log_types::{NodeId, PartitionId, TopicId};
 
@@ -96,7 +96,14 @@ async fn one_topic(
         configs: std::collections::BTreeMap::new(),
     };
     match broker.change_catalog(CatalogCommand::CreateTopic(spec)).await {
-        // A refusal means that another client created it first, or that its name collides.
+        // Another client created it first; it may not be durable, hence not known to every core, yet.
+        Err(CatalogFailure::Refused(CatalogError::TopicExists { .. })) => {
+            let catalog = broker.catalog();
+            return Ok(match catalog.topic(name) {
+                Some(topic) => describe(broker, topic),
+                None => failed(code::LEADER_NOT_AVAILABLE),
+            });
+        }
         Ok(_) | Err(CatalogFailure::Refused(_)) => {}
         Err(CatalogFailure::DiskFull) => return Ok(failed(code::KAFKA_STORAGE_ERROR)),
         Err(CatalogFailure::Fatal) => return Err(Closed),

@@ -5,16 +5,25 @@
 use std::collections::BTreeMap;
 
 use broker_core::group::{CommitPartition, CommitRequest, ReplyTo};
-use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, ResponseKind};
 use log_types::{LeaderEpoch, Offset, PartitionId};
 
 use super::text::owned;
+use super::topics;
 use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
 use crate::handler::Context;
 
-pub(crate) async fn handle(context: &Context, request: OffsetCommitRequest) -> Result<ResponseKind, Fatal> {
+pub(crate) async fn handle(
+    context: &Context,
+    request: OffsetCommitRequest,
+) -> Result<ResponseKind, Fatal> {
+    if !topics::plausible(request.topics.iter().map(|topic| &**topic.name)) {
+        return Err(Fatal);
+    }
     let catalog = context.broker.catalog();
     let mut partitions = Vec::new();
     let mut codes: BTreeMap<(String, i32), i16> = BTreeMap::new();
@@ -59,7 +68,10 @@ pub(crate) async fn handle(context: &Context, request: OffsetCommitRequest) -> R
     Ok(ResponseKind::OffsetCommit(response(&request, &codes)))
 }
 
-fn response(request: &OffsetCommitRequest, codes: &BTreeMap<(String, i32), i16>) -> OffsetCommitResponse {
+fn response(
+    request: &OffsetCommitRequest,
+    codes: &BTreeMap<(String, i32), i16>,
+) -> OffsetCommitResponse {
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| {
             let key = (topic.name.to_string(), partition.partition_index);

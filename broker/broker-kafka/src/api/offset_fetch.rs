@@ -6,20 +6,24 @@
 use std::collections::BTreeMap;
 
 use kafka_protocol::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
-    OffsetFetchResponseTopics,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse, ResponseKind, TopicName};
 use log_types::{PartitionId, TopicId};
 
 use super::text::{group_id, owned, text, topic_name};
+use super::topics;
 use crate::broker::{Fatal, FetchOffsets, FetchedOffset, GroupAnswer, GroupCall};
 use crate::code;
 use crate::handler::Context;
 
 const SEVERAL_GROUPS_VERSION_MIN: i16 = 8;
 
-pub(crate) async fn handle(context: &Context, request: OffsetFetchRequest) -> Result<ResponseKind, Fatal> {
+pub(crate) async fn handle(
+    context: &Context,
+    request: OffsetFetchRequest,
+) -> Result<ResponseKind, Fatal> {
     let mut response = OffsetFetchResponse::default();
     if context.header.version < SEVERAL_GROUPS_VERSION_MIN {
         let topics = request.topics.as_ref().map(|topics| {
@@ -54,6 +58,9 @@ async fn fetch(
     member_id: Option<String>,
     topics: Option<Vec<(&TopicName, &[i32])>>,
 ) -> Result<Result<Vec<FetchedOffset>, i16>, Fatal> {
+    if !topics::plausible(topics.iter().flatten().map(|(name, _)| &****name)) {
+        return Err(Fatal);
+    }
     let catalog = context.broker.catalog();
     let partitions = topics.map(|topics| {
         let wanted = topics.into_iter().flat_map(|(name, indexes)| {
@@ -62,7 +69,8 @@ async fn fetch(
         });
         wanted.collect()
     });
-    let call = GroupCall::FetchOffsets(FetchOffsets { group_id: group.to_owned(), member_id, partitions });
+    let call =
+        GroupCall::FetchOffsets(FetchOffsets { group_id: group.to_owned(), member_id, partitions });
     Ok(match context.broker.group(call).await? {
         GroupAnswer::Offsets(offsets) => offsets.map_err(|error| error.code()),
         _ => Err(code::COORDINATOR_NOT_AVAILABLE),

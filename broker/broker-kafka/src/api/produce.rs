@@ -6,7 +6,8 @@
 
 use broker_core::partition::AppendError;
 use broker_kafka_wire::{
-    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
+    TopicProduceResponse,
 };
 use bytes::Bytes;
 use log_record::BatchHeader;
@@ -37,8 +38,15 @@ pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Respons
     for topic in request.topics {
         for data in topic.partitions {
             let records = data.records.unwrap_or_default();
-            let prepared =
-                prepare(&*context.broker, version, acks, &topic.name, topic.topic_id, data.partition, records);
+            let prepared = prepare(
+                &*context.broker,
+                version,
+                acks,
+                &topic.name,
+                topic.topic_id,
+                data.partition,
+                records,
+            );
             let outcome = prepared.map(|append| {
                 appends.push(append);
                 appends.len() - 1

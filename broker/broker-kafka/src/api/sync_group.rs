@@ -3,6 +3,7 @@
 //! Source: KIP-345 (static members, 3), KIP-559 (protocol type and name, 5).
 
 use broker_core::group::{ReplyTo, SyncRequest};
+use bytes::Bytes;
 use kafka_protocol::messages::{ResponseKind, SyncGroupRequest, SyncGroupResponse};
 
 use super::text::{optional, owned};
@@ -10,7 +11,10 @@ use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
 use crate::handler::Context;
 
-pub(crate) async fn handle(context: &Context, request: SyncGroupRequest) -> Result<ResponseKind, Fatal> {
+pub(crate) async fn handle(
+    context: &Context,
+    request: SyncGroupRequest,
+) -> Result<ResponseKind, Fatal> {
     let assignments = request.assignments.iter();
     let call = GroupCall::Sync(SyncRequest {
         reply_to: ReplyTo(0),
@@ -20,7 +24,9 @@ pub(crate) async fn handle(context: &Context, request: SyncGroupRequest) -> Resu
         generation: request.generation_id,
         protocol_type: owned(request.protocol_type.as_ref()),
         protocol_name: owned(request.protocol_name.as_ref()),
-        assignments: assignments.map(|one| (one.member_id.to_string(), one.assignment.clone())).collect(),
+        assignments: assignments
+            .map(|one| (one.member_id.to_string(), Bytes::copy_from_slice(&one.assignment)))
+            .collect(),
     });
     let mut response = SyncGroupResponse::default();
     match context.broker.group(call).await? {

@@ -8,7 +8,11 @@ use log_types::{PartitionId, TopicId};
 use crate::code;
 
 /// The topic a request names, by id where it gives one; the error code otherwise.
-pub(super) fn find<'a>(catalog: &'a Catalog, name: &str, id: TopicId) -> Result<&'a Arc<Topic>, i16> {
+pub(super) fn find<'a>(
+    catalog: &'a Catalog,
+    name: &str,
+    id: TopicId,
+) -> Result<&'a Arc<Topic>, i16> {
     if id == TopicId::default() {
         return catalog.topic(name).ok_or(code::UNKNOWN_TOPIC_OR_PARTITION);
     }
@@ -22,4 +26,13 @@ pub(super) fn find<'a>(catalog: &'a Catalog, name: &str, id: TopicId) -> Result<
 /// The place of a partition; UNKNOWN_TOPIC_OR_PARTITION when the topic has no such partition.
 pub(super) fn place(topic: &Topic, partition: PartitionId) -> Result<PartitionPlace, i16> {
     topic.place(partition).ok_or(code::UNKNOWN_TOPIC_OR_PARTITION)
+}
+
+/// Bytes of the longest name a topic can have.
+const NAME_BYTES_MAX: usize = 249;
+
+/// Whether every name may be a topic's. Names are kept per partition while a request is answered, so a request that
+/// repeats a long one half a million times would cost gigabytes: its connection is closed.
+pub(super) fn plausible<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
+    names.all(|name| name.len() <= NAME_BYTES_MAX)
 }

@@ -19,7 +19,7 @@ use futures_util::future::{join_all, select_all};
 use log_io::LocalFuture;
 use log_types::{LeaderEpoch, Offset, ShardId};
 
-use super::{Core, PlacesChanged};
+use super::Core;
 use crate::shard::{AppendItem, META_SHARD};
 
 /// Producer ids a core takes from the catalog at a time.
@@ -81,7 +81,6 @@ impl CoreBroker {
     }
 
     async fn change(self, command: CatalogCommand) -> Result<CatalogRecord, CatalogFailure> {
-        let before = self.0.catalog();
         let shard_count = self.0.shared.router.shard_count();
         let deleted = match &command {
             CatalogCommand::DeleteTopic { name } => Some(name.clone()),
@@ -91,8 +90,10 @@ impl CoreBroker {
             Box::pin(shard.change_catalog(command, shard_count))
         });
         let change = changing.await.map_err(|Fatal| CatalogFailure::Fatal)??;
-        let changed = places_changed(&change.record, &before);
-        self.0.publish(change.catalog, changed).await.map_err(|Fatal| CatalogFailure::Fatal)?;
+        self.0
+            .publish(change.catalog, change.changed)
+            .await
+            .map_err(|Fatal| CatalogFailure::Fatal)?;
         if let Some(topic) = deleted {
             self.forget_offsets(&topic).await.map_err(|Fatal| CatalogFailure::Fatal)?;
         }
@@ -123,23 +124,6 @@ impl CoreBroker {
         // Another task may have reserved meanwhile; its range is the one that gets lost, which is harmless.
         self.0.producer_ids.set(id + 1..ids.end);
         Ok(id)
-    }
-}
-
-/// The streams that a catalog record brings and takes; `before` still knows a deleted topic.
-fn places_changed(record: &CatalogRecord, before: &Catalog) -> PlacesChanged {
-    match record {
-        CatalogRecord::TopicCreated(topic) => {
-            PlacesChanged { added: topic.partitions.clone(), removed: Vec::new() }
-        }
-        CatalogRecord::PartitionsAdded { places, .. } => {
-            PlacesChanged { added: places.clone(), removed: Vec::new() }
-        }
-        CatalogRecord::TopicDeleted { id } => {
-            let removed = before.topic_by_id(*id).map(|topic| topic.partitions.clone());
-            PlacesChanged { added: Vec::new(), removed: removed.unwrap_or_default() }
-        }
-        _ => PlacesChanged::default(),
     }
 }
 
@@ -214,7 +198,7 @@ impl Broker for CoreBroker {
                 .iter()
                 .map(|index| (partitions[*index].0.stream, partitions[*index].1))
                 .collect();
-            let watch = self.0.on_shard(shard, move |shard| Box::pin(shard.watch(streams)));
+            let watch = self.0.watch_shard(shard, streams);
             watching.push(Box::pin(async move {
                 // A core that stopped wakes its watchers too: they look again and find out.
                 let _ = watch.await;

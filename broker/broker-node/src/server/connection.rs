@@ -2,10 +2,14 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use broker_kafka::{Handler, Peer, Response};
 use broker_rt::{Queue, read, write_all_vectored};
 use bytes::{Bytes, BytesMut};
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
+use log_io::LocalFuture;
 
 use super::{Live, PIPELINE_BYTES_MAX, PIPELINE_MAX};
 use crate::core::Core;
@@ -17,6 +21,10 @@ use crate::spawned::{Started, start};
 const READ_BYTES_MIN: usize = 4 << 10;
 /// Read at most this much at a time.
 const READ_BYTES_MAX: usize = 256 << 10;
+/// A request's body must arrive within this, plus its size over the rate below.
+const BODY_SECONDS_MAX: u64 = 30;
+/// Slowest rate at which a large body may arrive.
+const BODY_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
 /// Written at a time, in bytes.
 const WRITE_BYTES_MAX: usize = 1 << 20;
 /// Requests up to this size do not wait for the core's memory budget: the pipeline's limit covers them.
@@ -70,9 +78,7 @@ impl KafkaConnection {
                 0..=SMALL_REQUEST_BYTES => None,
                 _ => Some(self.core.memory.take(size).await),
             };
-            if !self.fill(&mut buf, 4 + size).await? {
-                return Err("closed inside a request");
-            }
+            self.fill_body(&mut buf, 4 + size).await?;
             let _size = buf.split_to(4);
             let body = buf.split_to(size).freeze();
             self.begin(body, lease)?;
@@ -86,9 +92,43 @@ impl KafkaConnection {
         let (api_key, handling) =
             Rc::clone(&self.handler).handle(&self.peer, body).map_err(|_| "malformed request")?;
         self.live.busy.set(true);
-        let answer = start(handling);
+        let answer = match start(handling) {
+            Started::Waiting(rest) => Started::Waiting(self.run_on_its_own(rest)),
+            done @ Started::Done(_) => done,
+        };
         self.pipeline.push(InFlight { answer, api_key, started_ns, _lease: lease }, bytes);
         Ok(())
+    }
+
+    /// Reads a request's body, whose sender holds memory and must therefore make progress.
+    async fn fill_body(&self, buf: &mut BytesMut, len: usize) -> Result<(), &'static str> {
+        if buf.len() >= len {
+            return Ok(());
+        }
+        let seconds = BODY_SECONDS_MAX + len as u64 / BODY_BYTES_PER_SECOND_MIN;
+        let time_out = self.core.runtime.sleep(Duration::from_secs(seconds));
+        let filling = std::pin::pin!(self.fill(buf, len));
+        match select(filling, time_out).await {
+            Either::Left((Ok(true), _)) => Ok(()),
+            Either::Left((Ok(false), _)) => Err("closed inside a request"),
+            Either::Left((Err(reason), _)) => Err(reason),
+            Either::Right(((), _)) => Err("request body too slow"),
+        }
+    }
+
+    /// Gives the rest of a request a task of its own: it may hold what other connections wait for, so it must go on
+    /// while earlier responses of this connection are still being awaited or written, and when the peer has gone.
+    fn run_on_its_own(
+        &self,
+        rest: LocalFuture<'static, Response>,
+    ) -> LocalFuture<'static, Response> {
+        let (tx, rx) = oneshot::channel();
+        let run = async move {
+            // The connection may have ended; the request's effects stand all the same.
+            let _ = tx.send(rest.await);
+        };
+        self.core.runtime.spawn(Queue::Latency, "kafka-request", Box::pin(run));
+        Box::pin(async move { rx.await.unwrap_or(Response::Close) })
     }
 
     /// Reads until `buf` holds `len` bytes; `false` when the peer closed before the first of them.

@@ -79,7 +79,11 @@ impl Shard {
             Err(error) => return refuse(PartitionError::Append(error)),
         };
         let base_offset = partition.end();
-        let durability = durability_of(&item.config);
+        let durability = match durability_of(&item.config) {
+            // The topic was switched while synced batches are on their way: this one may not make them visible.
+            Durability::Volatile if partition.visible() < partition.end() => Durability::Synced,
+            durability => durability,
+        };
         let position = match self.log_batch(
             item.stream,
             base_offset,

@@ -9,12 +9,15 @@ use log_io::Durability;
 use log_journal::{AppendError, Entry};
 use log_types::{Offset, Position};
 
+use crate::core::PlacesChanged;
+
 use super::{INTERNAL_STREAM, META_SHARD, Shard, kind};
 
 /// A durable change and the catalog right after it.
 pub(crate) struct CatalogChange {
     pub(crate) record: CatalogRecord,
     pub(crate) catalog: Arc<Catalog>,
+    pub(crate) changed: PlacesChanged,
 }
 
 impl Shard {
@@ -54,8 +57,10 @@ impl Shard {
             let record = plan(self).map_err(CatalogFailure::Refused)?;
             match self.append_catalog(&record) {
                 Ok(position) => {
+                    let changed = places_changed(&record, &self.catalog.borrow());
                     self.catalog.borrow_mut().apply(record.clone());
-                    break (position, CatalogChange { record, catalog: self.catalog_snapshot() });
+                    let catalog = self.catalog_snapshot();
+                    break (position, CatalogChange { record, catalog, changed });
                 }
                 Err(AppendError::Full) => self.journal.room().await,
                 Err(AppendError::DiskFull) => return Err(CatalogFailure::DiskFull),
@@ -111,5 +116,22 @@ impl Shard {
             }
             CatalogCommand::DropTable { name } => catalog.plan_drop_table(name),
         }
+    }
+}
+
+/// The streams that a catalog record brings and takes; `before` still knows a deleted topic.
+fn places_changed(record: &CatalogRecord, before: &Catalog) -> PlacesChanged {
+    match record {
+        CatalogRecord::TopicCreated(topic) => {
+            PlacesChanged { added: topic.partitions.clone(), removed: Vec::new() }
+        }
+        CatalogRecord::PartitionsAdded { places, .. } => {
+            PlacesChanged { added: places.clone(), removed: Vec::new() }
+        }
+        CatalogRecord::TopicDeleted { id } => {
+            let removed = before.topic_by_id(*id).map(|topic| topic.partitions.clone());
+            PlacesChanged { added: Vec::new(), removed: removed.unwrap_or_default() }
+        }
+        _ => PlacesChanged::default(),
     }
 }

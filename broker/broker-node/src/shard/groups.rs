@@ -109,7 +109,11 @@ impl Shard {
     /// Runs one request of the group protocol; completes when its answer may be sent.
     pub(crate) async fn group_call(self: Rc<Self>, call: GroupCall) -> Result<GroupAnswer, Fatal> {
         let turn = self.turn.take().await;
-        if self.disk_full.get() && changes_state(&call) {
+        let logged = self.log_backlog().await?;
+        let blocked = !logged || self.disk_full.get();
+        if (blocked && !matches!(call, GroupCall::Heartbeat(_)))
+            || call_bytes(&call) > CALL_BYTES_MAX
+        {
             return Ok(GroupAnswer::Unavailable);
         }
         let now_ms = self.now_ms();
@@ -215,6 +219,17 @@ impl Shard {
                 }
                 Err(AppendError::Full) => self.journal.room().await,
                 Err(AppendError::DiskFull) => return Ok(false),
+                Err(AppendError::TooLarge { bytes, bytes_max }) => {
+                    // Members and their metadata are bounded per call, not per group. The group goes on in memory; after
+                    // a restart its members join again.
+                    tracing::error!(
+                        shard = self.id.0,
+                        bytes,
+                        bytes_max,
+                        "group record too large to be logged"
+                    );
+                    self.groups.backlog.borrow_mut().pop_front();
+                }
                 Err(_) => return Err(Fatal),
             }
         }
@@ -274,16 +289,18 @@ impl Shard {
     }
 }
 
-fn changes_state(call: &GroupCall) -> bool {
-    matches!(
-        call,
-        GroupCall::Join(_)
-            | GroupCall::Sync(_)
-            | GroupCall::Leave(_)
-            | GroupCall::Commit(_)
-            | GroupCall::Delete { .. }
-            | GroupCall::DeleteOffsets { .. }
-    )
+/// Largest subscription or assignment data in one request, in bytes.
+const CALL_BYTES_MAX: usize = 4 << 20;
+
+/// What a request would have the group keep.
+fn call_bytes(call: &GroupCall) -> usize {
+    match call {
+        GroupCall::Join(req) => req.protocols.iter().map(|protocol| protocol.metadata.len()).sum(),
+        GroupCall::Sync(req) => {
+            req.assignments.iter().map(|(_, assignment)| assignment.len()).sum()
+        }
+        _ => 0,
+    }
 }
 
 fn fetch_offsets(groups: &Groups, req: &FetchOffsets) -> Result<Vec<FetchedOffset>, GroupError> {

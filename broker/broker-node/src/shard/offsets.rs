@@ -116,7 +116,9 @@ impl Shard {
         };
         self.journal.wait_durable(position).await.map_err(|_| Fatal)?;
         self.journal.set_log_start(stream, target);
-        Ok(Ok(target))
+        let log_start =
+            self.partitions.borrow().get(&stream).map(|partition| partition.log_start());
+        Ok(log_start.ok_or(PartitionError::Unknown))
     }
 
     fn log_start_entry(
@@ -156,7 +158,7 @@ fn first_at_or_after(
         let record = record.map_err(|error| corrupt(&error))?;
         let timestamp = header.base_timestamp.saturating_add(record.timestamp_delta);
         let offset = header.base_offset.plus(i64::from(record.offset_delta));
-        if timestamp >= timestamp_ms && offset >= from {
+        if timestamp >= timestamp_ms && offset >= from && offset <= header.last_offset() {
             return Ok(Some((offset, timestamp)));
         }
     }

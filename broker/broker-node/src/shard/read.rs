@@ -66,6 +66,8 @@ impl Shard {
                 }
             }
             Err(error) => {
+                // Retention or deletion may have taken the data away under the read.
+                self.read_bounds(stream, request)?;
                 tracing::error!(shard = self.id.0, stream = stream.0, %error, "read failed");
                 return Err(PartitionError::Corrupt(error.to_string()));
             }
@@ -102,7 +104,10 @@ impl Shard {
     }
 
     /// Completes when a stream has its high watermark beyond the offset given with it, or is gone.
-    pub(crate) async fn watch(self: Rc<Self>, streams: Vec<(StreamId, Offset)>) {
+    pub(crate) async fn watch(self: Rc<Self>, mut streams: Vec<(StreamId, Offset)>) {
+        // A request may name a partition many times; the lowest offset is the first to be passed.
+        streams.sort_unstable();
+        streams.dedup_by_key(|(stream, _)| *stream);
         let receiver = {
             let partitions = self.partitions.borrow();
             let ready = |(stream, offset): &(StreamId, Offset)| {

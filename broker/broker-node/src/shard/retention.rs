@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use broker_core::config::TopicConfig;
-use broker_kafka::broker::Fatal;
+use broker_kafka::broker::{Fatal, PartitionError};
 use log_types::{Offset, StreamId};
 
 use super::Shard;
@@ -25,12 +25,27 @@ impl Shard {
         for (stream, config) in streams {
             self.expire_producers(stream);
             let Some(target) = self.retention_target(stream, &config) else { continue };
-            // The partition may have been deleted, or its log start moved, since the target was computed.
-            if Rc::clone(&self).delete_records(stream, Some(target)).await?.is_ok() {
-                moved += 1;
+            match Rc::clone(&self).delete_records(stream, Some(target)).await? {
+                Ok(_) => moved += 1,
+                // Nothing can be logged, but what retention frees is what is missing. A checkpoint carries the new log
+                // start; a segment is given up only when the kept checkpoints do.
+                Err(PartitionError::DiskFull) => {
+                    self.move_log_start(stream, target);
+                    self.journal.request_checkpoint();
+                    moved += 1;
+                }
+                // The partition was deleted, or its log start moved, since the target was computed.
+                Err(_) => {}
             }
         }
         Ok(moved)
+    }
+
+    fn move_log_start(&self, stream: StreamId, target: Offset) {
+        if let Some(partition) = self.partitions.borrow_mut().get_mut(&stream) {
+            partition.raise_log_start(target);
+            self.journal.set_log_start(stream, target);
+        }
     }
 
     fn expire_producers(&self, stream: StreamId) {
@@ -51,7 +66,10 @@ impl Shard {
         let mut target = None;
         for pair in extents.windows(2) {
             let [extent, newer] = pair else { break };
-            let too_old = oldest_ms.is_some_and(|oldest_ms| extent.max_timestamp < oldest_ms);
+            // Records without a timestamp (−1) say nothing about their age.
+            let known = extent.max_timestamp >= 0;
+            let too_old =
+                known && oldest_ms.is_some_and(|oldest_ms| extent.max_timestamp < oldest_ms);
             let too_many = bytes_max.is_some_and(|max| bytes.saturating_sub(extent.bytes) >= max);
             if !too_old && !too_many {
                 break;

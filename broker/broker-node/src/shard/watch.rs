@@ -24,7 +24,8 @@ const STALE_CHECK_MIN: usize = 16;
 impl Watchers {
     pub(super) fn add(&mut self, stream: StreamId, watcher: Watcher) {
         let waiting = self.by_stream.entry(stream).or_default();
-        if waiting.len() >= STALE_CHECK_MIN {
+        // At powers of two only, so that adding stays cheap when nobody has given up.
+        if waiting.len() >= STALE_CHECK_MIN && waiting.len().is_power_of_two() {
             waiting.retain(|other| {
                 other.borrow().as_ref().is_some_and(|sender| !sender.is_canceled())
             });
