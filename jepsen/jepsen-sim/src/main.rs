@@ -81,12 +81,13 @@ fn say(line: &str) {
 fn report(first: &Outcome, second: &Outcome) -> bool {
     let counts = &first.counts;
     say(&format!(
-        "  {:016x}  {} events, {} polls, {} ms, {} starts; {} sent, {} acknowledged, {} read, {} commits, {} generations",
+        "  {:016x}  {} events, {} polls, {} ms, {} starts, {} disk errors; {} sent, {} acknowledged, {} read, {} commits, {} generations",
         first.hash,
         first.events,
         first.polls,
         first.now_ns / 1_000_000,
         first.starts,
+        first.disk_errors,
         counts.sent,
         counts.acked,
         counts.read,

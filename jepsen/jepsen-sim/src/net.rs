@@ -362,3 +362,6 @@ impl Drop for SimConnection {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ use crate::disk::{DiskFault, Host};
 use crate::group::Member;
 use crate::node::SimNode;
 use crate::producer::{Producer, ProducerPlan};
-use crate::random::{between, one_in};
+use crate::random::{between, index, one_in};
 use crate::rpc::Context;
 use crate::runtime::{HostClock, SimRuntime};
 use crate::world::{SCENARIO, Step, World};
@@ -72,6 +72,8 @@ pub struct Outcome {
     /// Virtual time at the end.
     pub now_ns: u64,
     pub starts: u32,
+    /// Failed writes and syncs.
+    pub disk_errors: u64,
     pub counts: Counts,
     pub violations: Vec<String>,
     /// The last notable events, for the report of a failing seed.
@@ -297,7 +299,13 @@ impl Scenario {
         if self.node.running().is_none() {
             return;
         }
-        match rng.below(12) {
+        match rng.below(14) {
+            12..=13 => {
+                // At most a day off in either direction, and right again some time.
+                let offset_ms = [0, 86_400_000, -86_400_000, 60_000, -60_000][index(rng, 5)];
+                world.note(&format!("wall clock off by {offset_ms} ms"));
+                self.node.clock.set_offset_ms(offset_ms);
+            }
             0..=4 => self.crash(),
             5..=6 => {
                 world.note("connection reset");
@@ -346,6 +354,7 @@ impl Scenario {
             polls: self.world.polls(),
             now_ns: self.world.now_ns(),
             starts: self.node.starts(),
+            disk_errors: self.node.host.faults_hit(),
             counts: self.history.counts(),
             violations: self.history.violations(),
             notes: self.world.trace.notes(),

@@ -347,3 +347,6 @@ pub(crate) async fn yield_now() {
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests;

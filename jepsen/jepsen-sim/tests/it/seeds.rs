@@ -49,4 +49,5 @@ fn runs_do_work_and_meet_faults() {
     assert!(total(|counts| counts.read) > 1_000, "records are read");
     assert!(total(|counts| counts.commits) > 10, "offsets are committed");
     assert!(outcomes.iter().map(|outcome| outcome.starts).sum::<u32>() > 12, "nodes crash");
+    assert!(outcomes.iter().any(|outcome| outcome.disk_errors > 0), "writes and syncs fail");
 }
