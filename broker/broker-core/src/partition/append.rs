@@ -6,8 +6,8 @@ use std::fmt;
 use bytes::Bytes;
 use log_codec::{Compression, decompress};
 use log_record::{
-    BATCH_HEADER_BYTES, BatchError, BatchHeader, BatchSummary, InvalidBatch, MAGIC, RecordRules,
-    TimestampType, frame_len, validate_batch, validate_records,
+    BATCH_HEADER_BYTES, BatchError, BatchHeader, BatchSummary, InvalidBatch, MAGIC, RecordError,
+    RecordRules, Records, TimestampType, frame_len, validate_batch, validate_records,
 };
 use log_types::Offset;
 
@@ -81,7 +81,7 @@ pub enum AppendError {
     /// Structure or content that the topic does not take (INVALID_RECORD).
     InvalidRecord {
         message: String,
-        problem: Option<RecordProblem>,
+        problems: Vec<RecordProblem>,
     },
     /// `max.message.bytes` (MESSAGE_TOO_LARGE).
     TooLarge {
@@ -131,7 +131,7 @@ impl fmt::Display for AppendError {
 impl std::error::Error for AppendError {}
 
 fn invalid(message: impl Into<String>) -> AppendError {
-    AppendError::InvalidRecord { message: message.into(), problem: None }
+    AppendError::InvalidRecord { message: message.into(), problems: Vec::new() }
 }
 
 /// Everything that does not depend on the producer's history.
@@ -148,7 +148,10 @@ pub(super) fn prepare(
         check_size(batch, rules)?;
     }
     let record_rules = RecordRules { key_required: rules.key_required };
-    let (header, summary) = validate_batch(batch, record_rules).map_err(from_invalid)?;
+    let (header, summary) = validate_batch(batch, record_rules).map_err(|error| {
+        let records = batch.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+        name_all(error, BatchHeader::parse(batch).ok().as_ref(), records)
+    })?;
     if header.attributes.control() {
         return Err(invalid("Client is not allowed to write control records."));
     }
@@ -218,7 +221,8 @@ fn check_compressed(
     rules: RecordRules,
 ) -> Result<BatchSummary, AppendError> {
     let records = batch_records(header, batch).map_err(AppendError::Corrupt)?;
-    validate_records(header, &records, rules).map_err(from_invalid)
+    validate_records(header, &records, rules)
+        .map_err(|error| name_all(error, Some(header), &records))
 }
 
 /// Limit on a decompressed batch, in bytes: a small compressed batch must not take the node's memory.
@@ -261,15 +265,35 @@ fn check_timestamp(timestamp: i64, rules: &AppendRules, now_ms: i64) -> Result<(
     Err(AppendError::InvalidTimestamp { timestamp })
 }
 
+fn rejected(problems: Vec<RecordProblem>) -> AppendError {
+    let message = "One or more records have been rejected".to_owned();
+    AppendError::InvalidRecord { message, problems }
+}
+
+/// Records named in one refusal.
+const PROBLEMS_MAX: usize = 1000;
+
+/// A refusal that names every record without a key, as Kafka does, so that the client fails just those.
+fn name_all(error: InvalidBatch, header: Option<&BatchHeader>, records: &[u8]) -> AppendError {
+    let InvalidBatch::Record { error: RecordError::MissingKey, .. } = error else {
+        return from_invalid(error);
+    };
+    let count = header.map_or(0, |header| header.records_count);
+    let keyless = (0..).zip(Records::new(records, count)).filter_map(|(index, record)| {
+        let message = RecordError::MissingKey.to_string();
+        record.ok()?.key.is_none().then_some(RecordProblem { index, message })
+    });
+    rejected(keyless.take(PROBLEMS_MAX).collect())
+}
+
 fn from_invalid(error: InvalidBatch) -> AppendError {
     match error {
         InvalidBatch::Batch(error @ BatchError::BadCrc { .. }) => {
             AppendError::Corrupt(error.to_string())
         }
-        InvalidBatch::Record { index, error } => AppendError::InvalidRecord {
-            message: "One or more records have been rejected".to_owned(),
-            problem: Some(RecordProblem { index, message: error.to_string() }),
-        },
+        InvalidBatch::Record { index, error } => {
+            rejected(vec![RecordProblem { index, message: error.to_string() }])
+        }
         other => invalid(other.to_string()),
     }
 }

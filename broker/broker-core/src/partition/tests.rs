@@ -104,16 +104,18 @@ fn findings_1_keyless_records_are_refused_on_compacted_topics() {
     let mut builder = BatchBuilder::new();
     builder.push(NOW_MS, Some(b"k"), Some(b"v"), &[]).expect("fits");
     builder.push(NOW_MS, None, Some(b"v"), &[]).expect("fits");
+    builder.push(NOW_MS, None, Some(b"w"), &[]).expect("fits");
     let records = builder.records().to_vec();
     let plain = builder.build().expect("fits");
-    let AppendError::InvalidRecord { problem: Some(problem), .. } = refusal(&plain, &compacted)
-    else {
+    let AppendError::InvalidRecord { problems, .. } = refusal(&plain, &compacted) else {
         panic!("a record error");
     };
-    assert_eq!(problem.index, 1, "KIP-467 names the record");
+    let indexes: Vec<i32> = problems.iter().map(|problem| problem.index).collect();
+    assert_eq!(indexes, [1, 2], "KIP-467 names the records");
     let mut builder = BatchBuilder::new();
     builder.push(NOW_MS, Some(b"k"), Some(b"v"), &[]).expect("fits");
     builder.push(NOW_MS, None, Some(b"v"), &[]).expect("fits");
+    builder.push(NOW_MS, None, Some(b"w"), &[]).expect("fits");
     let lz4 = log_codec::compress(log_codec::Compression::Lz4, &records).expect("compresses");
     let compressed =
         builder.build_compressed(log_codec::Compression::Lz4.id(), &lz4).expect("fits");

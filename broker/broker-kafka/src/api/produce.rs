@@ -134,10 +134,12 @@ fn refused(
     };
     if let Some(PartitionError::Append(error)) = error {
         response.error_message = Some(error.to_string());
-        if let AppendError::InvalidRecord { problem: Some(problem), .. } = error {
-            let message = Some(problem.message.clone());
-            response.record_errors =
-                vec![BatchIndexAndErrorMessage { batch_index: problem.index, message }];
+        if let AppendError::InvalidRecord { problems, .. } = error {
+            let named = problems.iter().map(|problem| BatchIndexAndErrorMessage {
+                batch_index: problem.index,
+                message: Some(problem.message.clone()),
+            });
+            response.record_errors = named.collect();
         }
     }
     response
