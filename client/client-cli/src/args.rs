@@ -240,6 +240,7 @@ pub enum TopicCommand {
 pub struct ProduceArgs {
     #[command(flatten)]
     pub broker: BrokerArgs,
+    /// Topic to write to, created when missing
     pub topic: String,
     /// Partition [default: by key, else in turn]
     #[arg(long, short = 'p')]
@@ -262,6 +263,7 @@ pub struct ProduceArgs {
 pub struct ConsumeArgs {
     #[command(flatten)]
     pub broker: BrokerArgs,
+    /// Topic to read; records are printed as one JSON object per line, or as --template says
     pub topic: String,
     /// Partitions [default: all]
     #[arg(long, short = 'p', value_delimiter = ',')]

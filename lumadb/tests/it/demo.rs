@@ -39,6 +39,8 @@ fn the_printed_commands_work_and_sigint_leaves_nothing() {
     };
     assert_eq!(count("select count(*) as n from users"), 200);
     assert!(count("select count(*) as n from orders") >= 4320);
+    let old = "select count(*) as n from clicks where _timestamp < now() - interval '23 hours'";
+    assert!(count(old) >= 1000);
     let hours = "select count(distinct date_trunc('hour', _timestamp)) as n from clicks";
     assert!(count(hours) >= 24);
     // Live: it follows until more than the history is there.

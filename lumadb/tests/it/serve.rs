@@ -144,3 +144,25 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
         assert_eq!((checked.code, checked.out.trim(), checked.err.trim()), (0, "", ""));
     }
 }
+
+#[test]
+fn a_default_kafka_port_that_is_busy_gives_way_to_the_next_free_one() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let addr = taken.local_addr().expect("bound");
+    let start = |beyond_max: u16| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut settings = broker_node::NodeSettings::new(dir.path().join("data"), addr);
+        settings.kafka_ports_beyond_max = beyond_max;
+        let node = broker_node::Node::start(settings)?;
+        let bound = node.kafka_addr();
+        node.shutdown().expect("a clean end");
+        Ok::<_, broker_node::NodeError>(bound)
+    };
+    let error = start(0).expect_err("the port is taken").to_string();
+    assert!(error.contains(&addr.to_string()), "{error}");
+    // A range that reaches past the last port is cut there.
+    match start(100) {
+        Ok(bound) => assert!(bound.port() > addr.port(), "{bound}"),
+        Err(error) => assert!(addr.port() > u16::MAX - 100, "{error}"),
+    }
+}
