@@ -201,6 +201,15 @@ impl History {
         self.state.borrow().committed.get(&key).map_or(0, |known| known.acked)
     }
 
+    /// Whether a group has committed everything that was acknowledged.
+    pub(crate) fn caught_up(&self, group: &str) -> bool {
+        let state = self.state.borrow();
+        state.partitions.iter().all(|(partition, known)| {
+            let committed = state.committed.get(&(group.to_owned(), *partition));
+            committed.map_or(0, |committed| committed.acked) >= known.acked_end
+        })
+    }
+
     /// A member found a committed offset (−1: none); `floor` was taken when it asked.
     pub(crate) fn committed_seen(&self, group: &str, partition: i32, floor: i64, offset: i64) {
         let mut state = self.state.borrow_mut();

@@ -1,7 +1,7 @@
 //! One run: a node, its clients, a nemesis, then peace, a final read and the verdict. All of it follows from the seed.
 //!
 //! ```text
-//!  0 ──────── faults_ms ───────────► heal ─► producers settle ─► consumers stop ─► final read ─► verdict
+//!  0 ──────── faults_ms ───────────► heal ─► producers and group settle ─► consumers stop ─► final read ─► verdict
 //!     load + crashes, resets, full disk,        no faults, the node runs
 //!     failed writes and syncs, clock jumps
 //! ```
@@ -28,10 +28,13 @@ use crate::producer::{Producer, ProducerPlan};
 use crate::random::{between, index, one_in};
 use crate::rpc::Context;
 use crate::runtime::{HostClock, SimRuntime};
-use crate::world::{SCENARIO, Step, World};
+use crate::world::{ProcessId, SCENARIO, Step, World};
 
 /// How long after the heal everything may take, in virtual time.
 const SETTLE_MS_MAX: u64 = 180_000;
+
+/// The consumer group of every run.
+const GROUP: &str = "readers";
 
 /// A node that fails without a fault this often would do so for ever: the run ends.
 const UNEXPLAINED_MAX: u32 = 3;
@@ -91,6 +94,7 @@ struct Scenario {
     /// Names of the clients at work.
     live: Rc<RefCell<BTreeSet<String>>>,
     clients: Cell<u8>,
+    members: RefCell<Vec<(String, ProcessId)>>,
     node_polls: u64,
     next_fault: u64,
     /// Faults hit when the node was last started, to tell an honest failure from a bug.
@@ -141,6 +145,7 @@ impl Scenario {
             stopping: Rc::default(),
             live: Rc::default(),
             clients: Cell::new(0),
+            members: RefCell::default(),
             node_polls: 0,
             next_fault: between(&world.random.faults, 100, 2_000),
             hits_at_start: 0,
@@ -179,6 +184,30 @@ impl Scenario {
             work.await;
             live.borrow_mut().remove(&name);
         });
+        process
+    }
+
+    /// Starts one more member of the group.
+    fn member(&self) {
+        let name = format!("member-{}", self.clients.get());
+        let process = self.client(&name, |context| Member::new(context, GROUP).run());
+        self.members.borrow_mut().push((name, process));
+    }
+
+    /// A member dies without a word; another one comes.
+    fn replace_member(&self) {
+        let rng = &self.world.random.faults;
+        let mut members = self.members.borrow_mut();
+        if members.is_empty() || self.clients.get() == u8::MAX {
+            return;
+        }
+        let chosen = index(rng, members.len());
+        let (name, process) = members.swap_remove(chosen);
+        drop(members);
+        self.world.note(&format!("{name} dies"));
+        self.world.kill(process);
+        self.live.borrow_mut().remove(&name);
+        self.member();
     }
 
     fn start_clients(&self) {
@@ -199,10 +228,8 @@ impl Scenario {
         for number in 0..=rng.below(2) {
             self.client(&format!("tail-{number}"), tail);
         }
-        for number in 0..rng.below(4) {
-            self.client(&format!("member-{number}"), |context| {
-                Member::new(context, "readers").run()
-            });
+        for _ in 0..rng.below(4) {
+            self.member();
         }
     }
 
@@ -232,7 +259,7 @@ impl Scenario {
                 healed = true;
                 self.heal();
             }
-            if healed && self.producers_done() {
+            if healed && self.producers_done() && self.group_done() {
                 self.stopping.set(true);
                 if self.live.borrow().is_empty() {
                     if reading {
@@ -251,6 +278,10 @@ impl Scenario {
 
     fn producers_done(&self) -> bool {
         !self.live.borrow().iter().any(|name| name.starts_with("producer"))
+    }
+
+    fn group_done(&self) -> bool {
+        self.members.borrow().is_empty() || self.history.caught_up(GROUP)
     }
 
     fn report_hang(&self) {
@@ -299,7 +330,8 @@ impl Scenario {
         if self.node.running().is_none() {
             return;
         }
-        match rng.below(14) {
+        match rng.below(15) {
+            14 => self.replace_member(),
             12..=13 => {
                 // At most a day off in either direction, and right again some time.
                 let offset_ms = [0, 86_400_000, -86_400_000, 60_000, -60_000][index(rng, 5)];
