@@ -1,10 +1,13 @@
 //! One core: its shards, its copy of the catalog, and the [`Broker`] that its connections talk to.
 //!
 //! Invariants:
-//! - Every core sees a catalog change before the client that made it is answered.
+//! - Every core sees a catalog change before the client that made it is answered, and all cores see it at the same
+//!   moment: a client that learnt of a topic on one connection never misses it on the next.
+//! - A shard knows the streams of a change before any core's catalog names them.
 //! - A core never touches another core's shards: it sends a job.
 
 mod broker_impl;
+mod latest;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -26,6 +29,7 @@ use crate::shard::Shard;
 use crate::stats::ConnectionCounters;
 
 pub(crate) use broker_impl::CoreBroker;
+pub(crate) use latest::Latest;
 
 /// What every core of the node shares.
 pub(crate) struct Shared {
@@ -33,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) cluster_id: String,
     pub(crate) epoch: LeaderEpoch,
     pub(crate) router: Router,
+    pub(crate) catalog: Latest,
     pub(crate) failure: crate::node::FailureSink,
 }
 
@@ -95,10 +100,12 @@ impl Core {
     }
 
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        self.refresh();
         Arc::clone(&self.catalog.borrow())
     }
 
     pub(crate) fn broker_config(&self) -> Arc<BrokerConfigs> {
+        self.refresh();
         Arc::clone(&self.broker_config.borrow())
     }
 
@@ -122,27 +129,33 @@ impl Core {
         config
     }
 
-    /// Takes over a catalog unless a newer one came first, and the streams that came and went with it.
-    pub(crate) fn install_catalog(&self, catalog: &Arc<Catalog>, changed: &PlacesChanged) {
-        for place in &changed.added {
-            if let Some(shard) = self.shards.get(&place.shard) {
-                shard.add_stream(place.stream);
-            }
-        }
-        for place in &changed.removed {
-            if let Some(shard) = self.shards.get(&place.shard) {
-                shard.remove_stream(place.stream);
-            }
-        }
-        if catalog.version < self.catalog.borrow().version {
+    /// Takes over the node's catalog when it is newer than this core's.
+    fn refresh(&self) {
+        let Some(catalog) = self.shared.catalog.newer_than(self.catalog.borrow().version) else {
             return;
-        }
+        };
         let config = self.shared.settings.broker_config(&catalog.broker_configs);
         if config != **self.broker_config.borrow() {
             self.broker_config.replace(Arc::new(config));
         }
         self.topic_configs.borrow_mut().retain(|id, _| catalog.topic_by_id(*id).is_some());
-        self.catalog.replace(Arc::clone(catalog));
+        self.catalog.replace(catalog);
+    }
+
+    fn add_streams(&self, places: &[PartitionPlace]) {
+        for place in places {
+            if let Some(shard) = self.shards.get(&place.shard) {
+                shard.add_stream(place.stream);
+            }
+        }
+    }
+
+    fn remove_streams(&self, places: &[PartitionPlace]) {
+        for place in places {
+            if let Some(shard) = self.shards.get(&place.shard) {
+                shard.remove_stream(place.stream);
+            }
+        }
     }
 
     /// At start: the catalog as the meta shard folded it; every shard drops what it does not name.
@@ -152,7 +165,8 @@ impl Core {
             let places = topics.flat_map(|topic| topic.partitions.iter());
             shard.reconcile(places.filter(|p| p.shard == shard.id).map(|place| place.stream));
         }
-        self.install_catalog(catalog, &PlacesChanged::default());
+        self.shared.catalog.offer(catalog);
+        self.refresh();
     }
 
     /// Runs `work` where the shard lives: at once when that is here.
@@ -198,17 +212,34 @@ impl Core {
         Box::pin(async move { watching.await.map_err(|_| Fatal) })
     }
 
-    /// Brings a catalog to every core and completes when all have it.
+    /// Makes a catalog that of every core, at one moment, and completes when the shards have followed it: streams come
+    /// before a catalog names them and go after none does.
     pub(crate) async fn publish(
         &self,
         catalog: Arc<Catalog>,
         changed: PlacesChanged,
     ) -> Result<(), Fatal> {
+        let PlacesChanged { added, removed } = changed;
+        if !added.is_empty() {
+            self.on_every_core(move |core| core.add_streams(&added)).await?;
+        }
+        self.shared.catalog.offer(&catalog);
+        self.on_every_core(move |core| {
+            core.refresh();
+            core.remove_streams(&removed);
+        })
+        .await
+    }
+
+    async fn on_every_core(
+        &self,
+        work: impl Fn(&Self) + Clone + Send + 'static,
+    ) -> Result<(), Fatal> {
         let router = &self.shared.router;
         let sent = (0..router.core_count()).map(|core| {
-            let (catalog, changed) = (Arc::clone(&catalog), changed.clone());
+            let work = work.clone();
             router.submit(core, move |core| {
-                core.install_catalog(&catalog, &changed);
+                work(&core);
                 Box::pin(async {})
             })
         });

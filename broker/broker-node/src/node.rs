@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use broker_rt::{Chosen, CoreId, Options, Queue, RtError, Runtime, choose, run_cores};
 use futures_channel::{mpsc, oneshot};
@@ -25,7 +26,7 @@ use log_io::LocalFuture;
 use log_journal::{JournalHooks, JournalOptions};
 use log_types::{ClusterId, LeaderEpoch, ShardId, Term};
 
-use crate::core::{Core, Shared};
+use crate::core::{Core, Latest, Shared};
 use crate::handle::NodeHandle;
 use crate::identity::{DirLock, NodeIdentity, cluster_id_text, shard_dir};
 use crate::router::{Job, Router};
@@ -202,6 +203,7 @@ fn plan(
         epoch: LeaderEpoch(i32::try_from(identity.term).unwrap_or(i32::MAX)),
         settings,
         router,
+        catalog: Latest::default(),
         failure,
     });
     let main = core_main(&shared, identity, mailboxes, started);
@@ -358,7 +360,7 @@ async fn first_catalog(core: Rc<Core>, started: StartedSlot) {
             return;
         }
     }
-    let bound = match serve_first(&core) {
+    let bound = match serve_first(&core).await {
         Ok(bound) => bound,
         Err(error) => {
             // The node is being given up when nobody listens.
@@ -382,16 +384,26 @@ async fn first_catalog(core: Rc<Core>, started: StartedSlot) {
     }
 }
 
+/// How often an address is tried that was asked for and is in use: a killed predecessor's sockets may outlive it for a
+/// moment, until the kernel has taken its rings down.
+const BIND_TRIES: u32 = 20;
+const BIND_PAUSE: Duration = Duration::from_millis(100);
+
 /// Listens on the first free port of those that the settings allow. Binding is the test, so no other process can take
 /// the port between the two.
-fn serve_first(core: &Rc<Core>) -> Result<SocketAddr, NodeError> {
+async fn serve_first(core: &Rc<Core>) -> Result<SocketAddr, NodeError> {
     let settings = &core.shared.settings;
     let (wanted, beyond_max) = (settings.kafka_addr, settings.kafka_ports_beyond_max);
     let last = wanted.port().saturating_add(beyond_max);
     let mut addr = wanted;
+    let mut patience = if beyond_max == 0 { BIND_TRIES } else { 0 };
     loop {
         match server::serve(core, addr) {
             Ok(bound) => return Ok(bound),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && patience > 0 => {
+                patience -= 1;
+                core.runtime.sleep(BIND_PAUSE).await;
+            }
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && addr.port() < last => {
                 addr.set_port(addr.port() + 1);
             }
