@@ -21,11 +21,16 @@ COUNT = 100
 BASE_MS = 1_700_000_000_000
 
 
+def delivered(error, _message):
+    assert error is None, f"a record was refused: {error}"
+
+
 def produce():
     producer = Producer({"bootstrap.servers": ARGS.bootstrap, "compression.type": "zstd"})
     for i in range(COUNT):
         value = json.dumps({"id": i, "name": f"n{i}", "price": i / 4, "even": i % 2 == 0})
-        producer.produce(TOPIC, value, key=f"k{i}", partition=0, timestamp=BASE_MS + i * 1000)
+        producer.produce(TOPIC, value, key=f"k{i}", partition=0, timestamp=BASE_MS + i * 1000,
+                         on_delivery=delivered)
     assert producer.flush(30) == 0
 
 
