@@ -160,7 +160,7 @@ impl Scenario {
         &self,
         name: &str,
         work: impl FnOnce(Context) -> F,
-    ) {
+    ) -> ProcessId {
         let number = self.clients.get() + 1;
         self.clients.set(number);
         let process = self.world.new_process();
