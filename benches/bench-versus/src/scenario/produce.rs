@@ -195,7 +195,7 @@ impl Scenario for Partitions {
                 anyhow::Ok((figures[0].value, figures[1].value))
             };
             // The order alternates, as that of the peers does.
-            let (few, many) = if round % 2 == 0 {
+            let (few, many) = if round.is_multiple_of(2) {
                 let few = run("few", FEW)?;
                 (few, run("many", limits.partitions)?)
             } else {
