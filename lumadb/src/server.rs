@@ -10,6 +10,7 @@
 //!   own, one per core.
 //! - [`Running::stop`] ends the adapters first and the node last, and returns when its journals are synced.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -215,26 +216,35 @@ fn node_settings(
     settings.request_bytes_max = usize_of(config.kafka.request_bytes_max.0);
     settings.request_memory_bytes_max = usize_of(config.kafka.request_memory_bytes_max.0);
     settings.connections_max = usize::try_from(config.kafka.connections_max).unwrap_or(usize::MAX);
-    let none_is = |limit: Option<i64>| limit.unwrap_or(-1).to_string();
-    let retention_bytes = config.log.retention_bytes.at();
-    settings.broker.extend([
-        ("auto.create.topics.enable".to_owned(), config.kafka.auto_create_topics.to_string()),
-        ("num.partitions".to_owned(), config.kafka.num_partitions.to_string()),
-        (
-            "group.initial.rebalance.delay.ms".to_owned(),
-            config.kafka.group_initial_rebalance_delay_ms.to_string(),
-        ),
-        (
-            "log.retention.ms".to_owned(),
-            none_is(config.log.retention.at().map(|span| span.as_ms())),
-        ),
-        (
-            "log.retention.bytes".to_owned(),
-            none_is(retention_bytes.map(|size| i64::try_from(size.0).unwrap_or(i64::MAX))),
-        ),
-        ("message.max.bytes".to_owned(), config.log.message_bytes_max.0.to_string()),
-    ]);
+    settings.broker = broker_settings(loaded);
     Ok(settings)
+}
+
+/// Kafka's broker configuration as far as somebody set it: our defaults are Kafka's, so an untouched key stays a default
+/// to clients that ask where a value comes from.
+fn broker_settings(loaded: &Loaded) -> BTreeMap<String, String> {
+    let (kafka, log) = (&loaded.config.kafka, &loaded.config.log);
+    let none_is = |limit: Option<i64>| limit.unwrap_or(-1).to_string();
+    let retention_bytes = log.retention_bytes.at();
+    let retention_bytes = retention_bytes.map(|size| i64::try_from(size.0).unwrap_or(i64::MAX));
+    let settings = [
+        (
+            "kafka.auto_create_topics",
+            "auto.create.topics.enable",
+            kafka.auto_create_topics.to_string(),
+        ),
+        ("kafka.num_partitions", "num.partitions", kafka.num_partitions.to_string()),
+        (
+            "kafka.group_initial_rebalance_delay_ms",
+            "group.initial.rebalance.delay.ms",
+            kafka.group_initial_rebalance_delay_ms.to_string(),
+        ),
+        ("log.retention", "log.retention.ms", none_is(log.retention.at().map(|span| span.as_ms()))),
+        ("log.retention_bytes", "log.retention.bytes", none_is(retention_bytes)),
+        ("log.message_bytes_max", "message.max.bytes", log.message_bytes_max.0.to_string()),
+    ];
+    let set = settings.into_iter().filter(|(key, _, _)| !loaded.is_default(key));
+    set.map(|(_, name, value)| (name.to_owned(), value)).collect()
 }
 
 fn node_failure(error: NodeError) -> Failure {
