@@ -281,7 +281,10 @@ impl Scenario {
     }
 
     fn group_done(&self) -> bool {
-        self.members.borrow().is_empty() || self.history.caught_up(GROUP)
+        // A run that is broken already need not wait for what cannot come.
+        self.members.borrow().is_empty()
+            || self.history.caught_up(GROUP)
+            || !self.history.violations().is_empty()
     }
 
     fn report_hang(&self) {
