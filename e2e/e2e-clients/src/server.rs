@@ -22,6 +22,9 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// What the operating system calls `EADDRINUSE`.
 const ADDRESS_IN_USE: &str = "Address already in use";
 
+/// What lumadb says when another process has the data directory.
+const DIRECTORY_IN_USE: &str = "is already in use by";
+
 /// The bound addresses, `host:port`. Empty when the server has no such listener.
 #[derive(Debug, Clone, Default)]
 pub struct Addresses {
@@ -103,10 +106,11 @@ impl Server {
         process::last_lines(&String::from_utf8_lossy(&text), 20)
     }
 
-    /// SIGKILL, at once, then a start over the same data on the same ports.
+    /// SIGKILL, at once; then `lumadb verify` must find every checksum and index right; then a start over the same data
+    /// on the same ports.
     ///
     /// # Errors
-    /// When the peer is Kafka, or the server does not come back.
+    /// When the peer is Kafka, the data is damaged, or the server does not come back.
     pub fn crash_and_restart(&mut self) -> Result<(), String> {
         let Kind::Luma { binary, child } = &mut self.kind else {
             return Err("only lumadb is crashed".to_owned());
@@ -115,19 +119,40 @@ impl Server {
             return Err(format!("the server ended by itself: {status}\n{}", self.log_tail()));
         }
         process::stop(child);
+        verify(binary, &self.dir)?;
         // The kernel tears a killed process's io_uring down after the process itself is reaped, and its listening
         // sockets with it: an address may be in use for a moment longer.
         let (new, addresses) = process::until("a free address", READY_DEADLINE, || {
             match launch(binary, &self.dir, &self.addresses, &self.extra) {
                 Ok(started) => Ok(Some(started)),
-                Err(error) if process::last_lines(&error, 2).contains(ADDRESS_IN_USE) => Ok(None),
-                Err(error) => Err(error),
+                Err(error) => {
+                    let end = process::last_lines(&error, 2);
+                    let busy = end.contains(ADDRESS_IN_USE) || end.contains(DIRECTORY_IN_USE);
+                    if busy { Ok(None) } else { Err(error) }
+                }
             }
         })?;
         *child = new;
         self.addresses = addresses;
         Ok(())
     }
+}
+
+/// `lumadb verify` over the data of a server that was killed. As with its address, the killed process's lock may outlive
+/// it for a moment.
+fn verify(binary: &Path, dir: &Path) -> Result<(), String> {
+    process::until("the lock of the data directory", READY_DEADLINE, || {
+        let mut command = Command::new(binary);
+        command.arg("verify").arg("--data-dir").arg(dir.join("data"));
+        let (status, out, err) = process::run(&mut command, dir, "verify", READY_DEADLINE)?;
+        if status.success() {
+            return Ok(Some(()));
+        }
+        if err.contains(DIRECTORY_IN_USE) {
+            return Ok(None);
+        }
+        Err(format!("lumadb verify after a crash: {status}\n{out}{err}"))
+    })
 }
 
 impl Drop for Server {
