@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 use query_api::{Column, DataType, Error};
 
 use crate::error::unsupported;
-use crate::rewrite::parts;
+use crate::rewrite::{fold, parts};
 
 /// A classified statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,15 @@ pub(crate) enum Command {
     Begin,
     Commit,
     Rollback,
+    Savepoint {
+        name: String,
+    },
+    Release {
+        name: String,
+    },
+    RollbackTo {
+        name: String,
+    },
     /// `None` resets.
     Set {
         name: String,
@@ -39,8 +48,9 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Allowed in a failed block.
     pub(crate) fn ends_transaction(&self) -> bool {
-        matches!(self, Self::Commit | Self::Rollback)
+        matches!(self, Self::Commit | Self::Rollback | Self::RollbackTo { .. })
     }
 
     pub(crate) fn needs_planning(&self) -> bool {
@@ -61,7 +71,9 @@ impl Command {
             Self::Ddl => "CREATE TABLE",
             Self::Begin => "BEGIN",
             Self::Commit => "COMMIT",
-            Self::Rollback => "ROLLBACK",
+            Self::Rollback | Self::RollbackTo { .. } => "ROLLBACK",
+            Self::Savepoint { .. } => "SAVEPOINT",
+            Self::Release { .. } => "RELEASE",
             Self::Set { value: Some(_), .. } => "SET",
             Self::Set { value: None, .. } | Self::ResetAll => "RESET",
             Self::DiscardAll => "DISCARD ALL",
@@ -100,8 +112,11 @@ pub(crate) fn classify(statement: &Statement) -> Result<Command, Error> {
         Statement::StartTransaction { .. } => Command::Begin,
         Statement::Commit { .. } => Command::Commit,
         Statement::Rollback { savepoint: None, .. } => Command::Rollback,
-        Statement::Savepoint { .. } => Command::Accepted { tag: "SAVEPOINT" },
-        Statement::ReleaseSavepoint { .. } => Command::Accepted { tag: "RELEASE" },
+        Statement::Rollback { savepoint: Some(name), .. } => {
+            Command::RollbackTo { name: fold(name) }
+        }
+        Statement::Savepoint { name } => Command::Savepoint { name: fold(name) },
+        Statement::ReleaseSavepoint { name } => Command::Release { name: fold(name) },
         Statement::Set(set) => set_command(set)?,
         Statement::Reset(reset) => match &reset.reset {
             Reset::ALL => Command::ResetAll,

@@ -36,7 +36,7 @@ use crate::session::Session;
 use crate::shape::Shape;
 use crate::snapshot::Snapshot;
 use crate::table::{ScanContext, TopicTable};
-use crate::{functions, infer, pg_catalog, subquery, types};
+use crate::{functions, guard, infer, pg_catalog, subquery, types};
 
 /// Stack of each engine thread; virtual memory until it is used.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
@@ -168,6 +168,9 @@ pub(crate) fn parse(
         return Ok(None);
     }
     let text = Text { sql: &sql, tokens: &tokens, memory_bytes_max };
+    if let Some(reserved) = guard::reserved_name(&tokens) {
+        return Err(text.reserved(reserved));
+    }
     let mut parser = Parser::new(&PostgreSqlDialect {})
         .with_recursion_limit(500)
         .with_tokens_with_locations(tokens.clone());
@@ -302,6 +305,8 @@ impl Shared {
         let mut state = SessionStateBuilder::new_from_existing(self.base.clone())
             .with_catalog_list(Arc::new(catalogs))
             .build();
+        // now() is this moment for the whole statement.
+        state.mark_start_execution();
         functions::register(&mut state, &context.info, &context.snapshot);
         Ok(state)
     }

@@ -80,6 +80,14 @@ impl Text<'_> {
             .with_position(guard::position(self.sql, location))
     }
 
+    /// A reserved word where a name belongs.
+    pub(crate) fn reserved(&self, token: &TokenWithSpan) -> Error {
+        let word = token.token.to_string();
+        invalid("42601", format!("syntax error at or near \"{word}\""))
+            .with_hint(format!("a table of that name is written \"{}\"", word.to_lowercase()))
+            .with_position(guard::position(self.sql, token.span.start))
+    }
+
     pub(crate) fn unknown_table(&self, name: &str, known: &[&str]) -> Error {
         let error = Error::new(ErrorKind::NotFound, format!("relation \"{name}\" does not exist"))
             .with_sqlstate("42P01");
@@ -221,6 +229,15 @@ impl Text<'_> {
         }
         if folded.contains("no function matches") || folded.contains("failed to coerce arguments") {
             return invalid("42883", lower(&text));
+        }
+        let ungrouped = between(&text, "expanding wildcard, column \"", "\"")
+            .or_else(|| between(&text, "column \"", "\""));
+        if let (true, Some(column)) = (folded.contains("must appear in the group by"), ungrouped) {
+            let message = format!(
+                "column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"
+            );
+            let name = column.rsplit('.').next().unwrap_or(column);
+            return self.at(invalid("42803", message), None, name);
         }
         if folded.contains("group by") && folded.contains("must") {
             return invalid("42803", lower(&text));

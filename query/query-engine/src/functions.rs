@@ -3,13 +3,15 @@
 //! Invariants:
 //! - A function here is stable within a statement: it sees the statement's snapshot and settings.
 
+mod arrays;
+mod json;
 mod registry;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::Array as _;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
@@ -37,10 +39,7 @@ type Body = Arc<dyn Fn(&[ScalarValue]) -> Result<ScalarValue> + Send + Sync>;
 /// A function of one row at a time.
 struct RowFunction {
     name: String,
-    /// `None`: the type of the first argument.
-    returns: Option<DataType>,
-    /// PostgreSQL's type where Arrow has none.
-    pg_type: Option<&'static str>,
+    returns: Returns,
     signature: Signature,
     body: Body,
 }
@@ -76,17 +75,26 @@ impl ScalarUDFImpl for RowFunction {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        let returns = self.returns.clone().or_else(|| arguments.first().cloned());
-        Ok(returns.unwrap_or(DataType::Null))
+        let first = || arguments.first().cloned().unwrap_or(DataType::Null);
+        Ok(match &self.returns {
+            Returns::Type(returns) => returns.clone(),
+            Returns::Name => DataType::Utf8,
+            Returns::FirstArgument => first(),
+            Returns::Item(_) => match first() {
+                DataType::List(item) => item.data_type().clone(),
+                other => other,
+            },
+        })
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let arguments: Vec<DataType> =
             args.arg_fields.iter().map(|it| it.data_type().clone()).collect();
         let field = Field::new(self.name(), self.return_type(&arguments)?, true);
-        Ok(Arc::new(match self.pg_type {
-            Some(pg_type) => crate::types::marked(field, pg_type),
-            None => field,
+        Ok(Arc::new(match &self.returns {
+            Returns::Name => crate::types::marked(field, "name"),
+            Returns::Item(metadata) => field.with_metadata(metadata.clone()),
+            _ => field,
         }))
     }
 
@@ -125,17 +133,7 @@ pub(crate) fn register(
     snapshot: &Arc<Snapshot>,
 ) {
     let mut add = |name: &str, returns: Returns, body: Body| {
-        let (returns, pg_type) = match returns {
-            Returns::Type(returns) => (Some(returns), None),
-            Returns::Name => (Some(DataType::Utf8), Some("name")),
-            Returns::FirstArgument => (None, None),
-        };
-        let signature = Signature::variadic_any(Volatility::Stable);
-        let signature = Signature::one_of(
-            vec![datafusion::logical_expr::TypeSignature::Nullary, signature.type_signature],
-            Volatility::Stable,
-        );
-        let function = RowFunction { name: name.to_owned(), returns, pg_type, signature, body };
+        let function = row_function(name, returns, body);
         // Replacing a function of the same name is meant; the registry of a session accepts every name.
         let _ = state.register_udf(Arc::new(ScalarUDF::from(function)));
     };
@@ -143,13 +141,37 @@ pub(crate) fn register(
     catalog_functions(&mut add);
     registry::register(&mut add, info, snapshot);
     text_functions(&mut add);
+    arrays::register(&mut add);
+    json::register(&mut add);
+}
+
+/// A function of one row at a time.
+fn row_function(name: &str, returns: Returns, body: Body) -> RowFunction {
+    let signature = Signature::variadic_any(Volatility::Stable);
+    let signature = Signature::one_of(
+        vec![datafusion::logical_expr::TypeSignature::Nullary, signature.type_signature],
+        Volatility::Stable,
+    );
+    RowFunction { name: name.to_owned(), returns, signature, body }
+}
+
+/// `luma_only`: see [`crate::single`].
+///
+/// `metadata` is the value's: a list's items do not keep theirs.
+pub(crate) fn only(metadata: HashMap<String, String>) -> ScalarUDF {
+    let body: Body = Arc::new(crate::single::only);
+    ScalarUDF::from(row_function("luma_only", Returns::Item(metadata), body))
 }
 
 /// What a function returns.
+#[derive(Debug)]
 enum Returns {
     Type(DataType),
+    /// Text that clients see as PostgreSQL's `name`.
     Name,
     FirstArgument,
+    /// An element of the first argument, with this metadata.
+    Item(HashMap<String, String>),
 }
 
 type Add<'a> = dyn FnMut(&str, Returns, Body) + 'a;
@@ -291,17 +313,32 @@ fn text_functions(add: &mut Add<'_>) {
     );
     add("format", text_type(), Arc::new(format));
     add(
-        "luma_array",
-        Returns::FirstArgument,
-        Arc::new(|args| match args.first() {
-            Some(ScalarValue::List(list)) if list.is_null(0) => {
-                let item = list.value_type();
-                Ok(ScalarValue::List(ScalarValue::new_list_nullable(&[], &item)))
-            }
-            Some(value) => Ok(value.clone()),
-            None => Ok(ScalarValue::Null),
+        "luma_like",
+        text_type(),
+        Arc::new(|args| {
+            let pattern = string(args.first());
+            let escape = string(args.get(1)).unwrap_or_default();
+            Ok(pattern.map_or(NO_TEXT, |it| text(like_pattern(&it, escape.chars().next()))))
         }),
     );
+}
+
+/// A LIKE pattern with `escape` as one with the backslash.
+fn like_pattern(pattern: &str, escape: Option<char>) -> String {
+    let mut shown = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(it) = chars.next() {
+        if Some(it) == escape {
+            shown.push('\\');
+            shown.extend(chars.next());
+        } else {
+            if it == '\\' {
+                shown.push('\\');
+            }
+            shown.push(it);
+        }
+    }
+    shown
 }
 
 fn quote_literal(value: &str) -> String {

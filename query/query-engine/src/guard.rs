@@ -34,6 +34,48 @@ const CHAIN_WORDS: [&str; 12] = [
     "BETWEEN",
 ];
 
+/// Reserved words that the parser takes for table names. <https://www.postgresql.org/docs/15/sql-keywords-appendix.html>
+const RESERVED: [&str; 20] = [
+    "AND",
+    "CREATE",
+    "DESC",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "FETCH",
+    "FOR",
+    "FROM",
+    "GROUP",
+    "HAVING",
+    "INTERSECT",
+    "INTO",
+    "LIMIT",
+    "OFFSET",
+    "ORDER",
+    "THEN",
+    "UNION",
+    "WHEN",
+    "WHERE",
+];
+
+/// The first unquoted reserved word where a table's name belongs.
+pub(crate) fn reserved_name(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
+    let word = |token: &TokenWithSpan| match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_uppercase()),
+        _ => None,
+    };
+    let mut before: Option<String> = None;
+    for token in tokens.iter().filter(|it| !matches!(it.token, Token::Whitespace(_))) {
+        let now = word(token);
+        let wanted = matches!(before.as_deref(), Some("FROM" | "JOIN" | "INTO"));
+        if wanted && now.as_deref().is_some_and(|it| RESERVED.contains(&it)) {
+            return Some(token);
+        }
+        before = now;
+    }
+    None
+}
+
 /// A statement's text and its place in the string it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {

@@ -44,6 +44,8 @@ pub(crate) struct Target {
     relation: Relation,
     decoding: Decoding,
     columns: Vec<TargetColumn>,
+    /// A column that was left out and must not be NULL.
+    missing: Option<String>,
 }
 
 struct TargetColumn {
@@ -107,7 +109,12 @@ async fn target(
         columns.push(column(&relation, &shape.columns, name, raw, open)?);
     }
     let decoding = if raw { Decoding::Raw } else { Decoding::JsonDeclared };
-    Ok(Target { relation, decoding, columns })
+    let declared = relation.declared.iter().flat_map(|it| &it.columns);
+    let missing = declared
+        .filter(|it| !it.nullable && !columns.iter().any(|column| column.name == it.name))
+        .map(|it| it.name.clone())
+        .next();
+    Ok(Target { relation, decoding, columns, missing })
 }
 
 fn column(
@@ -285,17 +292,28 @@ struct Record {
 }
 
 impl Target {
+    fn null(&self, column: &str) -> Error {
+        let table = &self.relation.name;
+        let message = format!(
+            "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
+        );
+        invalid("23502", message)
+    }
+
     fn record(&self, row: Row, forms: &[Form]) -> Result<Record, Error> {
         let mut record = Record { key: None, value: None };
+        if let Some(column) = &self.missing {
+            return Err(self.null(column));
+        }
         let mut object = String::from("{");
         for ((value, column), form) in row.into_iter().zip(&self.columns).zip(forms) {
             if value == Value::Null && !column.nullable {
-                let message = format!(
-                    "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
-                    column.name, self.relation.name
-                );
-                return Err(invalid("23502", message));
+                return Err(self.null(&column.name));
             }
+            let value = match value {
+                Value::Text(it) if column.data_type == Some(DataType::Json) => Value::Json(it),
+                other => other,
+            };
             match (self.decoding, column.name.as_str()) {
                 (Decoding::Raw, "value") => record.value = bytes(value),
                 (Decoding::Raw, _) | (_, "_key") => record.key = bytes(value),

@@ -16,9 +16,10 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, ObjectName,
-    ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement,
-    TableFactor, Value, VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
+    BinaryOperator, ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint,
+    JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor, Value, ValueWithSpan,
+    VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
 };
 use query_api::Error;
 
@@ -83,7 +84,8 @@ pub(crate) fn parts(name: &ObjectName) -> Vec<String> {
     name.0.iter().map(|part| part.as_ident().map_or_else(|| part.to_string(), fold)).collect()
 }
 
-fn fold(ident: &Ident) -> String {
+/// An identifier as PostgreSQL folds it.
+pub(crate) fn fold(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
@@ -404,12 +406,19 @@ fn rewrite_expr(expr: &mut Expr) {
                 function.name.0.remove(0);
             }
             // Set-returning in PostgreSQL; arrays here, unnested where they are called.
-            if parts(&function.name) == ["pg_partition_ancestors"] {
-                let inner = std::mem::replace(expr, null());
-                *expr = subquery::call("unnest", vec![renamed(inner, "luma_partition_ancestors")]);
-            }
+            let array = match parts(&function.name).join(".").as_str() {
+                "pg_partition_ancestors" => "luma_partition_ancestors",
+                "generate_subscripts" => "luma_subscripts",
+                "_pg_expandarray" => "luma_expanded",
+                _ => return,
+            };
+            let inner = std::mem::replace(expr, null());
+            *expr = subquery::call("unnest", vec![renamed(inner, array)]);
         }
         Expr::Cast { .. } => registry::cast(expr),
+        Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+            escape(pattern, escape_char);
+        }
         Expr::BinaryOp { left, op, right } => {
             if let BinaryOperator::PGCustomBinaryOperator(path) = op
                 && let Some(plain) = path.last().and_then(|it| operator(it))
@@ -426,6 +435,14 @@ fn rewrite_expr(expr: &mut Expr) {
     }
 }
 
+/// `LIKE p ESCAPE c`: DataFusion's only escape is the backslash.
+fn escape(pattern: &mut Box<Expr>, escape_char: &mut Option<ValueWithSpan>) {
+    if let Some(character) = escape_char.take() {
+        let inner = std::mem::replace(pattern.as_mut(), null());
+        **pattern = subquery::call("luma_like", vec![inner, Expr::Value(character)]);
+    }
+}
+
 fn renamed(mut expr: Expr, name: &str) -> Expr {
     if let Expr::Function(function) = &mut expr {
         function.name = ObjectName::from(vec![Ident::new(name)]);
@@ -433,14 +450,36 @@ fn renamed(mut expr: Expr, name: &str) -> Expr {
     expr
 }
 
-/// `FROM pg_catalog.f(…)` is `FROM f(…)`.
+/// `FROM pg_catalog.f(…)` is `FROM f(…)`, and `FROM generate_series(…) s` has one column, named `s`.
+///
+/// Arguments that are not literals become a derived table: a table function plans with literals only.
 fn table_function(factor: &mut TableFactor) {
-    if let TableFactor::Table { name, args: Some(_), .. } = factor
-        && let [schema, _] = parts(name).as_slice()
+    let TableFactor::Table { name, args: Some(arguments), alias, .. } = factor else {
+        return;
+    };
+    if let [schema, _] = parts(name).as_slice()
         && schema == "pg_catalog"
     {
         name.0.remove(0);
     }
+    let literal = |it: &FunctionArg| {
+        matches!(it, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(_))))
+    };
+    if parts(name) != ["generate_series"] || arguments.args.iter().all(literal) {
+        return;
+    }
+    let arguments = arguments.args.iter().filter_map(|it| match it {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    let series = subquery::call("generate_series", arguments.collect());
+    let item = SelectItem::UnnamedExpr(subquery::call("unnest", vec![series]));
+    let mut alias = alias.take().unwrap_or_else(|| subquery::table_alias("generate_series"));
+    if alias.columns.is_empty() {
+        alias.columns = subquery::table_alias(&alias.name.value).columns;
+    }
+    *factor =
+        subquery::derived(query_of(Select { projection: vec![item], ..empty_select() }), alias);
 }
 
 /// A select of nothing from nothing.

@@ -4,7 +4,7 @@
 //!          BEGIN                 error
 //!   Idle ────────► Open(snapshot) ────► Failed
 //!    ▲  COMMIT, ROLLBACK │                │ ROLLBACK, COMMIT
-//!    └───────────────────┴────────────────┘
+//!    └───────────────────┴────────────────┘   ROLLBACK TO: Failed → Open, same snapshot
 //! ```
 //!
 //! Invariants:
@@ -47,8 +47,15 @@ pub(crate) struct Prepared {
 #[derive(Clone, Debug)]
 enum Transaction {
     Idle,
-    Open(Option<Arc<Snapshot>>),
-    Failed,
+    Open(Block),
+    Failed(Block),
+}
+
+/// A transaction block. It writes nothing, so a savepoint has nothing to undo but a failure.
+#[derive(Clone, Debug, Default)]
+struct Block {
+    snapshot: Option<Arc<Snapshot>>,
+    savepoints: Vec<String>,
 }
 
 pub(crate) struct Session {
@@ -88,11 +95,11 @@ impl Session {
 
     async fn context(&mut self) -> Result<PlanContext, Error> {
         let snapshot = match &self.transaction {
-            Transaction::Open(Some(snapshot)) => Arc::clone(snapshot),
+            Transaction::Open(Block { snapshot: Some(snapshot), .. }) => Arc::clone(snapshot),
             _ => Arc::new(Snapshot::new(self.shared.follow.topics().await?)),
         };
-        if let Transaction::Open(held) = &mut self.transaction {
-            held.get_or_insert_with(|| Arc::clone(&snapshot));
+        if let Transaction::Open(block) = &mut self.transaction {
+            block.snapshot.get_or_insert_with(|| Arc::clone(&snapshot));
         }
         let info = SessionInfo {
             user: self.options.user.clone(),
@@ -120,7 +127,7 @@ impl Session {
             Some(parsed) => command::classify(&parsed.statement)?,
             None => Command::Empty,
         };
-        if matches!(self.transaction, Transaction::Failed) && !command.ends_transaction() {
+        if matches!(self.transaction, Transaction::Failed(_)) && !command.ends_transaction() {
             return Err(failed_transaction());
         }
         let mut prepared = Prepared {
@@ -158,7 +165,9 @@ impl Session {
             return Err(Error::new(ErrorKind::NotFound, "the prepared statement does not exist")
                 .with_sqlstate("26000"));
         };
-        if matches!(self.transaction, Transaction::Failed) && !prepared.command.ends_transaction() {
+        if matches!(self.transaction, Transaction::Failed(_))
+            && !prepared.command.ends_transaction()
+        {
             return Err(failed_transaction());
         }
         if prepared.command.writes() && matches!(self.transaction, Transaction::Open(_)) {
@@ -179,16 +188,28 @@ impl Session {
         match command {
             Command::Begin => {
                 if matches!(self.transaction, Transaction::Idle) {
-                    self.transaction = Transaction::Open(None);
+                    self.transaction = Transaction::Open(Block::default());
                 }
             }
             Command::Commit => {
-                let failed = matches!(self.transaction, Transaction::Failed);
+                let failed = matches!(self.transaction, Transaction::Failed(_));
                 self.transaction = Transaction::Idle;
                 let tag = if failed { "ROLLBACK" } else { "COMMIT" };
                 return Ok(Some(query::done(tag, Vec::new())));
             }
             Command::Rollback => self.transaction = Transaction::Idle,
+            Command::Savepoint { name } => self.block("SAVEPOINT")?.savepoints.push(name.clone()),
+            Command::Release { name } => {
+                let block = self.block("RELEASE SAVEPOINT")?;
+                let at = savepoint(block, name)?;
+                block.savepoints.truncate(at);
+            }
+            Command::RollbackTo { name } => {
+                let block = self.block("ROLLBACK TO SAVEPOINT")?;
+                let at = savepoint(block, name)?;
+                block.savepoints.truncate(at + 1);
+                self.transaction = Transaction::Open(std::mem::take(block));
+            }
             Command::Set { name, value } => status = self.settings.set(name, value.clone())?,
             Command::ResetAll => status = self.settings.reset_all(),
             Command::DiscardAll => {
@@ -202,6 +223,17 @@ impl Session {
             }
         }
         Ok(Some(query::done(command.tag(), status)))
+    }
+
+    /// The current block, failed or not.
+    fn block(&mut self, what: &str) -> Result<&mut Block, Error> {
+        match &mut self.transaction {
+            Transaction::Open(block) | Transaction::Failed(block) => Ok(block),
+            Transaction::Idle => {
+                let message = format!("{what} can only be used in transaction blocks");
+                Err(Error::new(ErrorKind::Invalid, message).with_sqlstate("25P01"))
+            }
+        }
     }
 
     fn show(&self, name: &str) -> Result<Execution, Error> {
@@ -243,6 +275,13 @@ impl Session {
         }
         result
     }
+}
+
+fn savepoint(block: &Block, name: &str) -> Result<usize, Error> {
+    block.savepoints.iter().rposition(|it| it == name).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("savepoint \"{name}\" does not exist"))
+            .with_sqlstate("3B001")
+    })
 }
 
 /// A write is durable when its statement returns, so a transaction block could not take it back.
@@ -297,13 +336,13 @@ impl SqlSession for Session {
         match self.transaction {
             Transaction::Idle => b'I',
             Transaction::Open(_) => b'T',
-            Transaction::Failed => b'E',
+            Transaction::Failed(_) => b'E',
         }
     }
 
     fn fail_transaction(&mut self) {
-        if matches!(self.transaction, Transaction::Open(_)) {
-            self.transaction = Transaction::Failed;
+        if let Transaction::Open(block) = &mut self.transaction {
+            self.transaction = Transaction::Failed(std::mem::take(block));
         }
     }
 

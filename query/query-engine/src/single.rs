@@ -1,16 +1,16 @@
-//! `luma_single(x)`: the one value of a scalar subquery; a second row is PostgreSQL's error 21000.
+//! The one value of a correlated scalar subquery: `luma_only(luma_single(x))`.
+//!
+//! The aggregate runs for every key of the inner side, asked for or not, so it only collects; the error is raised by
+//! `luma_only`, on the outer row that the subquery has two rows for.
 //!
 //! Invariants:
-//! - Over no rows it is NULL, as a scalar subquery without rows is.
+//! - No rows give NULL; a second row is PostgreSQL's error 21000.
 
-use std::sync::Arc;
-
-use datafusion::arrow::array::ArrayRef;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::format_state_name;
+use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
 use query_api::{Error, ErrorKind};
 
@@ -35,82 +35,81 @@ impl AggregateUDFImpl for Single {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        Ok(arguments.first().cloned().unwrap_or(DataType::Null))
-    }
-
-    fn return_field(&self, arguments: &[FieldRef]) -> Result<FieldRef> {
-        let Some(argument) = arguments.first() else {
-            return Ok(Arc::new(Field::new(self.name(), DataType::Null, true)));
-        };
-        let field = Field::new(self.name(), argument.data_type().clone(), true);
-        Ok(Arc::new(field.with_metadata(argument.metadata().clone())))
+        let item = arguments.first().cloned().unwrap_or(DataType::Null);
+        Ok(DataType::new_list(item, true))
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let value = ScalarValue::try_from(args.return_type())?;
-        Ok(Box::new(One { value, rows: 0 }))
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        let value = args.return_field.as_ref().clone();
-        Ok(vec![
-            Arc::new(value.with_name(format_state_name(args.name, "value"))),
-            Arc::new(Field::new(format_state_name(args.name, "rows"), DataType::UInt64, false)),
-        ])
+        let item = match args.return_type() {
+            DataType::List(item) => item.data_type().clone(),
+            _ => DataType::Null,
+        };
+        Ok(Box::new(First { item, values: Vec::new() }))
     }
 }
 
+/// The first two values: a third says nothing new.
 #[derive(Debug)]
-struct One {
-    value: ScalarValue,
-    rows: u64,
+struct First {
+    item: DataType,
+    values: Vec<ScalarValue>,
 }
 
-impl One {
-    fn add(&mut self, value: ScalarValue, rows: u64) -> Result<()> {
-        self.rows = self.rows.saturating_add(rows);
-        if self.rows > 1 {
-            let message = "more than one row returned by a subquery used as an expression";
-            let error = Error::new(ErrorKind::Invalid, message).with_sqlstate("21000");
-            return Err(DataFusionError::External(Box::new(error)));
-        }
-        if rows == 1 {
-            self.value = value;
+impl First {
+    fn add(&mut self, array: &ArrayRef) -> Result<()> {
+        for row in 0..array.len() {
+            if self.values.len() > 1 {
+                return Ok(());
+            }
+            self.values.push(ScalarValue::try_from_array(array, row)?);
         }
         Ok(())
     }
+
+    fn list(&self) -> ScalarValue {
+        ScalarValue::List(ScalarValue::new_list_nullable(&self.values, &self.item))
+    }
 }
 
-impl Accumulator for One {
+impl Accumulator for First {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let Some(array) = values.first() else { return Ok(()) };
-        for row in 0..array.len().min(2) {
-            self.add(ScalarValue::try_from_array(array, row)?, 1)?;
-        }
-        Ok(())
+        values.first().map_or(Ok(()), |array| self.add(array))
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let [values, rows] = states else { return Ok(()) };
-        for row in 0..values.len() {
-            let count = match ScalarValue::try_from_array(rows, row)? {
-                ScalarValue::UInt64(Some(count)) => count,
-                _ => 0,
-            };
-            self.add(ScalarValue::try_from_array(values, row)?, count)?;
-        }
-        Ok(())
+        let Some(lists) = states.first().and_then(|it| it.as_list_opt::<i32>()) else {
+            return Ok(());
+        };
+        lists.iter().flatten().try_for_each(|list| self.add(&list))
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.value.clone(), ScalarValue::UInt64(Some(self.rows))])
+        Ok(vec![self.list()])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(self.value.clone())
+        Ok(self.list())
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.value.size() - size_of_val(&self.value)
+        size_of_val(self) + ScalarValue::size_of_vec(&self.values)
     }
+}
+
+/// The value of the list that [`Single`] made.
+///
+/// # Errors
+/// 21000 when there are two.
+pub(crate) fn only(args: &[ScalarValue]) -> Result<ScalarValue> {
+    let Some(ScalarValue::List(list)) = args.first() else { return Ok(ScalarValue::Null) };
+    if list.is_null(0) || list.value(0).is_empty() {
+        return ScalarValue::try_from(&list.value_type());
+    }
+    let values = list.value(0);
+    if values.len() > 1 {
+        let message = "more than one row returned by a subquery used as an expression";
+        let error = Error::new(ErrorKind::Invalid, message).with_sqlstate("21000");
+        return Err(DataFusionError::External(Box::new(error)));
+    }
+    ScalarValue::try_from_array(&values, 0)
 }

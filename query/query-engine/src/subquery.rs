@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  (SELECT e FROM x WHERE x.a = outer.a AND P(outer) AND Q(x, outer.a))
-//!    → CASE WHEN P(outer) THEN (SELECT luma_single(e) FROM x WHERE x.a = outer.a AND Q(x, x.a)) END
+//!    → CASE WHEN P(outer) THEN
+//!        luma_only((SELECT luma_single(e) FROM x WHERE x.a = outer.a AND Q(x, x.a))) END
 //! ```
 //!
 //! Invariants:
@@ -13,13 +14,14 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, Result};
-use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
 use datafusion::logical_expr::logical_plan::Filter;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
     AggregateUDF, BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, when,
 };
 
+use crate::functions;
 use crate::single::Single;
 
 /// Rewrites every correlated scalar subquery of a plan.
@@ -101,6 +103,10 @@ fn rewrite(subquery: Subquery) -> Result<Transformed<Expr>> {
         outer_ref_columns,
         spans: subquery.spans,
     });
+    let rewritten = Expr::ScalarFunction(ScalarFunction::new_udf(
+        Arc::new(functions::only(projection.schema.field(0).metadata().clone())),
+        vec![rewritten],
+    ));
     Ok(Transformed::yes(match conjunction(outside) {
         Some(condition) => when(correlated_to_plain(condition)?, rewritten).end()?,
         None => rewritten,

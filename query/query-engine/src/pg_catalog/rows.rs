@@ -278,7 +278,7 @@ fn class(relation: &Relation, shapes: &Shapes) -> Vec<Cell> {
         "false",
         "false",
         "true",
-        "n",
+        "d",
         "false",
         "0",
         "0",

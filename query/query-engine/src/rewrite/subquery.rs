@@ -156,18 +156,7 @@ fn array_agg(item: Expr, duplicates: Option<DuplicateTreatment>, order: Vec<Orde
 
 /// `SELECT array_agg(item) FROM (query) AS q(item)`.
 fn wrapped(query: Query) -> Query {
-    let alias = TableAlias {
-        explicit: true,
-        name: Ident::new("luma_items"),
-        columns: vec![TableAliasColumnDef::from_name(ITEM)],
-        at: None,
-    };
-    let relation = TableFactor::Derived {
-        lateral: false,
-        subquery: Box::new(query),
-        alias: Some(alias),
-        sample: None,
-    };
+    let relation = derived(query, table_alias(ITEM));
     let item = array_agg(Expr::Identifier(Ident::new(ITEM)), None, Vec::new());
     let select = Select {
         projection: vec![SelectItem::UnnamedExpr(item)],
@@ -175,6 +164,25 @@ fn wrapped(query: Query) -> Query {
         ..super::empty_select()
     };
     super::query_of(select)
+}
+
+/// `AS name(name)`.
+pub(super) fn table_alias(name: &str) -> TableAlias {
+    TableAlias {
+        explicit: true,
+        name: Ident::new(name),
+        columns: vec![TableAliasColumnDef::from_name(name)],
+        at: None,
+    }
+}
+
+pub(super) fn derived(query: Query, alias: TableAlias) -> TableFactor {
+    TableFactor::Derived {
+        lateral: false,
+        subquery: Box::new(query),
+        alias: Some(alias),
+        sample: None,
+    }
 }
 
 /// Replaces the subqueries in the select list of a select without rows.

@@ -1,0 +1,84 @@
+//! PostgreSQL's array functions that DataFusion does not have. Arrays here have one dimension, counted from 1.
+//! <https://www.postgresql.org/docs/15/functions-array.html>
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, Int32Array, StructArray};
+use datafusion::arrow::datatypes::{DataType, Field, Fields};
+use datafusion::common::ScalarValue;
+
+use super::{Add, Returns, integer};
+
+pub(super) fn register(add: &mut Add<'_>) {
+    add("luma_array", Returns::FirstArgument, Arc::new(|args| Ok(never_null(args))));
+    for (name, upper) in [("array_upper", true), ("array_lower", false)] {
+        let bound = move |args: &[ScalarValue]| {
+            let length = length(args.first()).filter(|it| *it > 0 && first_dimension(args));
+            Ok(ScalarValue::Int32(length.map(|it| if upper { it } else { 1 })))
+        };
+        add(name, Returns::Type(DataType::Int32), Arc::new(bound));
+    }
+    let item = Arc::new(Field::new("item", DataType::Int32, true));
+    add(
+        "luma_subscripts",
+        Returns::Type(DataType::List(item)),
+        Arc::new(|args| {
+            let length = length(args.first()).filter(|_| first_dimension(args)).unwrap_or(0);
+            let items: Vec<_> = (1..=length).map(|it| ScalarValue::Int32(Some(it))).collect();
+            Ok(ScalarValue::List(ScalarValue::new_list_nullable(&items, &DataType::Int32)))
+        }),
+    );
+    let item = Arc::new(Field::new("item", DataType::Struct(expanded_fields()), true));
+    add("luma_expanded", Returns::Type(DataType::List(item)), Arc::new(expanded));
+}
+
+/// An empty array instead of NULL.
+fn never_null(args: &[ScalarValue]) -> ScalarValue {
+    match args.first() {
+        Some(ScalarValue::List(list)) if list.is_null(0) => {
+            ScalarValue::List(ScalarValue::new_list_nullable(&[], &list.value_type()))
+        }
+        Some(value) => value.clone(),
+        None => ScalarValue::Null,
+    }
+}
+
+fn length(value: Option<&ScalarValue>) -> Option<i32> {
+    match value? {
+        ScalarValue::List(list) if !list.is_null(0) => i32::try_from(list.value(0).len()).ok(),
+        _ => None,
+    }
+}
+
+fn first_dimension(args: &[ScalarValue]) -> bool {
+    integer(args.get(1)) == Some(1)
+}
+
+/// `information_schema._pg_expandarray` gives (x, n): the element and its subscript. Elements are small integers
+/// wherever catalogs use it.
+fn expanded_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("x", DataType::Int32, true),
+        Field::new("n", DataType::Int32, true),
+    ])
+}
+
+fn expanded(args: &[ScalarValue]) -> datafusion::common::Result<ScalarValue> {
+    let mut elements = Vec::new();
+    if let Some(ScalarValue::List(list)) = args.first()
+        && !list.is_null(0)
+    {
+        let values = list.value(0);
+        for index in 0..values.len() {
+            let value = ScalarValue::try_from_array(&values, index)?;
+            elements.push(integer(Some(&value)).and_then(|it| i32::try_from(it).ok()));
+        }
+    }
+    let subscripts: Int32Array = (1..).take(elements.len()).map(Some).collect();
+    let columns: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(elements)), Arc::new(subscripts)];
+    let rows = StructArray::try_new(expanded_fields(), columns, None)?;
+    let items: Result<Vec<_>, _> =
+        (0..rows.len()).map(|index| ScalarValue::try_from_array(&rows, index)).collect();
+    let data_type = DataType::Struct(expanded_fields());
+    Ok(ScalarValue::List(ScalarValue::new_list_nullable(&items?, &data_type)))
+}

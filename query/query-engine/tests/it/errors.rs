@@ -1,0 +1,194 @@
+//! Errors: SQLSTATE, position, PostgreSQL's words, and a hint where something can be done.
+
+use expect_test::{Expect, expect};
+
+use crate::support::{Log, block_on, run, shown};
+
+fn check(sql: &str, expected: Expect) {
+    Log::new("orders", &[&[r#"{"id":1,"name":"a"}"#]]).check(sql, expected);
+}
+
+#[test]
+fn unknown_names() {
+    check(
+        "SELECT * FROM orderz",
+        expect![[r#"
+        42P01 at 15: relation "orderz" does not exist
+        hint: similar tables: "orders"
+    "#]],
+    );
+    check(
+        "SELECT nam FROM orders",
+        expect![[r#"
+        42703 at 8: column "nam" does not exist
+        hint: perhaps you meant to reference the column "name"
+    "#]],
+    );
+    check(
+        "SELECT o.nam FROM orders o",
+        expect![[r#"
+        42703 at 8: column o.nam does not exist
+        hint: perhaps you meant to reference the column "name"
+    "#]],
+    );
+    check(
+        "SELECT x.id FROM orders o",
+        expect![[r#"
+        42P01 at 8: missing FROM-clause entry for table "x"
+    "#]],
+    );
+    check(
+        "SELECT nofunc(id) FROM orders",
+        expect![[r#"
+        42883 at 8: function nofunc does not exist
+        hint: no function matches the given name and argument types
+    "#]],
+    );
+    check(
+        "SET no_such_setting = 1",
+        expect![[r#"
+        42704: unrecognized configuration parameter "no_such_setting"
+    "#]],
+    );
+    check(
+        "SHOW no_such_setting",
+        expect![[r#"
+        42704: unrecognized configuration parameter "no_such_setting"
+    "#]],
+    );
+}
+
+#[test]
+fn syntax() {
+    check(
+        "SELEC 1",
+        expect![[r#"
+        42601 at 1: syntax error at or near "SELEC"
+    "#]],
+    );
+    check(
+        "SELECT * FROM order",
+        expect![[r#"
+            42601 at 15: syntax error at or near "order"
+            hint: a table of that name is written "order"
+        "#]],
+    );
+    check(
+        "SELECT (1",
+        expect![[r#"
+        42601 at 10: syntax error at end of input
+    "#]],
+    );
+    check(
+        "SELECT 'abc",
+        expect![[r#"
+        42601 at 8: syntax error: unterminated string literal
+    "#]],
+    );
+}
+
+#[test]
+fn values() {
+    check(
+        "SELECT 1/0",
+        expect![[r#"
+        22012: division by zero
+    "#]],
+    );
+    check(
+        "SELECT 'x'::int",
+        expect![[r#"
+        22P02: invalid input syntax for type integer: "x"
+    "#]],
+    );
+    check(
+        "SELECT id FROM orders GROUP BY name",
+        expect![[r#"
+            42803 at 8: column "orders.id" must appear in the GROUP BY clause or be used in an aggregate function
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_not_built() {
+    check(
+        "UPDATE orders SET id = 1",
+        expect![[r#"
+        0A000: a topic is append-only: UPDATE, DELETE and TRUNCATE are not supported
+        hint: produce a newer record, or set the topic's retention
+    "#]],
+    );
+    check(
+        "DELETE FROM orders",
+        expect![[r#"
+        0A000: a topic is append-only: UPDATE, DELETE and TRUNCATE are not supported
+        hint: produce a newer record, or set the topic's retention
+    "#]],
+    );
+    check(
+        "CREATE INDEX ON orders (id)",
+        expect![[r#"
+        0A000: CREATE INDEX is not supported
+    "#]],
+    );
+    check(
+        "LISTEN x",
+        expect![[r#"
+        0A000: LISTEN x is not supported
+    "#]],
+    );
+}
+
+#[test]
+fn hostile_shapes_are_errors_and_never_abort() {
+    let log = Log::new("orders", &[&[]]);
+    let sums = format!("SELECT {}1", "1+".repeat(2000));
+    assert!(log.show(&sums).starts_with("54001"), "{}", log.show(&sums));
+    for (open, close) in [("(", ")"), ("NOT (", ")"), ("ARRAY[", "]"), ("(SELECT ", ")")] {
+        let nested = format!("SELECT {}1{}", open.repeat(5000), close.repeat(5000));
+        let shown = log.show(&nested);
+        assert!(shown.starts_with("54001"), "{open}: {}", &shown[..shown.len().min(200)]);
+    }
+    let unions = format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(3000));
+    assert!(log.show(&unions).starts_with("54001"));
+    let minus = format!("SELECT {}1", "- ".repeat(5000));
+    assert!(log.show(&minus).starts_with("54001"));
+    let long = format!("SELECT {}1", "1+".repeat(60));
+    assert_eq!(log.show(&long), "?column?\nInt8(61)\n");
+}
+
+#[test]
+fn a_failed_block_ends_with_rollback_or_goes_on_from_a_savepoint() {
+    let log = Log::new("orders", &[&[r#"{"id":1}"#]]);
+    let (_engine, mut session) = log.session();
+    let mut all = String::new();
+    for sql in [
+        "SAVEPOINT s",
+        "BEGIN",
+        "SAVEPOINT s",
+        "SELECT nope FROM orders",
+        "SELECT 1",
+        "ROLLBACK TO s",
+        "SELECT 1",
+        "ROLLBACK TO other",
+        "COMMIT",
+        "SELECT 1",
+    ] {
+        all += &shown(block_on(run(session.as_mut(), sql, Vec::new())));
+    }
+    expect![[r#"
+        25P01: SAVEPOINT can only be used in transaction blocks
+        BEGIN
+        SAVEPOINT
+        42703 at 8: column "nope" does not exist
+        25P02: current transaction is aborted, commands ignored until end of transaction block
+        ROLLBACK
+        ?column?
+        Int8(1)
+        3B001: savepoint "other" does not exist
+        ROLLBACK
+        ?column?
+        Int8(1)
+    "#]]
+    .assert_eq(&all);
+}

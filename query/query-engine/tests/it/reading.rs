@@ -1,0 +1,221 @@
+//! What a query reads of the log, and how much of it it holds at once.
+
+use std::sync::atomic::Ordering;
+
+use expect_test::{Expect, expect};
+use futures_util::StreamExt as _;
+use query_engine::EngineOptions;
+
+use crate::support::{BASE_MS, Log, block_on, run, shown, start};
+
+/// The ranges a statement asked for; inferring the shape reads too and is left out by running it twice.
+fn reads(log: &Log, sql: &str, expected: Expect) {
+    let (_engine, mut session) = log.session();
+    let asked = block_on(async {
+        let (id, _) = session.prepare(sql, &[]).await.unwrap();
+        log.reads();
+        let mut rows = session.execute(id, Vec::new()).await.unwrap().rows.unwrap();
+        let mut count = 0;
+        while let Some(batch) = rows.next().await {
+            count += batch.unwrap().len();
+        }
+        format!("{}\n{count} rows\n", log.reads())
+    });
+    expected.assert_eq(&asked);
+}
+
+#[test]
+fn offsets_and_partitions_are_pushed_down() {
+    let log = Log::long("t", 4, 10, 1);
+    reads(
+        &log,
+        "SELECT id FROM t WHERE _offset >= 12 AND _offset < 15",
+        expect![[r#"
+        t/0 [12, 15)
+        3 rows
+    "#]],
+    );
+    reads(
+        &log,
+        "SELECT id FROM t WHERE _offset = 39",
+        expect![[r#"
+        t/0 [39, 40)
+        1 rows
+    "#]],
+    );
+    reads(
+        &log,
+        "SELECT id FROM t WHERE _offset > 39",
+        expect![[r#"
+
+        0 rows
+    "#]],
+    );
+    let log = Log::new("p", &[&[r#"{"id":1}"#], &[r#"{"id":2}"#]]);
+    reads(
+        &log,
+        "SELECT id FROM p WHERE _partition = 1",
+        expect![[r#"
+        p/1 [0, 1)
+        1 rows
+    "#]],
+    );
+    reads(
+        &log,
+        "SELECT id FROM p WHERE _partition = 7",
+        expect![[r#"
+
+        0 rows
+    "#]],
+    );
+}
+
+#[test]
+fn timestamps_are_pushed_down_through_the_time_index() {
+    let log = Log::long("t", 4, 10, 1);
+    let at = |ms: i64| format!("to_timestamp_millis({})", BASE_MS + ms);
+    let from = format!("SELECT id FROM t WHERE _timestamp >= {}", at(25));
+    reads(
+        &log,
+        &from,
+        expect![[r#"
+        t/0 [25, 40)
+        15 rows
+    "#]],
+    );
+    // A producer's timestamps need not be in order: an upper bound may not end the read.
+    let until = format!("SELECT id FROM t WHERE _timestamp < {}", at(5));
+    reads(
+        &log,
+        &until,
+        expect![[r#"
+        t/0 [0, 40)
+        5 rows
+    "#]],
+    );
+    log.memory.set_ordered();
+    reads(
+        &log,
+        &until,
+        expect![[r#"
+        t/0 [0, 5)
+        5 rows
+    "#]],
+    );
+}
+
+#[test]
+fn limit_stops_reading() {
+    let log = Log::long("t", 100, 10, 10_000);
+    reads(
+        &log,
+        "SELECT id FROM t LIMIT 3",
+        expect![[r#"
+        t/0 [0, 1000)
+        3 rows
+    "#]],
+    );
+}
+
+#[test]
+fn a_streamed_result_holds_a_few_reads_at_most() {
+    // 64 MiB of log, of which a slow consumer's query may hold about a read and a batch.
+    let log = Log::long("t", 64, 100, 10_000);
+    let (_engine, mut session) = log.session();
+    let rows = block_on(async {
+        let (_, execution) = start(session.as_mut(), "SELECT * FROM t", Vec::new()).await.unwrap();
+        let mut rows = execution.rows.unwrap();
+        let mut count = 0;
+        while let Some(batch) = rows.next().await {
+            count += batch.unwrap().len();
+        }
+        count
+    });
+    assert_eq!(rows, 6400);
+    let held = log.memory.outstanding_max.load(Ordering::Relaxed);
+    assert!(held <= 4 * 1024 * 1024, "{held} bytes of the log were held at once");
+}
+
+#[test]
+fn an_unread_result_reads_no_further() {
+    let log = Log::long("t", 64, 100, 10_000);
+    let (_engine, mut session) = log.session();
+    block_on(async {
+        let (_, execution) = start(session.as_mut(), "SELECT * FROM t", Vec::new()).await.unwrap();
+        let mut rows = execution.rows.unwrap();
+        rows.next().await.unwrap().unwrap();
+        drop(rows);
+    });
+    let asked = log.reads().lines().count();
+    assert!(asked < 20, "{asked} reads for one batch of rows");
+}
+
+#[test]
+fn cancel_ends_a_running_statement() {
+    let log = Log::long("t", 64, 100, 10_000);
+    let (_engine, mut session) = log.session();
+    let error = block_on(async {
+        let (_, execution) = start(session.as_mut(), "SELECT * FROM t", Vec::new()).await.unwrap();
+        let mut rows = execution.rows.unwrap();
+        rows.next().await.unwrap().unwrap();
+        session.canceller().cancel();
+        loop {
+            match rows.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break error,
+                None => panic!("the statement ended without noticing the cancel"),
+            }
+        }
+    });
+    assert_eq!(error.sqlstate, Some("57014"));
+}
+
+#[test]
+fn a_query_over_the_memory_limit_says_which_and_what_to_do() {
+    let mut log = Log::long("t", 40, 1000, 100);
+    log.options = EngineOptions { memory_bytes_max: 1024 * 1024, ..EngineOptions::default() };
+    log.check("SELECT pad, id FROM t ORDER BY id DESC", expect![[r#"
+        53200: the query needs more memory than the limit of 1 MiB
+        hint: raise query.memory_bytes_max in the server's configuration, or make the query keep less: filter on _offset or _timestamp, group by fewer keys, add LIMIT
+    "#]]);
+    log.check(
+        "SELECT count(*) FROM t",
+        expect![[r#"
+        count
+        Int8(40000)
+    "#]],
+    );
+}
+
+#[test]
+fn a_transaction_block_reads_one_snapshot() {
+    let log = Log::new("t", &[&[r#"{"id":1}"#]]);
+    let (_engine, mut session) = log.session();
+    let counts = block_on(async {
+        let mut counts = Vec::new();
+        for (sql, append) in [
+            ("BEGIN", false),
+            ("SELECT count(*) FROM t", true),
+            ("SELECT count(*) FROM t", false),
+            ("COMMIT", false),
+            ("SELECT count(*) FROM t", false),
+        ] {
+            counts.push(shown(run(session.as_mut(), sql, Vec::new()).await));
+            if append {
+                log.memory.push("t", 0, [r#"{"id":2}"#.to_owned()].into_iter());
+            }
+        }
+        counts.concat()
+    });
+    expect![[r#"
+        BEGIN
+        count
+        Int8(1)
+        count
+        Int8(1)
+        COMMIT
+        count
+        Int8(2)
+    "#]]
+    .assert_eq(&counts);
+}
