@@ -87,7 +87,7 @@ go() {
 librdkafka() {
     local source=$root/node/node_modules/@confluentinc/kafka-javascript/deps/librdkafka
     [ -d "$source" ] || node
-    unchanged librdkafka "$source/src/rdkafka.h" "$here/tools.sh" && return
+    unchanged librdkafka "$source/src/rdkafka.h" <(declare -f librdkafka) && return
     say "librdkafka's tests (a build of some minutes)"
     rm -rf "$root/librdkafka"
     cp -r "$source" "$root/librdkafka"
@@ -98,7 +98,7 @@ librdkafka() {
         make -j"$(nproc)" libs
         make -j"$(nproc)" -C tests build
     ) >"$root/librdkafka.log" 2>&1 || { tail -n 30 "$root/librdkafka.log" >&2; die "librdkafka does not build"; }
-    installed librdkafka "$source/src/rdkafka.h" "$here/tools.sh"
+    installed librdkafka "$source/src/rdkafka.h" <(declare -f librdkafka)
 }
 
 parts=("$@")
