@@ -140,6 +140,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        subquery::null_when_empty(expr, &|name| self.is_empty(name));
         subquery::array(expr);
         ControlFlow::Continue(())
     }
@@ -152,16 +153,7 @@ impl VisitorMut for Rewriter<'_> {
         if self.depth == 1 {
             registry::print_names(&mut select.projection);
         }
-        let empty = |name: &ObjectName| match parts(name).as_slice() {
-            [schema, table] => schema == "pg_catalog" && self.names.is_empty_catalog(table),
-            [table] => {
-                !self.ctes.contains(table)
-                    && !self.names.is_topic(table)
-                    && self.names.is_empty_catalog(table)
-            }
-            _ => false,
-        };
-        subquery::forget_unreachable(select, &empty);
+        subquery::forget_unreachable(select, &|name| self.is_empty(name));
         ControlFlow::Continue(())
     }
 
@@ -180,6 +172,19 @@ struct Source {
 }
 
 impl Rewriter<'_> {
+    /// `name` is a catalog relation that never has rows.
+    fn is_empty(&self, name: &ObjectName) -> bool {
+        match parts(name).as_slice() {
+            [schema, table] => schema == "pg_catalog" && self.names.is_empty_catalog(table),
+            [table] => {
+                !self.ctes.contains(table)
+                    && !self.names.is_topic(table)
+                    && self.names.is_empty_catalog(table)
+            }
+            _ => false,
+        }
+    }
+
     fn hide_system_columns(&self, select: &mut Select) -> Result<(), Error> {
         let mut sources = Vec::new();
         for from in &select.from {

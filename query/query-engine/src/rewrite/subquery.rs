@@ -187,11 +187,22 @@ pub(super) fn derived(query: Query, alias: TableAlias) -> TableFactor {
 
 /// Replaces the subqueries in the select list of a select without rows.
 pub(super) fn forget_unreachable(select: &mut Select, is_empty: &dyn Fn(&ObjectName) -> bool) {
+    if has_no_rows(select, is_empty) {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                let _ = expr.visit(&mut Forget);
+            }
+        }
+    }
+}
+
+/// Whether a relation that every row needs is empty.
+fn has_no_rows(select: &Select, is_empty: &dyn Fn(&ObjectName) -> bool) -> bool {
     let factor = |factor: &TableFactor| match factor {
         TableFactor::Table { name, args: None, .. } => is_empty(name),
         _ => false,
     };
-    let none = select.from.iter().any(|from| {
+    select.from.iter().any(|from| {
         let inner = |operator: &JoinOperator| {
             matches!(
                 operator,
@@ -208,13 +219,40 @@ pub(super) fn forget_unreachable(select: &mut Select, is_empty: &dyn Fn(&ObjectN
                     )
             });
         base || (!outer && from.joins.iter().any(|it| factor(&it.relation)))
-    });
-    if none {
-        for item in &mut select.projection {
-            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-                let _ = expr.visit(&mut Forget);
-            }
+    })
+}
+
+/// Aggregates that give a row over no rows.
+const AGGREGATES: [&str; 12] = [
+    "array_agg",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "count",
+    "every",
+    "json_agg",
+    "jsonb_agg",
+    "max",
+    "min",
+    "string_agg",
+    "sum",
+];
+
+/// A scalar subquery over an empty relation is NULL, unless it aggregates.
+pub(super) fn null_when_empty(expr: &mut Expr, is_empty: &dyn Fn(&ObjectName) -> bool) {
+    use datafusion::sql::sqlparser::ast::visit_expressions;
+    let Expr::Subquery(query) = &*expr else { return };
+    let Some(select) = simple(query) else { return };
+    let aggregates = visit_expressions(&select.projection, |it| match it {
+        Expr::Function(function)
+            if parts(&function.name).last().is_some_and(|it| AGGREGATES.contains(&it.as_str())) =>
+        {
+            ControlFlow::Break(())
         }
+        _ => ControlFlow::Continue(()),
+    });
+    if aggregates.is_continue() && has_no_rows(select, is_empty) {
+        *expr = null();
     }
 }
 
