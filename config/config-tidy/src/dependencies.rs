@@ -142,7 +142,8 @@ fn forbidden(member: &str, name: &str, kind: Use, is_ours: bool) -> Option<&'sta
     if name == "lumadb" {
         return Some("the binary is the leaf that ties everything together; nothing stands on it");
     }
-    if name.ends_with("-testkit") && kind != Use::Dev && !in_group("jepsen-") && !in_group("bench-") {
+    if name.ends_with("-testkit") && kind != Use::Dev && !in_group("jepsen-") && !in_group("bench-")
+    {
         return Some("a testkit is a dev-dependency only, it must not ship");
     }
     if member == "lumadb"

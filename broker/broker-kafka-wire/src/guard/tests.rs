@@ -178,7 +178,10 @@ fn tag_bombs_and_disorder() {
     assert_eq!(check(&[2, 3, 0, 2, 0]), Err(WireError::BadTag { tag: 2 }));
     assert_eq!(check(&[1, 0xff, 0xff, 0xff, 0xff, 0x07, 0]), Ok(()));
     let beyond = 1 << 31;
-    assert_eq!(check(&[1, 0x80, 0x80, 0x80, 0x80, 0x08, 0]), Err(WireError::BadTag { tag: beyond }));
+    assert_eq!(
+        check(&[1, 0x80, 0x80, 0x80, 0x80, 0x08, 0]),
+        Err(WireError::BadTag { tag: beyond })
+    );
     assert!(matches!(check(&[1, 3, 9, 0]), Err(WireError::Truncated { .. })));
 }
 
