@@ -70,6 +70,8 @@ pub(crate) struct Shard {
     pub(crate) epoch: LeaderEpoch,
     pub(crate) journal: Journal,
     clock: Rc<dyn Clock>,
+    /// Wall milliseconds and monotonic nanoseconds when the shard was opened.
+    opened: (i64, u64),
     random: Rc<dyn Random>,
     partitions: RefCell<BTreeMap<StreamId, Partition>>,
     pending: RefCell<VecDeque<Pending>>,
@@ -170,6 +172,7 @@ impl Shard {
             id,
             epoch: options.epoch,
             journal,
+            opened: (clock.wall_ms(), clock.mono_ns()),
             clock,
             random: runtime.random(),
             partitions: RefCell::new(fold.partitions),
@@ -186,6 +189,14 @@ impl Shard {
 
     pub(crate) fn now_ms(&self) -> i64 {
         self.clock.wall_ms()
+    }
+
+    /// Wall time as of the opening plus what has really passed since: for deadlines, which a wall clock that is set
+    /// back would move into a far future and one that is set forward would all bring about at once.
+    pub(crate) fn steady_ms(&self) -> i64 {
+        let (wall_ms, mono_ns) = self.opened;
+        let passed_ms = self.clock.mono_ns().saturating_sub(mono_ns) / 1_000_000;
+        wall_ms.saturating_add(i64::try_from(passed_ms).unwrap_or(i64::MAX))
     }
 
     pub(crate) fn random_u128(&self) -> u128 {

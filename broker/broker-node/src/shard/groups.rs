@@ -116,7 +116,7 @@ impl Shard {
         {
             return Ok(GroupAnswer::Unavailable);
         }
-        let now_ms = self.now_ms();
+        let now_ms = self.steady_ms();
         let answered = self.group_getter(&call, now_ms);
         if let Some(answer) = answered {
             drop(turn);
@@ -254,18 +254,18 @@ impl Shard {
     /// Forgets the committed offsets of a deleted topic.
     pub(crate) async fn forget_topic(self: Rc<Self>, topic: String) -> Result<(), Fatal> {
         let _turn = self.turn.take().await;
-        let outputs = self.groups.groups.borrow_mut().handle_topic_deleted(self.now_ms(), &topic);
+        let outputs = self.groups.groups.borrow_mut().handle_topic_deleted(self.steady_ms(), &topic);
         self.carry_out(outputs).await
     }
 
     /// Runs the group deadlines until the core stops.
     pub(crate) async fn group_deadlines(self: Rc<Self>, runtime: Rc<dyn Runtime>) {
-        self.groups.groups.borrow_mut().start_sessions(self.now_ms());
+        self.groups.groups.borrow_mut().start_sessions(self.steady_ms());
         loop {
             let (tx, nudged) = oneshot::channel();
             self.groups.nudge.replace(Some(tx));
             let next_ms = self.groups.groups.borrow().next_deadline_ms();
-            match next_ms.map(|at_ms| at_ms.saturating_sub(self.now_ms())) {
+            match next_ms.map(|at_ms| at_ms.saturating_sub(self.steady_ms())) {
                 Some(wait_ms) if wait_ms > 0 => {
                     let wait = Duration::from_millis(wait_ms.unsigned_abs());
                     let sleep = runtime.sleep(wait);
@@ -280,7 +280,7 @@ impl Shard {
                 }
             }
             let _turn = self.turn.take().await;
-            let outputs = self.groups.groups.borrow_mut().tick(self.now_ms());
+            let outputs = self.groups.groups.borrow_mut().tick(self.steady_ms());
             if self.carry_out(outputs).await.is_err() {
                 // The journal has failed or is closed; its owner acts on that.
                 return;
