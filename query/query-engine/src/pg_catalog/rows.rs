@@ -229,8 +229,8 @@ fn cells<const N: usize>(values: [&str; N]) -> Vec<Cell> {
 }
 
 /// Rows of each table; internal topics are not listed.
-fn each(snapshot: &Snapshot, mut rows: impl FnMut(&Relation) -> Vec<Vec<Cell>>) -> Vec<Vec<Cell>> {
-    snapshot.relations().values().filter(|it| !it.topic.internal).flat_map(|it| rows(it)).collect()
+fn each(snapshot: &Snapshot, rows: impl FnMut(&Relation) -> Vec<Vec<Cell>>) -> Vec<Vec<Cell>> {
+    snapshot.relations().values().filter(|it| !it.topic.internal).flat_map(rows).collect()
 }
 
 fn live(relation: &Relation) -> i64 {
