@@ -25,10 +25,11 @@ pub const CONFINED: &[Confined] = &[
             "proto-http",
             "query-engine",
             "client-*",
+            "bench-versus",
             "lumadb",
         ],
         reason: "a crate that names a runtime cannot run in the simulator; proto-pg and proto-http drive their own \
-                 connections until a third adapter makes proto-api worth having",
+                 connections until a third adapter makes proto-api worth having; bench-versus is a client",
     },
     Confined {
         package: "datafusion*",

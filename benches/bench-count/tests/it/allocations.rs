@@ -26,23 +26,27 @@ fn note() {
 
 // SAFETY: every call is forwarded unchanged to the system allocator; counting neither allocates nor panics.
 unsafe impl GlobalAlloc for Counting {
+    // SAFETY: the contract is the trait's, handed on to `System` as it is.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note();
         // SAFETY: the caller keeps `alloc`'s contract.
         unsafe { System.alloc(layout) }
     }
 
+    // SAFETY: the contract is the trait's, handed on to `System` as it is.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note();
         // SAFETY: the caller keeps `alloc_zeroed`'s contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
+    // SAFETY: the contract is the trait's, handed on to `System` as it is.
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: the pointer came from the system allocator with this layout.
         unsafe { System.dealloc(pointer, layout) }
     }
 
+    // SAFETY: the contract is the trait's, handed on to `System` as it is.
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         note();
         // SAFETY: the pointer came from the system allocator with this layout.
