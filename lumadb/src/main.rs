@@ -50,6 +50,6 @@ impl Server for Linked {
 fn main() -> ExitCode {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let cli = Cli::parse();
-    let mut terminal = Terminal::of_process(no_color);
+    let mut terminal = Terminal::of_process(no_color, |name| std::env::var(name).ok());
     ExitCode::from(client_cli::run(cli, &Linked, &mut terminal) as u8)
 }

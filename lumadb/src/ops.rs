@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use broker_kafka_wire::ApiKey;
 use broker_node::{ApiCounter, DURATION_BOUNDS_US, NodeHandle, NodeStats};
-use kafka_protocol::messages::ApiKey;
 use proto_http::{
     ApiStats, Histogram, HttpCounters, JournalStats, LogStats, Ops, ProtocolStats, Readiness,
     Stats, StatsFuture,
@@ -118,5 +118,5 @@ fn api_stats(api: i16, counter: &ApiCounter) -> ApiStats {
 
 /// Kafka's name of an API; the label stays bounded for numbers nobody knows.
 fn api_name(api: i16) -> String {
-    ApiKey::try_from(api).map_or_else(|()| "unknown".to_owned(), |key| format!("{key:?}"))
+    ApiKey::from_key(api).map_or_else(|| "unknown".to_owned(), |key| key.info().name.to_owned())
 }

@@ -49,7 +49,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let dir = match &args.data_dir {
         Some(dir) => dir.clone(),
-        None => configured_dir(args)?,
+        None => configured_dir(args, terminal.env)?,
     };
     let checks =
         [io_uring(server), memlock(), open_files(), clock(), file_system(&dir), write_test(&dir)];
@@ -67,10 +67,10 @@ pub(crate) fn run(
     }
 }
 
-fn configured_dir(args: &DoctorArgs) -> Result<PathBuf, Failure> {
+fn configured_dir(args: &DoctorArgs, env: fn(&str) -> Option<String>) -> Result<PathBuf, Failure> {
     let loaded = load(&sources(&args.config)?)?;
     match loaded.config.node.data_dir.as_str() {
-        "" => default_data_dir(|name| std::env::var(name).ok()),
+        "" => default_data_dir(env),
         dir => Ok(PathBuf::from(dir)),
     }
 }

@@ -13,13 +13,15 @@ pub struct Terminal {
     pub stdout_is_tty: bool,
     /// Whether colour may be used on standard output: a terminal, and `NO_COLOR` is not set.
     pub color: bool,
+    /// A variable of the environment; only the binary reads it, so that commands are functions of what they are given.
+    pub env: fn(&str) -> Option<String>,
 }
 
 impl Terminal {
     /// The streams of this process. `no_color` is whether `NO_COLOR` is set to anything
     /// (<https://no-color.org>).
     #[must_use]
-    pub fn of_process(no_color: bool) -> Self {
+    pub fn of_process(no_color: bool, env: fn(&str) -> Option<String>) -> Self {
         use std::io::IsTerminal;
         let stdout_is_tty = io::stdout().is_terminal();
         Self {
@@ -29,6 +31,7 @@ impl Terminal {
             stdin_is_tty: io::stdin().is_terminal(),
             stdout_is_tty,
             color: stdout_is_tty && !no_color,
+            env,
         }
     }
 

@@ -17,6 +17,7 @@
 //! Deliberately absent: console, REST, TLS, authentication (so the listener belongs on loopback).
 
 mod counted;
+mod error;
 mod metrics;
 mod ops;
 mod process;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::counted::{CountedListener, HttpCounters};
+use crate::error::{json_response, not_rendered};
 use crate::metrics::render;
 use crate::ops::{Histogram, Ops, Stats};
 
@@ -45,10 +46,6 @@ fn routes(ops: Arc<dyn Ops>) -> Router {
     router.route("/metrics", get(metrics)).route("/stats", get(stats)).with_state(ops)
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
-}
-
 fn readiness(ops: &dyn Ops) -> (StatusCode, Value) {
     let readiness = ops.readiness();
     let status = if readiness.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -73,10 +70,7 @@ async fn health(State(ops): State<Arc<dyn Ops>>) -> Response {
 async fn metrics(State(ops): State<Arc<dyn Ops>>) -> Response {
     match render(ops.stats().await) {
         Ok(page) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], page).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "cannot render metrics");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+        Err(error) => not_rendered(error),
     }
 }
 

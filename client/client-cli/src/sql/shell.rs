@@ -68,7 +68,7 @@ pub(super) fn interactive(
     settings: &mut Settings,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
-    let mut editor = editor(session)?;
+    let mut editor = editor(session, (terminal.env)("HOME"))?;
     let prompt = DefaultPrompt::new(
         DefaultPromptSegment::Basic("luma".to_owned()),
         DefaultPromptSegment::Empty,
@@ -103,7 +103,7 @@ pub(super) fn interactive(
     }
 }
 
-fn editor(session: &mut Session) -> Result<Reedline, Failure> {
+fn editor(session: &mut Session, home: Option<String>) -> Result<Reedline, Failure> {
     let mut words: Vec<String> = WORDS.iter().map(|&word| word.to_owned()).collect();
     // Completion is a comfort: a catalog that cannot be read leaves the keywords.
     let _ = session.query(TABLES, |event| {
@@ -125,7 +125,7 @@ fn editor(session: &mut Session) -> Result<Reedline, Failure> {
         .with_menu(ReedlineMenu::EngineCompleter(menu))
         .with_edit_mode(Box::new(Emacs::new(keys)))
         .with_validator(Box::new(UntilSemicolon));
-    if let Some(home) = std::env::var_os("HOME") {
+    if let Some(home) = home {
         let path = std::path::Path::new(&home).join(".local/state/lumadb/history");
         // Without a place for it the history lives as long as the shell.
         if let Ok(history) = FileBackedHistory::with_file(HISTORY_LINES_MAX, path) {

@@ -80,6 +80,7 @@ fn command(args: &[&str], input: &'static str) -> (Exit, String, String) {
         stdin_is_tty: false,
         stdout_is_tty: false,
         color: false,
+        env: |_| None,
     };
     let exit = run(cli, &Echo, &mut terminal);
     (exit, out.text(), err.text())
@@ -178,6 +179,7 @@ fn a_broken_pipe_is_silent() {
         stdin_is_tty: false,
         stdout_is_tty: false,
         color: false,
+        env: |_| None,
     };
     assert_eq!(run(cli, &Echo, &mut terminal), Exit::Ok);
     assert_eq!(err.text(), "");
