@@ -254,7 +254,8 @@ impl Shard {
     /// Forgets the committed offsets of a deleted topic.
     pub(crate) async fn forget_topic(self: Rc<Self>, topic: String) -> Result<(), Fatal> {
         let _turn = self.turn.take().await;
-        let outputs = self.groups.groups.borrow_mut().handle_topic_deleted(self.steady_ms(), &topic);
+        let outputs =
+            self.groups.groups.borrow_mut().handle_topic_deleted(self.steady_ms(), &topic);
         self.carry_out(outputs).await
     }
 

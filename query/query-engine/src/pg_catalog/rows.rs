@@ -199,27 +199,43 @@ pub(super) fn rows(
             let application = info.settings.get("application_name").unwrap_or_default();
             vec![cells([DATABASE, database, &pid, OWNER, user, &application, "~", "active", "~"])]
         }
-        ("information_schema", "schemata") => ["pg_catalog", "public", "information_schema"]
+        ("information_schema", _) => standard_rows(name, snapshot, shapes, user, database),
+        _ => Vec::new(),
+    }
+}
+
+/// The rows of `information_schema`.
+fn standard_rows(
+    name: &str,
+    snapshot: &Snapshot,
+    shapes: &Shapes,
+    user: &str,
+    database: &str,
+) -> Vec<Vec<Cell>> {
+    match name {
+        "schemata" => ["pg_catalog", "public", "information_schema"]
             .map(|it| cells([database, it, user]))
             .into(),
-        ("information_schema", "tables") => each(snapshot, |it| {
+        "tables" => each(snapshot, |it| {
+            let name = it.name.as_str();
+            let none = "~";
             let row = [
                 database,
                 "public",
-                &it.name,
+                name,
                 "BASE TABLE",
-                "~",
-                "~",
-                "~",
-                "~",
-                "~",
+                none,
+                none,
+                none,
+                none,
+                none,
                 "YES",
                 "NO",
-                "~",
+                none,
             ];
             vec![cells(row)]
         }),
-        ("information_schema", "columns") => each(snapshot, |it| columns(it, shapes, database)),
+        "columns" => each(snapshot, |it| columns(it, shapes, database)),
         _ => Vec::new(),
     }
 }
