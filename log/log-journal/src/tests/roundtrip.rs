@@ -1,6 +1,10 @@
 //! Append, wait, reopen.
 
+use log_testkit::{SimDisk, SimDiskOptions};
+
+use super::rig::options;
 use super::{Rig, Step, append, volatile};
+use crate::JournalOptions;
 
 /// A script that crosses several segments, mixes durabilities and entry kinds, and trims.
 pub(super) fn script() -> Vec<Step> {
@@ -45,4 +49,26 @@ fn a_closed_journal_says_so() {
     assert!(rig.recovery.clean);
     assert_eq!(rig.recovery.frames, 0, "closing takes a checkpoint");
     rig.audit(acknowledged);
+}
+
+/// A synced frame was in flight, a volatile one was started behind it, and the first completed: an assertion compared the
+/// second's position with what was durable and ended the process. Any client that may create a topic could do that.
+#[test]
+fn a_volatile_frame_may_be_in_flight_behind_a_synced_one() {
+    for seed in 0..20 {
+        let disk = SimDiskOptions { latency_polls_max: 8, seed, ..SimDiskOptions::default() };
+        let options =
+            JournalOptions { pending_bytes_max: 1 << 20, segment_bytes: 4 << 20, ..options() };
+        let mut rig = Rig::open(SimDisk::new(disk), options, seed, Vec::new()).unwrap().unwrap();
+        for _ in 0..4 {
+            // More than one block of each, so that they go into frames of their own.
+            let synced = [append(20, 1, 30_000); 10];
+            assert!(rig.run(&synced));
+            assert!(rig.run(&[volatile(30, 1, 30_000); 10]));
+        }
+        assert!(rig.run(&[Step::Sync]));
+        let acknowledged = rig.acknowledged();
+        assert_eq!(acknowledged, rig.appended.len());
+        rig.reopen().audit(acknowledged);
+    }
 }
