@@ -1,6 +1,5 @@
 //! SQL in, rows out, over an in-memory log.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 #![expect(
     clippy::unwrap_used,
     reason = "a test may fail where it stands; helpers of tests are tests"
