@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - The check never ends the process.
-//! - A forced back end that cannot work is an error that says why and what to do; only `auto` falls back.
+//! - A forced back end that cannot work is an error that says why and what to do.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::probe;
 /// What the operator asks for (`--reactor`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reactor {
-    /// io_uring where it works, epoll elsewhere.
+    /// The one that measures better today, which is epoll: see `design/0001-reactor.md`.
     #[default]
     Auto,
     IoUring,
@@ -74,24 +74,17 @@ impl fmt::Display for RtError {
 
 impl std::error::Error for RtError {}
 
-/// Decides for a back end. Takes some milliseconds: io_uring is tried out in a thread of its own.
+/// Decides for a back end. Asking for io_uring takes some milliseconds: it is tried out in a thread of its own.
 ///
 /// # Errors
 /// [`RtError::IoUringRefused`] when io_uring is demanded and does not work here.
 pub fn choose(reactor: Reactor) -> Result<Chosen, RtError> {
     let epoll = |reason: String| Chosen { backend: Backend::Epoll, name: "epoll", reason };
-    if reactor == Reactor::Epoll {
-        return Ok(epoll("asked for".to_owned()));
+    match reactor {
+        Reactor::Auto => return Ok(epoll("default".to_owned())),
+        Reactor::Epoll => return Ok(epoll("asked for".to_owned())),
+        Reactor::IoUring => {}
     }
-    match probe::io_uring_works() {
-        Ok(()) => Ok(Chosen {
-            backend: Backend::IoUring,
-            name: "io_uring",
-            reason: if reactor == Reactor::Auto { "available" } else { "asked for" }.to_owned(),
-        }),
-        Err(reason) if reactor == Reactor::Auto => {
-            Ok(epoll(format!("io_uring is not used: {reason}")))
-        }
-        Err(reason) => Err(RtError::IoUringRefused(reason)),
-    }
+    probe::io_uring_works().map_err(RtError::IoUringRefused)?;
+    Ok(Chosen { backend: Backend::IoUring, name: "io_uring", reason: "asked for".to_owned() })
 }

@@ -72,7 +72,7 @@ fn next_random(state: &mut u64) -> u64 {
 
 #[test]
 fn acknowledged_records_survive_kill_9() {
-    survive("auto");
+    survive("io_uring");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn acknowledged_records_survive_kill_9_on_epoll() {
     survive("epoll");
 }
 
-/// The whole test on one reactor, `auto` being io_uring wherever the kernel permits it.
+/// The whole test on one reactor.
 fn survive(reactor: &str) {
     let _alone = crate::alone();
     let python = tools::installed().join("python/bin/python");
