@@ -2,6 +2,9 @@
 //!
 //! Both peers get the same bytes. Values are pseudo-random, so that nothing gains by compressing or deduplicating.
 
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::Context as _;
 use broker_kafka_wire::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use bytes::Bytes;
@@ -12,6 +15,14 @@ use log_types::PartitionId;
 pub(crate) const VALUE_BYTES: usize = 1024;
 /// Produce version that names topics and that Kafka 2.4 to 4.x and LumaDB know.
 pub(crate) const PRODUCE_VERSION: i16 = 9;
+
+/// When this run began, in milliseconds: every record's timestamp. A time in the past would let retention take records
+/// away under the measurement.
+fn run_ms() -> anyhow::Result<i64> {
+    static BEGAN: OnceLock<SystemTime> = OnceLock::new();
+    let began = BEGAN.get_or_init(SystemTime::now);
+    Ok(i64::try_from(began.duration_since(UNIX_EPOCH)?.as_millis())?)
+}
 
 /// A batch and what it holds.
 #[derive(Clone, Debug)]
@@ -38,8 +49,7 @@ impl Batch {
                 state ^= state << 17;
                 value.extend_from_slice(&state.to_le_bytes());
             }
-            // A plausible fixed time: both peers index it, neither rejects it.
-            builder.push(1_790_000_000_000, None, Some(&value), &[]).context("record")?;
+            builder.push(run_ms()?, None, Some(&value), &[]).context("record")?;
         }
         let records = u32::try_from(records)?;
         Ok(Self { bytes: builder.build().context("batch")?, records })
