@@ -61,7 +61,10 @@ impl Options {
     /// More would exceed the shards a node may have.
     pub const CORES_MAX: usize = 1024;
 
-    /// Unpinned, 4 disk threads, 32 MiB of I/O memory per core, a time slice of 250 µs.
+    /// Unpinned, 4 disk threads, 32 MiB of I/O memory per core, a time slice of 50 ms.
+    ///
+    /// Tasks yield by themselves long before that. A short slice would trigger glommio's defect of parking with runnable
+    /// tasks whenever the thread loses its processor for as long (see `uring::heartbeat`).
     #[must_use]
     pub fn new(backend: Backend, cores: usize) -> Self {
         Self {
@@ -70,7 +73,7 @@ impl Options {
             pin: false,
             disk_threads: 4,
             io_memory_bytes: 32 << 20,
-            preempt: Duration::from_micros(250),
+            preempt: Duration::from_millis(50),
         }
     }
 }

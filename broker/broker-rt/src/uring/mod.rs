@@ -1,18 +1,17 @@
 //! The production back end on Linux: glommio, three io_uring rings per core.
 //!
 //! Invariants:
-//! - The time slice is `Options::preempt` (glommio's default of 100 ms delays foreign wake-ups by as much), and the
-//!   latency queue asks for the same.
+//! - The time slice is `Options::preempt`, and the latency queue asks for the same. Tasks yield on their own.
 //! - glommio's own blocking pool is never used; what blocks runs on the crate's [`DiskPool`].
-//! - A pulse bounds every sleep; see [`pulse`] for the defect it covers.
+//! - A heartbeat bounds every sleep; see [`heartbeat`] for the defect it covers.
 //! - The executor is built before the thread is pinned, so that no helper thread inherits the processor.
 //! - Every spawned task is wrapped, so that at the end all are dropped while the executor still runs: dropping an
 //!   executor with live tasks may panic.
 
 mod disk;
+mod heartbeat;
 mod memory;
 mod net;
-mod pulse;
 mod tasks;
 
 use std::io;
@@ -57,7 +56,7 @@ fn build(io_memory_bytes: usize, preempt: Duration) -> io::Result<LocalExecutor>
 
 /// Builds an executor as a core does and lets it run once.
 pub(crate) fn trial() -> io::Result<()> {
-    // A long time slice: there is no pulse here, see that module.
+    // A long time slice: there is no heartbeat here, see that module.
     let executor = build(0, Duration::from_secs(1))?;
     executor.run(glommio::timer::sleep(Duration::from_micros(1)));
     Ok(())
@@ -74,8 +73,7 @@ pub(crate) fn run(start: &CoreStart) -> io::Result<()> {
     }
     let home = Home::of_this_thread();
     let tasks = Rc::new(Tasks::default());
-    let main = run_main(start, Arc::clone(&home), Rc::clone(&tasks));
-    executor.run(pulse::Pulsed::new(main)?);
+    executor.run(run_main(start, Arc::clone(&home), Rc::clone(&tasks)));
     home.close();
     if tasks.live() > 0 {
         // A task that blocks its own end; its memory is worth less than a panic.
@@ -105,6 +103,7 @@ async fn run_main(start: &CoreStart, home: Arc<Home>, tasks: Rc<Tasks>) {
         latency,
         background,
     });
+    runtime.spawn(Queue::Latency, "heartbeat", Box::pin(heartbeat::run()));
     let (main, core) = (Arc::clone(&start.main), start.core);
     let main = glommio::spawn_local_into(async move { main(core, runtime).await }, latency);
     match main {
