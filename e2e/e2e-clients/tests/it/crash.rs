@@ -23,6 +23,8 @@ use std::{
 
 const KINDS: [&str; 3] = ["plain", "idempotent", "python"];
 const ROUNDS: u32 = 20;
+/// Rounds on the reactor that is not the default.
+const ROUNDS_OTHER: u32 = 3;
 const ROUNDS_SLOW: u32 = 200;
 const RUN_MS_MIN: u64 = 150;
 const RUN_MS_SPAN: u64 = 600;
@@ -98,7 +100,12 @@ fn survive(reactor: &str) {
         return;
     }
     let seed: u64 = env::var("LUMADB_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
-    let rounds = if env::var("SLOW").is_ok_and(|v| v == "1") { ROUNDS_SLOW } else { ROUNDS };
+    let slow = env::var("SLOW").is_ok_and(|v| v == "1");
+    let rounds = match (slow, reactor) {
+        (true, _) => ROUNDS_SLOW,
+        (false, "epoll") => ROUNDS,
+        (false, _) => ROUNDS_OTHER,
+    };
     say(format!("\nkill -9 under load | {reactor} | {rounds} rounds | LUMADB_SEED={seed}\n"));
 
     let mut producers: Vec<Producer> = KINDS.iter().map(|kind| produce(&server, kind)).collect();
