@@ -86,6 +86,8 @@ fn items(text: &str) -> Option<Vec<Option<String>>> {
                     return Some(items);
                 }
             }
+            // Space around an item is no part of it; what is quoted keeps its own.
+            Some(it) if it.is_whitespace() && (quoted || item.is_empty()) => {}
             Some(it) => item.push(it),
         }
     }
