@@ -1,7 +1,7 @@
 //! SIGKILL at random moments while three kinds of clients produce: what was acknowledged is there exactly once, in
 //! order, with its offset.
 //!
-//! The producers live through all crashes and come back by themselves. 20 rounds on each reactor; 200 with `SLOW=1`. The moments follow
+//! The producers live through all crashes and come back by themselves. 20 rounds on epoll, 3 on io_uring; 200 each with `SLOW=1`. The moments follow
 //! from a seed (`LUMADB_SEED`), which is printed; the interleaving with the kernel does not, so a failure is evidence
 //! even when the same seed passes later.
 //!
