@@ -11,6 +11,7 @@
 //! - Nothing a client sends panics: a frame that does not parse closes its connection.
 
 mod connection;
+mod intake;
 
 use std::cell::Cell;
 use std::net::SocketAddr;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use log_io::{Clock, Disk, LocalFuture, Random};
 
 /// Which of a core's two queues a task runs in.
@@ -68,6 +69,21 @@ pub trait Listener {
 pub trait Connection {
     /// Reads into `buf`; 0 means that the peer has closed its side (or that `buf` is empty).
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
+    /// Reads into the spare capacity of `buf` and appends what arrived; 0 means that the peer has closed its side (or
+    /// that there is no spare capacity).
+    ///
+    /// This default zeroes the capacity first; a back end that reads into uninitialised memory does better.
+    fn poll_read_buf(&self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<io::Result<usize>> {
+        let filled = buf.len();
+        buf.resize(buf.capacity(), 0);
+        let read = self.poll_read(cx, &mut buf[filled..]);
+        let count = match &read {
+            Poll::Ready(Ok(count)) => *count,
+            _ => 0,
+        };
+        buf.truncate(filled + count);
+        read
+    }
     /// Writes a prefix of the concatenation of `bufs` and returns its length; at most 1024 slices are looked at.
     fn poll_write_vectored(
         &self,

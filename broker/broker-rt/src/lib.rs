@@ -41,4 +41,4 @@ mod uring;
 pub use choose::{Backend, Chosen, Reactor, RtError, choose};
 pub use cores::{CoreId, CoreMain, Cores, Options, run_cores};
 pub use facade::{Connection, Listener, Queue, Runtime};
-pub use net::{accept, connect_timeout, read, read_exact, write_all, write_all_vectored};
+pub use net::{accept, connect_timeout, read, read_buf, read_exact, write_all, write_all_vectored};

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use futures_util::future::{Either, select};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -34,6 +34,14 @@ const GATHER_MAX: usize = 64;
 /// What the socket reports, such as `ConnectionReset`.
 pub async fn read(connection: &dyn Connection, buf: &mut [u8]) -> io::Result<usize> {
     poll_fn(|cx| connection.poll_read(cx, buf)).await
+}
+
+/// Appends to `buf`, within its capacity, what one read gives; 0 means end of stream.
+///
+/// # Errors
+/// What the socket reports, such as `ConnectionReset`.
+pub async fn read_buf(connection: &dyn Connection, buf: &mut BytesMut) -> io::Result<usize> {
+    poll_fn(|cx| connection.poll_read_buf(cx, buf)).await
 }
 
 /// Fills `buf`.

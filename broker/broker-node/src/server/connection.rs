@@ -5,22 +5,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use broker_kafka::{Handler, Peer, Response};
-use broker_rt::{Queue, read, write_all_vectored};
-use bytes::{Bytes, BytesMut};
+use broker_rt::{Queue, write_all_vectored};
+use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use log_io::LocalFuture;
 
+use super::intake::Intake;
 use super::{Live, PIPELINE_BYTES_MAX, PIPELINE_MAX};
 use crate::core::Core;
 use crate::limits::Lease;
 use crate::pipeline::Pipeline;
 use crate::spawned::{Started, start};
 
-/// Read at least this much at a time; an idle connection holds this.
-const READ_BYTES_MIN: usize = 4 << 10;
-/// Read at most this much at a time.
-const READ_BYTES_MAX: usize = 256 << 10;
 /// A request's body must arrive within this, plus its size over the rate below.
 const BODY_SECONDS_MAX: u64 = 30;
 /// Slowest rate at which a large body may arrive.
@@ -64,10 +61,11 @@ impl KafkaConnection {
     }
 
     async fn read_loop(self: &Rc<Self>) -> Result<(), &'static str> {
-        let mut buf = BytesMut::new();
-        while self.fill(&mut buf, 4).await? {
-            let size = i32::from_be_bytes([buf[0], buf[1], buf[2], buf[3]]);
-            let size = usize::try_from(size).map_err(|_| "negative request size")?;
+        let live = Rc::clone(&self.live);
+        let clock = self.core.runtime.clock();
+        let arrived = move || live.last_ns.set(clock.mono_ns());
+        let mut intake = Intake::new(Rc::clone(&self.live.connection), arrived);
+        while let Some(size) = intake.size().await.map_err(|broken| broken.reason())? {
             if size > self.core.shared.settings.request_bytes_max {
                 return Err("request larger than socket.request.max.bytes");
             }
@@ -78,9 +76,7 @@ impl KafkaConnection {
                 0..=SMALL_REQUEST_BYTES => None,
                 _ => Some(self.core.memory.take(size).await),
             };
-            self.fill_body(&mut buf, 4 + size).await?;
-            let _size = buf.split_to(4);
-            let body = buf.split_to(size).freeze();
+            let body = self.body_in_time(&mut intake, size).await?;
             self.begin(body, lease)?;
         }
         Ok(())
@@ -101,17 +97,19 @@ impl KafkaConnection {
     }
 
     /// Reads a request's body, whose sender holds memory and must therefore make progress.
-    async fn fill_body(&self, buf: &mut BytesMut, len: usize) -> Result<(), &'static str> {
-        if buf.len() >= len {
-            return Ok(());
+    async fn body_in_time<F: Fn()>(
+        &self,
+        intake: &mut Intake<F>,
+        size: usize,
+    ) -> Result<Bytes, &'static str> {
+        if intake.holds(size) {
+            return intake.body(size).await.map_err(|broken| broken.reason());
         }
-        let seconds = BODY_SECONDS_MAX + len as u64 / BODY_BYTES_PER_SECOND_MIN;
+        let seconds = BODY_SECONDS_MAX + size as u64 / BODY_BYTES_PER_SECOND_MIN;
         let time_out = self.core.runtime.sleep(Duration::from_secs(seconds));
-        let filling = std::pin::pin!(self.fill(buf, len));
-        match select(filling, time_out).await {
-            Either::Left((Ok(true), _)) => Ok(()),
-            Either::Left((Ok(false), _)) => Err("closed inside a request"),
-            Either::Left((Err(reason), _)) => Err(reason),
+        let reading = std::pin::pin!(intake.body(size));
+        match select(reading, time_out).await {
+            Either::Left((body, _)) => body.map_err(|broken| broken.reason()),
             Either::Right(((), _)) => Err("request body too slow"),
         }
     }
@@ -129,28 +127,6 @@ impl KafkaConnection {
         };
         self.core.runtime.spawn(Queue::Latency, "kafka-request", Box::pin(run));
         Box::pin(async move { rx.await.unwrap_or(Response::Close) })
-    }
-
-    /// Reads until `buf` holds `len` bytes; `false` when the peer closed before the first of them.
-    async fn fill(&self, buf: &mut BytesMut, len: usize) -> Result<bool, &'static str> {
-        while buf.len() < len {
-            let filled = buf.len();
-            // Grow with what has really arrived, so that a length field alone costs nothing.
-            let chunk = filled.clamp(READ_BYTES_MIN, READ_BYTES_MAX);
-            if len - filled > READ_BYTES_MAX && filled >= SMALL_REQUEST_BYTES {
-                buf.reserve(len - filled);
-            }
-            buf.resize(filled + chunk, 0);
-            let count = read(&*self.live.connection, &mut buf[filled..])
-                .await
-                .map_err(|_| "read failed")?;
-            buf.truncate(filled + count);
-            if count == 0 {
-                return if filled == 0 { Ok(false) } else { Err("closed inside a request") };
-            }
-            self.live.last_ns.set(self.core.runtime.clock().mono_ns());
-        }
-        Ok(true)
     }
 
     async fn write_loop(self: Rc<Self>) {

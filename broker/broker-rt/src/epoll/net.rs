@@ -8,6 +8,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use log_io::LocalFuture;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
@@ -66,6 +67,20 @@ impl Connection for EpollConnection {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read(buf) {
                 // The readiness was stale; tokio has cleared it.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    fn poll_read_buf(&self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<io::Result<usize>> {
+        // A full buffer would be grown by 64 bytes.
+        if buf.len() == buf.capacity() {
+            return Poll::Ready(Ok(0));
+        }
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
