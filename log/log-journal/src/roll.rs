@@ -22,10 +22,22 @@ use crate::format::{
 };
 use crate::index::Footer;
 use crate::journal::Inner;
+use crate::options::JournalOptions;
 use crate::state::{Pending, Plan, Seal, SegmentFile, SegmentMeta, Spare, State};
 
 /// Zeros written at a time into a spare segment.
 const FILL_STEP_BYTES: u64 = 1 << 20;
+
+/// Dead segments are kept to be written again up to this much: removing a file makes the device discard its blocks, which
+/// holds up every write beside it for tens of milliseconds, and its blocks are initialised already.
+const SPARE_BYTES_MAX: u64 = 1 << 30;
+const SPARES_MAX: u64 = 16;
+
+/// Spare segments kept, at least 2.
+pub(crate) fn spares_max(options: &JournalOptions) -> usize {
+    let count = (SPARE_BYTES_MAX / options.segment_bytes).clamp(2, SPARES_MAX);
+    usize::try_from(count).expect("a small number")
+}
 
 type Job = LocalFuture<'static, Result<(), JournalError>>;
 
@@ -311,7 +323,8 @@ pub(crate) fn free(inner: Rc<Inner>, segment: SegmentId) -> Job {
             let Some(meta) = state.segments.remove(&segment) else { return Ok(()) };
             state.caches.forget(segment);
             state.spare_number += 1;
-            let reuse = state.spares.len() < 2 && meta.segment_bytes == state.options.segment_bytes;
+            let reuse = state.spares.len() < spares_max(&state.options)
+                && meta.segment_bytes == state.options.segment_bytes;
             (meta, reuse.then(|| spare_name(state.spare_number)))
         };
         let disk = inner.disk.as_ref();

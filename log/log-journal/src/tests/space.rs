@@ -141,6 +141,31 @@ fn retention_frees_segments_only_after_checkpoints() {
 }
 
 #[test]
+fn dead_segments_are_kept_for_reuse_up_to_a_bound() {
+    let mut rig = Rig::fresh();
+    let most = crate::roll::spares_max(&options());
+    while rig.journal.stats().segments < most as u64 + 4 {
+        assert!(rig.run(&[append(20, 1, 9000), Step::Wait]));
+    }
+    let offset = rig.model.borrow().next[&20];
+    assert!(rig.run(&[Step::LogStart { stream: 20, offset }]));
+    for _ in 0..8 {
+        assert!(rig.run(&[Step::Tick]));
+    }
+    let stats = rig.journal.stats();
+    assert_eq!((stats.segments, stats.spare_segments), (1, most as u64));
+    let rig = rig.reopen();
+    assert_eq!(rig.journal.stats().spare_segments, most as u64, "an opening keeps them");
+}
+
+#[test]
+fn spares_are_bounded_by_number_and_by_bytes() {
+    let with =
+        |segment_bytes| crate::roll::spares_max(&JournalOptions { segment_bytes, ..options() });
+    assert_eq!([1 << 20, 64 << 20, 256 << 20, 1 << 30].map(with), [16, 16, 4, 2]);
+}
+
+#[test]
 fn an_entry_larger_than_a_frame_is_refused_and_the_largest_is_not() {
     let mut rig = Rig::fresh();
     let max = options().frame_bytes_max;
