@@ -665,7 +665,7 @@ async fn collect_spares(
         };
         let file = disk.open(&name).await.map_err(error("open"))?;
         let len = file.len().await.map_err(error("read the length of"))?;
-        if len == options.segment_bytes && spares.len() < 2 {
+        if len == options.segment_bytes && spares.len() < roll::spares_max(options) {
             // How much of it was ever written is not known; treating it as filled only costs speed.
             spares.push(Spare { name, file, filled: len });
         } else {
