@@ -114,9 +114,15 @@ impl Partition {
         }
     }
 
-    /// Forgets idempotent producers that have been silent for `expiration_ms`.
-    pub fn expire_producers(&mut self, now_ms: i64, expiration_ms: i64) {
-        self.producers.expire(now_ms, expiration_ms);
+    /// Folds a logged ageing step: forgets idempotent producers that have been silent for `expiration_ms`.
+    pub fn age_producers(&mut self, elapsed_ms: i64, expiration_ms: i64) {
+        self.producers.age(elapsed_ms, expiration_ms);
+    }
+
+    /// Whether there is any producer to age.
+    #[must_use]
+    pub fn has_producers(&self) -> bool {
+        !self.producers.is_empty()
     }
 
     pub fn export(&self, out: &mut FieldWriter) {

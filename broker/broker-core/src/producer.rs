@@ -6,6 +6,9 @@
 //! - Per producer: one epoch and its last [`BATCHES_KEPT`] batches, oldest first; a new epoch starts with none.
 //! - A duplicate is found before anything is refused, so a retried batch gets its original answer.
 //! - At most [`PRODUCERS_MAX`] producers; beyond it those whose last batch is oldest are forgotten, as after expiry.
+//! - Expiry reads no clock and no client's timestamp: time comes in as logged ageing steps ([`ProducerStates::age`]). Kafka
+//!   compares the batch's timestamp with the wall clock, so that a producer with timestamps of last week loses its
+//!   protection against duplicates at once and one with timestamps of next year keeps it for ever.
 //!
 //! A duplicate of a batch that is not durable yet must wait for that batch's durability like the original.
 //!
@@ -25,9 +28,11 @@ pub const BATCHES_KEPT: usize = 5;
 /// Producers remembered per stream. Kafka has no limit; ids are free, so a hostile client could otherwise fill memory.
 pub const PRODUCERS_MAX: usize = 100_000;
 
-const EXPORT_VERSION: u8 = 1;
-/// Id, epoch, last timestamp and batch count of an exported producer.
-const PRODUCER_BYTES_MIN: usize = 8 + 2 + 8 + 1;
+const EXPORT_VERSION: u8 = 2;
+/// Id, epoch, last timestamp, idle time and batch count of an exported producer.
+const PRODUCER_BYTES_MIN: usize = 8 + 2 + 8 + 8 + 1;
+/// Idle time of a producer that sent a batch since the last ageing.
+const ACTIVE: i64 = -1;
 
 /// What to do with a producer's batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +98,10 @@ struct Producer {
     epoch: ProducerEpoch,
     batch_count: u8,
     batches: [Batch; BATCHES_KEPT],
-    /// Largest timestamp of the last batch; expiry counts from here, as in Kafka.
+    /// Largest timestamp of the last batch, as the client gave it; for DescribeProducers only.
     last_timestamp: i64,
+    /// Milliseconds of logged time without a batch, or [`ACTIVE`].
+    idle_ms: i64,
 }
 
 const _: () = assert!(size_of::<Producer>() <= 192);
@@ -106,6 +113,7 @@ impl Producer {
             batch_count: 0,
             batches: [Batch::default(); BATCHES_KEPT],
             last_timestamp: -1,
+            idle_ms: ACTIVE,
         }
     }
 
@@ -220,6 +228,7 @@ impl ProducerStates {
             *producer = Producer::new(epoch);
         }
         producer.last_timestamp = header.max_timestamp;
+        producer.idle_ms = ACTIVE;
         // A transaction marker carries the epoch but no sequence.
         if !header.attributes.control() {
             producer.push(Batch {
@@ -245,19 +254,28 @@ impl ProducerStates {
         self.producers.retain(|_, producer| last_offset(producer) > until);
     }
 
-    /// Forgets producers whose last batch's timestamp is `expiration_ms` (`producer.id.expiration.ms`) old or older.
-    pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
-        self.producers
-            .retain(|_, producer| now_ms.saturating_sub(producer.last_timestamp) < expiration_ms);
+    /// Folds a logged ageing step: `elapsed_ms` have passed since the one before it. Forgets the producers that have sent
+    /// nothing for `expiration_ms` (`producer.id.expiration.ms`), counted from the first step after their last batch: never
+    /// too early, and late by one step at most.
+    pub fn age(&mut self, elapsed_ms: i64, expiration_ms: i64) {
+        self.producers.retain(|_, producer| {
+            producer.idle_ms = if producer.idle_ms == ACTIVE {
+                0
+            } else {
+                producer.idle_ms.saturating_add(elapsed_ms.max(0))
+            };
+            producer.idle_ms < expiration_ms
+        });
     }
 
     /// Writes the state into a checkpoint:
-    /// `u8 version │ u32 count │ count × (i64 id, i16 epoch, i64 last timestamp, u8 n, n × (i32 base sequence, i32 last
+    /// `u8 version │ u32 count │ count × (i64 id, i16 epoch, i64 last timestamp, i64 idle ms, u8 n, n × (i32 base sequence, i32 last
     /// sequence, i64 base offset, i64 timestamp))`, producers by ascending id.
     pub fn export(&self, out: &mut FieldWriter) {
         out.u8(EXPORT_VERSION).count(self.producers.len());
         for (producer_id, producer) in &self.producers {
-            out.i64(producer_id.0).i16(producer.epoch.0).i64(producer.last_timestamp);
+            out.i64(producer_id.0).i16(producer.epoch.0);
+            out.i64(producer.last_timestamp).i64(producer.idle_ms);
             out.u8(producer.batch_count);
             for batch in producer.batches() {
                 out.i32(batch.base_sequence).i32(batch.last_sequence);
@@ -281,6 +299,10 @@ impl ProducerStates {
             let producer_id = ProducerId(input.i64("producer id")?);
             let mut producer = Producer::new(ProducerEpoch(input.i16("producer epoch")?));
             producer.last_timestamp = input.i64("producer timestamp")?;
+            producer.idle_ms = input.i64("idle time of a producer")?;
+            if producer.idle_ms < ACTIVE {
+                return Err(broken("idle time of a producer"));
+            }
             let batch_count = input.u8("batch count")?;
             if usize::from(batch_count) > BATCHES_KEPT {
                 return Err(broken("batch count"));

@@ -12,10 +12,16 @@ const TICK: Duration = Duration::from_millis(200);
 /// Runs until the core stops.
 pub(crate) async fn run(core: Rc<Core>, shard: Rc<Shard>) {
     let retention_every = core.shared.settings.retention_check.max(TICK);
+    let expiration_ms = core.shared.settings.producer_expiration_ms();
     let mut next_ns = core.runtime.clock().mono_ns();
     while !core.stopping.get() {
         core.runtime.sleep(TICK).await;
         shard.journal.tick();
+        let pause = || core.runtime.yield_now();
+        if Rc::clone(&shard).age_producers(expiration_ms, pause).await.is_err() {
+            // The journal's failure is reported by its own task.
+            return;
+        }
         if core.runtime.clock().mono_ns() < next_ns {
             continue;
         }

@@ -33,4 +33,4 @@ pub use node::{HostedIdentity, HostedNode, Node, NodeError};
 pub use settings::NodeSettings;
 pub use shard::ShardError;
 pub use stats::{ApiCounter, DURATION_BOUNDS_US, JournalTotals, NodeStats};
-pub use verify::{ShardVerification, VerifyError, verify};
+pub use verify::{ShardVerification, VerifyError, verify, verify_disks};

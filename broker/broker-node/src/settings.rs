@@ -80,6 +80,13 @@ impl NodeSettings {
         BrokerConfigs { fixed: self.broker.clone(), dynamic: overrides.clone() }
     }
 
+    /// `producer.id.expiration.ms`; default 1 day.
+    pub(crate) fn producer_expiration_ms(&self) -> i64 {
+        let broker = self.broker_config(&BTreeMap::new());
+        let value = broker.value("producer.id.expiration.ms");
+        value.and_then(|value| value.parse().ok()).unwrap_or(86_400_000)
+    }
+
     /// The group coordinator's settings.
     pub(crate) fn group_config(&self) -> GroupConfig {
         let broker = self.broker_config(&BTreeMap::new());

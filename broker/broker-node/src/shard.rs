@@ -15,6 +15,8 @@ mod catalog;
 mod fold;
 mod groups;
 mod offsets;
+mod producers;
+mod prove;
 mod read;
 mod retention;
 mod turn;
@@ -35,6 +37,7 @@ use broker_rt::Runtime;
 pub(crate) use append::AppendItem;
 use fold::Fold;
 pub(crate) use groups::GroupService;
+pub(crate) use prove::ShardProof;
 use watch::Watchers;
 
 /// Journal entry kinds; part of the on-disk format (`log/FORMAT.md`).
@@ -49,6 +52,8 @@ pub(crate) mod kind {
     pub(crate) const GROUP: EntryKind = EntryKind(2);
     /// A catalog record (`broker-core::catalog`); only in the meta shard.
     pub(crate) const CATALOG: EntryKind = EntryKind(3);
+    /// Time has passed for the idempotent producers of a stream (`shard::producers`).
+    pub(crate) const PRODUCERS_AGED: EntryKind = EntryKind(4);
 }
 
 /// Stream number under which the internal entry kinds are logged.
@@ -79,6 +84,10 @@ pub(crate) struct Shard {
     pub(crate) groups: GroupService,
     catalog: RefCell<broker_core::catalog::Catalog>,
     disk_full: Cell<bool>,
+    /// Log starts that were moved while nothing could be logged.
+    unlogged_starts: RefCell<BTreeMap<StreamId, Offset>>,
+    /// Steady time of the last ageing step of the producers.
+    aged_ms: Cell<i64>,
     turn: Rc<turn::Turn>,
     /// Largest batch the journal takes.
     entry_bytes_max: usize,
@@ -162,6 +171,18 @@ impl Shard {
         for (stream, partition) in &fold.partitions {
             journal.set_log_start(*stream, partition.log_start());
         }
+        for finding in &recovery.rejected {
+            let log_journal::Finding { file, offset, what, expected, found } = finding;
+            tracing::warn!(
+                shard = id.0,
+                %file,
+                offset,
+                what,
+                expected,
+                found,
+                "damaged checkpoint not used: an older one and the frames since gave the same state"
+            );
+        }
         tracing::info!(
             shard = id.0,
             position = recovery.position.0,
@@ -172,15 +193,17 @@ impl Shard {
             id,
             epoch: options.epoch,
             journal,
+            aged_ms: Cell::new(clock.wall_ms()),
             opened: (clock.wall_ms(), clock.mono_ns()),
             clock,
             random: runtime.random(),
             partitions: RefCell::new(fold.partitions),
             pending: RefCell::default(),
             watchers: RefCell::default(),
-            groups: GroupService::new(fold.groups),
+            groups: GroupService::new(fold.groups, fold.unlogged.groups),
             catalog: RefCell::new(fold.catalog),
             disk_full: Cell::new(false),
+            unlogged_starts: RefCell::new(fold.unlogged.log_starts),
             turn: Rc::default(),
             entry_bytes_max,
             counters: Counters::default(),
@@ -222,6 +245,7 @@ impl Shard {
     }
 
     pub(crate) fn remove_stream(&self, stream: StreamId) {
+        self.unlogged_starts.borrow_mut().remove(&stream);
         if self.partitions.borrow_mut().remove(&stream).is_some() {
             self.journal.remove_stream(stream);
             self.watchers.borrow_mut().wake(stream);
@@ -261,7 +285,12 @@ impl JournalHooks for Shard {
     }
 
     fn checkpoint_state(&self, _position: Position) -> Vec<u8> {
-        fold::export(&self.partitions.borrow(), &self.groups.state(), &self.catalog.borrow())
+        let unlogged = fold::Unlogged {
+            groups: self.groups.backlog(),
+            log_starts: self.unlogged_starts.borrow().clone(),
+        };
+        let partitions = self.partitions.borrow();
+        fold::export(&partitions, &self.groups.state(), &self.catalog.borrow(), &unlogged)
     }
 
     fn on_disk_full(&self, full: bool) {

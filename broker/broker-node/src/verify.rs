@@ -1,4 +1,5 @@
-//! Offline check of a stopped node's data directory: the identity file, then every shard's journal.
+//! Offline check of a stopped node's data directory: the identity file, then every shard's journal, and that the states in
+//! its checkpoints are the fold of its entries.
 //!
 //! Invariants:
 //! - Nothing is written. The caller holds the data directory's lock, so that no server writes either.
@@ -10,11 +11,12 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use broker_rt::{Backend, CoreId, CoreMain, Options, Runtime, run_cores};
-use log_io::LocalFuture;
-use log_journal::{Journal, JournalError, VerifyReport};
+use log_io::{Disk, LocalFuture};
+use log_journal::{Finding, Journal, JournalError, VerifyReport};
 use log_types::{ClusterId, ShardId};
 
 use crate::identity::{DirLock, NodeIdentity, shard_dir};
+use crate::shard::ShardProof;
 
 /// What was found in one shard.
 #[derive(Clone, Debug)]
@@ -82,25 +84,64 @@ pub fn verify(data_dir: &Path) -> Verified {
 
 async fn shards(runtime: &dyn Runtime, data_dir: &Path, identity: NodeIdentity) -> Verified {
     let mut verified = Vec::new();
+    let mut proofs = Vec::new();
     for shard in (0..identity.shards).map(ShardId) {
         let dir = shard_dir(data_dir, shard);
-        let report = one(runtime, &dir, identity.cluster, shard).await?;
+        let failed = |error| VerifyError::DataDir { path: dir.clone(), error };
+        // Opening it as a disk would create it.
+        std::fs::metadata(&dir).map_err(failed)?;
+        let disk = runtime.disk(&dir).map_err(failed)?;
+        let one = verify_shard(&*disk, identity.cluster, shard).await;
+        let (report, proof) =
+            one.map_err(|error| VerifyError::Journal { dir: dir.clone(), error })?;
         verified.push(ShardVerification { shard, dir, report });
+        proofs.push(proof);
     }
+    let mut reports: Vec<_> = verified.iter_mut().map(|shard| &mut shard.report).collect();
+    check_streams(&proofs, &mut reports);
     Ok(verified)
 }
 
-async fn one(
-    runtime: &dyn Runtime,
-    dir: &Path,
+async fn verify_shard(
+    disk: &dyn Disk,
     cluster: ClusterId,
     shard: ShardId,
-) -> Result<VerifyReport, VerifyError> {
-    let failed = |error| VerifyError::DataDir { path: dir.to_owned(), error };
-    // Opening it as a disk would create it.
-    std::fs::metadata(dir).map_err(failed)?;
-    let disk = runtime.disk(dir).map_err(failed)?;
-    Journal::verify(&*disk, cluster, shard)
-        .await
-        .map_err(|error| VerifyError::Journal { dir: dir.to_owned(), error })
+) -> Result<(VerifyReport, ShardProof), JournalError> {
+    let mut proof = ShardProof::new();
+    let report = Journal::verify(disk, cluster, shard, &mut proof).await?;
+    Ok((report, proof))
+}
+
+/// The journals of a node that does not run, shard by shard: how the simulator checks what a run left behind.
+///
+/// # Errors
+/// What keeps a journal from being read.
+pub async fn verify_disks(
+    disks: &[Rc<dyn Disk>],
+    cluster: ClusterId,
+) -> Result<Vec<VerifyReport>, JournalError> {
+    let (mut reports, mut proofs) = (Vec::new(), Vec::new());
+    for (shard, disk) in (0..).map(ShardId).zip(disks) {
+        let (report, proof) = verify_shard(&**disk, cluster, shard).await?;
+        reports.push(report);
+        proofs.push(proof);
+    }
+    check_streams(&proofs, &mut reports.iter_mut().collect::<Vec<_>>());
+    Ok(reports)
+}
+
+/// A stream that has entries and that a checkpoint left out must be gone from the catalog, which only the first shard has.
+fn check_streams(proofs: &[ShardProof], reports: &mut [&mut VerifyReport]) {
+    let Some(catalog) = proofs.first().map(ShardProof::catalog) else { return };
+    for (proof, report) in proofs.iter().zip(reports) {
+        for stream in proof.lost(catalog) {
+            report.findings.push(Finding {
+                file: "checkpoint".to_owned(),
+                offset: 0,
+                what: "stream of a topic that exists is not in a checkpoint",
+                expected: stream.0,
+                found: 0,
+            });
+        }
+    }
 }

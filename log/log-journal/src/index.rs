@@ -7,12 +7,12 @@
 //!
 //! Invariants:
 //! - Offsets grow strictly from extent to extent, to the runs, and from run to run.
-//! - A run is contiguous in the file and in offsets, and at most 64 KiB unless one entry is larger.
+//! - A run is contiguous in the file and in offsets, lies in one frame, and is at most 64 KiB unless one entry is larger.
 //! - `live[segment]` is the number of extents that name the segment.
 
 use std::collections::BTreeMap;
 
-use log_types::{Offset, SegmentId, StreamId};
+use log_types::{Offset, SegmentId, StreamId, Term};
 
 use crate::format::{
     EntryHead, FOOTER_STREAM_BYTES, Mismatch, RUN_BYTES, get_i64, get_u32, get_u64, offsets_fit,
@@ -26,6 +26,8 @@ const RUN_BYTES_MAX: u32 = 64 << 10;
 pub(crate) struct Run {
     pub(crate) file_offset: u64,
     pub(crate) len: u32,
+    /// Leader epoch of every batch in it: low 32 bits of the frame's term.
+    pub(crate) epoch: u32,
     pub(crate) base: Offset,
     pub(crate) last: Offset,
     pub(crate) max_timestamp: i64,
@@ -56,6 +58,8 @@ pub(crate) struct Index {
     active: Vec<StreamId>,
     run_count: usize,
     live: BTreeMap<SegmentId, u32>,
+    /// Leader epoch of the runs that are pushed.
+    epoch: u32,
 }
 
 /// A segment's runs by stream, sorted by stream.
@@ -90,6 +94,11 @@ impl Index {
             && last.is_none_or(|last| last < head.base_offset)
     }
 
+    /// The entries pushed from now on lie in frames of this term.
+    pub(crate) fn set_term(&mut self, term: Term) {
+        self.epoch = epoch_of(term);
+    }
+
     /// Adds an entry of a frame that starts at `frame_at` of the segment being planned.
     pub(crate) fn push(&mut self, frame_at: u64, head: &EntryHead) {
         if head.kind != EntryKind::BATCH {
@@ -115,6 +124,7 @@ impl Index {
         stream.runs.push(Run {
             file_offset,
             len: head.len,
+            epoch: self.epoch,
             base: head.base_offset,
             last: head.last_offset,
             max_timestamp: head.max_timestamp,
@@ -266,6 +276,11 @@ impl Index {
     }
 }
 
+/// The leader epoch that batches in frames of this term carry.
+pub(crate) fn epoch_of(term: Term) -> u32 {
+    u32::try_from(term.0 & u64::from(u32::MAX)).expect("32 bits")
+}
+
 pub(crate) fn extent_of(segment: SegmentId, runs: &[Run]) -> Option<Extent> {
     let (first, last) = (runs.first()?, runs.last()?);
     Some(Extent {
@@ -290,7 +305,7 @@ fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
 fn encode_run(run: &Run, out: &mut Vec<u8>) {
     out.extend_from_slice(&run.file_offset.to_le_bytes());
     out.extend_from_slice(&run.len.to_le_bytes());
-    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&run.epoch.to_le_bytes());
     out.extend_from_slice(&run.base.0.to_le_bytes());
     out.extend_from_slice(&run.last.0.to_le_bytes());
     out.extend_from_slice(&run.max_timestamp.to_le_bytes());
@@ -301,6 +316,7 @@ fn decode_run(bytes: &[u8]) -> Option<Run> {
     let run = Run {
         file_offset: get_u64(bytes, 0),
         len: get_u32(bytes, 8),
+        epoch: get_u32(bytes, 12),
         base: Offset(get_i64(bytes, 16)),
         last: Offset(get_i64(bytes, 24)),
         max_timestamp: get_i64(bytes, 32),

@@ -47,7 +47,7 @@ pub use options::{
     Entry, EntryKind, ExtentInfo, JournalHooks, JournalOptions, JournalStats, ReadBatches,
     Recovery, ReplaySink,
 };
-pub use verify::{Finding, VerifyReport};
+pub use verify::{Finding, StateFold, StateMismatch, VerifyReport};
 pub use wait::{Room, WaitDurable};
 
 #[cfg(test)]

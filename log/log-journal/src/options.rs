@@ -5,13 +5,14 @@ use log_io::Durability;
 use log_types::{ClusterId, Offset, Position, ShardId, StreamId, Term};
 
 use crate::format::EntryHead;
+use crate::verify::Finding;
 
 /// Identity, sizes and limits of one journal.
 #[derive(Clone, Debug)]
 pub struct JournalOptions {
     pub cluster: ClusterId,
     pub shard: ShardId,
-    /// Written into every frame; 1 when not replicated.
+    /// Written into every frame, and the leader epoch that every batch appended carries; a new one for every opening, from 1.
     pub term: Term,
     /// Size of a segment file, a multiple of 4 KiB. Holds at least one frame of `frame_bytes_max`. Default 64 MiB.
     pub segment_bytes: u64,
@@ -113,6 +114,9 @@ pub struct Recovery {
     pub segments: u64,
     /// The previous owner closed the journal.
     pub clean: bool,
+    /// Newer checkpoints that are damaged, newest first: more had to be replayed than they would have needed, and
+    /// nothing was lost. They stay until newer ones replace them.
+    pub rejected: Vec<Finding>,
 }
 
 /// Whole batches of one stream.
@@ -157,5 +161,7 @@ pub struct JournalStats {
     pub chunk_bytes: u64,
     pub cold_reads: u64,
     pub streams: u64,
+    /// Damaged checkpoints met at open ([`Recovery::rejected`]).
+    pub checkpoints_rejected: u64,
     pub disk_full: bool,
 }

@@ -259,21 +259,30 @@ impl Source<'_> {
         self.corrupt(start, Mismatch { what, expected, found })
     }
 
-    /// The batch at `start` of `data`, checked against the run that holds it.
+    /// The batch at `start` of `data`, which must begin at offset `base` of the run that holds it. Its own checksum does
+    /// not cover base offset and leader epoch: those are held against the index, which has a checksum of its own.
     fn batch(
         &self,
         data: &[u8],
         start: usize,
+        base: Offset,
         run: &Run,
     ) -> Result<(BatchHeader, usize), ReadError> {
         let rest = data.get(start..).unwrap_or_default();
         let len = frame_len(rest).map_err(|error| self.batch_error(start, &error))?;
         let header = BatchHeader::parse(rest).map_err(|error| self.batch_error(start, &error))?;
-        if header.base_offset < run.base || header.last_offset() > run.last {
-            let (expected, found) =
-                (run.base.0.cast_unsigned(), header.base_offset.0.cast_unsigned());
+        let same = |what, expected, found| {
+            let differs = || self.corrupt(start, Mismatch { what, expected, found });
+            if expected == found { Ok(()) } else { Err(differs()) }
+        };
+        let number = |offset: Offset| offset.0.cast_unsigned();
+        same("batch base offset", number(base), number(header.base_offset))?;
+        let epoch = header.partition_leader_epoch.0.cast_unsigned();
+        same("batch leader epoch", run.epoch.into(), epoch.into())?;
+        if header.last_offset_delta < 0 || header.last_offset() > run.last {
+            let (expected, found) = (number(run.last), number(header.last_offset()));
             return Err(
-                self.corrupt(start, Mismatch { what: "batch base offset", expected, found })
+                self.corrupt(start, Mismatch { what: "batch last offset", expected, found })
             );
         }
         if self.verify {
@@ -288,9 +297,10 @@ impl Gather {
     /// Takes what fits of one run. `next` moves past everything looked at.
     fn run(&mut self, data: &Bytes, run: &Run, source: &Source<'_>) -> Result<(), ReadError> {
         let mut taken: Option<Range<usize>> = None;
-        let mut start = 0;
+        let (mut start, mut base) = (0, run.base);
         while start < data.len() {
-            let (header, len) = source.batch(data, start, run)?;
+            let (header, len) = source.batch(data, start, base, run)?;
+            base = header.next_offset();
             if header.last_offset() >= self.out.next {
                 let fits = self.bytes == 0 || self.bytes + len <= self.bytes_max;
                 if header.last_offset() >= self.upto || !fits {
@@ -408,9 +418,10 @@ impl Journal {
             let (data, verify) = run_bytes(&self.inner, segment, &run).await?;
             let name = segment_name(segment);
             let source = Source { file: &name, at: run.file_offset, verify };
-            let mut start = 0;
+            let (mut start, mut base) = (0, run.base);
             while start < data.len() {
-                let (header, len) = source.batch(&data, start, &run)?;
+                let (header, len) = source.batch(&data, start, base, &run)?;
+                base = header.next_offset();
                 if header.last_offset() >= next && header.max_timestamp >= timestamp {
                     return Ok(Some(data.slice(start..start + len)));
                 }

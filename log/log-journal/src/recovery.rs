@@ -28,6 +28,7 @@ use crate::index::Index;
 use crate::options::{EntryKind, JournalOptions, Recovery, ReplaySink};
 use crate::roll;
 use crate::state::{Opened, Plan, SegmentFile, SegmentMeta, Spare, State, check_options};
+use crate::verify::Finding;
 
 const READ_BYTES: usize = 1 << 20;
 
@@ -126,6 +127,21 @@ impl Scanner {
         };
         let ring = (0..RING_SLOTS).filter_map(slot).collect();
         Ok(Self { file, identity, segment, header, ring, buffer: Bytes::new(), buffer_at: 0 })
+    }
+
+    /// The record in a slot of the ring, or why there is none; `found` is 0 when the slot was never written.
+    pub(crate) async fn ring_slot(
+        &self,
+        slot: u64,
+    ) -> Result<Result<Watermark, Mismatch>, JournalError> {
+        let read = self.file.file.read_at(BLOCK * (1 + slot), BLOCK_BYTES).await;
+        let block = read.map_err(|error| JournalError::io("read", &self.file.name, error))?;
+        if block.iter().all(|byte| *byte == 0) {
+            let what = "watermark record";
+            return Ok(Err(Mismatch { what, expected: 1, found: 0 }));
+        }
+        let record = Watermark::decode(&block, self.identity, self.segment);
+        Ok(record.map_err(|mismatch| Mismatch { found: mismatch.found.max(1), ..mismatch }))
     }
 
     /// Up to `len` bytes at `at`; less only at the end of the file.
@@ -315,6 +331,7 @@ impl Scan<'_> {
             self.watermark = self.watermark.max(frame.header.durable);
             self.frames += 1;
             self.bytes += u64::from(frame.header.frame_bytes);
+            self.index.set_term(frame.header.term);
             for head in entries(&frame.header, &frame.bytes) {
                 if head.kind == EntryKind::BATCH {
                     if !self.index.accepts(&head) {
@@ -421,26 +438,26 @@ async fn torn_len(scanner: &mut Scanner, at: u64, invalid: &Invalid) -> Result<u
     Ok(if block.iter().any(|&byte| byte != 0) { BLOCK } else { 0 })
 }
 
-/// The newest checkpoint that is whole, and those newer ones that are not.
+/// The newest checkpoint that is whole, and the findings about those newer ones that are not.
 async fn newest_checkpoint(
     disk: &dyn Disk,
     identity: Identity,
     names: &Names,
-) -> Result<Option<Loaded>, JournalError> {
-    let mut newest_error = None;
+) -> Result<(Option<Loaded>, Vec<Finding>), JournalError> {
+    let mut rejected = Vec::new();
     for &number in names.checkpoints.iter().rev() {
         match checkpoint::load(disk, identity, number).await {
-            Ok(loaded) => return Ok(Some(loaded)),
-            Err(error @ JournalError::Corrupt { .. }) => {
-                newest_error.get_or_insert(error);
+            Ok(loaded) => return Ok((Some(loaded), rejected)),
+            Err(JournalError::Corrupt { file, offset, what, expected, found }) => {
+                rejected.push(Finding { file, offset, what, expected, found });
             }
             Err(error) => return Err(error),
         }
     }
-    match newest_error {
+    match rejected.first() {
         // Without any checkpoint only a journal that still has its first segment can be rebuilt.
-        Some(error) if !names.segments.contains(&SegmentId(1)) => Err(error),
-        _ => Ok(None),
+        Some(newest) if !names.segments.contains(&SegmentId(1)) => Err(newest.clone().into()),
+        _ => Ok((None, rejected)),
     }
 }
 
@@ -453,7 +470,7 @@ pub(crate) async fn open(
     let disk = disk.as_ref();
     let identity = Identity { cluster: options.cluster, shard: options.shard };
     let names = list(disk).await?;
-    let loaded = newest_checkpoint(disk, identity, &names).await?;
+    let (loaded, rejected) = newest_checkpoint(disk, identity, &names).await?;
     if loaded.is_none() && names.segments.is_empty() {
         return create(disk, options, &names).await;
     }
@@ -496,8 +513,9 @@ pub(crate) async fn open(
         torn_bytes_truncated: last.torn_bytes,
         segments: scan.segments.len() as u64,
         clean: last.clean,
+        rejected,
     };
-    let state = build_state(
+    let mut state = build_state(
         options,
         scan,
         &last,
@@ -506,6 +524,7 @@ pub(crate) async fn open(
         (spares, spare_number),
         checkpoint_bytes,
     );
+    state.stats.checkpoints_rejected = recovery.rejected.len() as u64;
     Ok((state, recovery))
 }
 

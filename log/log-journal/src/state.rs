@@ -151,6 +151,8 @@ impl State {
     pub(crate) fn new(opened: Opened) -> Self {
         let last = Position(opened.plan.position.0 - 1);
         let caches = Caches::new(opened.options.chunk_cache_bytes_max, opened.options.footers_max);
+        let mut index = opened.index;
+        index.set_term(opened.options.term);
         Self {
             identity: Identity { cluster: opened.options.cluster, shard: opened.options.shard },
             options: opened.options,
@@ -177,7 +179,7 @@ impl State {
             watermark_sequence: opened.watermark_sequence,
             watermark_recorded: last,
             watermark_wanted: false,
-            index: opened.index,
+            index,
             tail: Tail::default(),
             caches,
             checkpoint_pending: None,

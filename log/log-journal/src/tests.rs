@@ -10,6 +10,7 @@ mod format;
 mod read;
 mod rig;
 mod roundtrip;
+mod rot;
 mod space;
 
 use rig::{Rig, Step, append, volatile};

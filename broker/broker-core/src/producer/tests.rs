@@ -112,17 +112,62 @@ fn unknown_producer_may_start_anywhere() {
     assert_eq!(log.code(&header(9, 0, -1, 1)), 45);
 }
 
+fn ids(states: &ProducerStates) -> Vec<i64> {
+    states.iter().map(|producer| producer.producer_id.0).collect()
+}
+
 #[test]
-fn producers_expire_by_their_last_batch() {
+fn producers_expire_after_logged_time_without_a_batch() {
     let mut log = Log::new();
     log.ok(&header(1, 0, 0, 1));
     log.ok(&header(2, 0, 500, 1));
-    log.states.expire(1999, 1000);
-    assert_eq!(log.states.len(), 2);
-    log.states.expire(2000, 1000);
-    let left: Vec<_> = log.states.iter().map(|producer| producer.producer_id.0).collect();
-    assert_eq!(left, [2]);
+    log.states.age(5_000, 1_000);
+    assert_eq!(ids(&log.states), [1, 2], "they were active in the step that ends here");
+    log.states.age(999, 1_000);
+    log.ok(&header(2, 0, 501, 1));
+    assert_eq!(ids(&log.states), [1, 2]);
+    log.states.age(1, 1_000);
+    assert_eq!(ids(&log.states), [2], "1 was idle for 1000 ms, 2 was not");
     log.ok(&header(1, 0, 1, 1));
+    log.states.age(500, 1_000);
+    log.states.age(-5, 1_000);
+    assert_eq!(ids(&log.states), [1, 2], "a step back in time does not count");
+    log.states.age(500, 1_000);
+    assert_eq!(ids(&log.states), [1]);
+    log.states.age(i64::MAX, 1_000);
+    assert!(log.states.is_empty());
+}
+
+/// Kafka compares a batch's own timestamp with the wall clock: timestamps of 1970 ended the producer at the next check, and
+/// its retries were appended twice (L3); timestamps of the far future kept it for ever.
+#[test]
+fn a_producers_timestamps_do_not_count_for_its_expiry() {
+    for timestamp in [i64::MIN, -1, 0, i64::MAX] {
+        let mut log = Log::new();
+        let batch = BatchHeader { max_timestamp: timestamp, ..header(1, 0, 0, 1) };
+        log.ok(&batch);
+        log.states.age(60_000, 86_400_000);
+        log.states.age(60_000, 86_400_000);
+        let again = log.states.check(&batch, i64::MAX);
+        assert!(matches!(again, Ok(ProducerVerdict::Duplicate { .. })), "{timestamp}: {again:?}");
+        log.states.age(86_400_000, 86_400_000);
+        assert!(log.states.is_empty(), "{timestamp}");
+    }
+}
+
+#[test]
+fn idle_time_survives_a_checkpoint() {
+    let mut log = Log::new();
+    log.ok(&header(1, 0, 0, 1));
+    log.states.age(10, 1_000);
+    log.states.age(600, 1_000);
+    let mut out = FieldWriter::new();
+    log.states.export(&mut out);
+    let bytes = out.finish();
+    let mut restored = ProducerStates::import(&mut FieldReader::new(&bytes)).unwrap();
+    assert_eq!(restored, log.states);
+    restored.age(400, 1_000);
+    assert!(restored.is_empty());
 }
 
 #[test]
@@ -156,8 +201,10 @@ fn checkpoint_golden_bytes_round_trip_and_truncation() {
     let mut out = FieldWriter::new();
     states.export(&mut out);
     let bytes = out.finish();
-    let mut expected = vec![1, 1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1, 0];
-    expected.extend([0xe8, 3, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0]);
+    let mut expected = vec![2, 1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+    expected.extend([0xe8, 3, 0, 0, 0, 0, 0, 0]);
+    expected.extend([0xff; 8]);
+    expected.extend([1, 0, 0, 0, 0, 1, 0, 0, 0]);
     expected.extend([5, 0, 0, 0, 0, 0, 0, 0, 0xe8, 3, 0, 0, 0, 0, 0, 0]);
     assert_eq!(bytes, expected);
     let mut input = FieldReader::new(&bytes);
@@ -170,7 +217,7 @@ fn checkpoint_golden_bytes_round_trip_and_truncation() {
     hostile[1..5].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(ProducerStates::import(&mut FieldReader::new(&hostile)).is_err());
     let mut hostile = bytes;
-    hostile[23] = 6;
+    hostile[31] = 6;
     assert!(ProducerStates::import(&mut FieldReader::new(&hostile)).is_err());
 }
 

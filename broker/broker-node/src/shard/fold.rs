@@ -1,9 +1,13 @@
 //! The fold of a shard's journal: what replay rebuilds and what a checkpoint holds.
 //!
-//! Checkpoint state, version 1: version byte, stream count, per stream its number and `Partition::export`, group
-//! record count, group records, then the catalog (empty bytes outside the meta shard's use of it).
+//! Checkpoint state, version 2: version byte, stream count, per stream its number and `Partition::export`, group
+//! record count, group records, then the catalog (empty bytes outside the meta shard's use of it), then what the state
+//! has and the journal has not: group records (u32 count, records), log starts (u32 count, per stream u64 number, i64).
+//!
+//! That last part is empty unless the disk was full: then groups go on in memory, and retention frees what is missing.
+//! It is logged as soon as that is possible, so replay may meet it again; folding it twice changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use broker_core::catalog::{Catalog, CatalogRecord};
 use broker_core::fields::{FieldError, FieldReader, FieldWriter};
@@ -11,17 +15,26 @@ use broker_core::group::{GroupConfig, GroupRecord, Groups};
 use broker_core::partition::Partition;
 use log_journal::{EntryHead, ReplaySink};
 use log_record::BatchHeader;
-use log_types::{LeaderEpoch, Position, StreamId};
+use log_types::{LeaderEpoch, Offset, Position, StreamId};
 
+use super::producers::AgeStep;
 use super::{ShardError, kind};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// Changes that the state has and the journal has not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unlogged {
+    pub(super) groups: VecDeque<GroupRecord>,
+    pub(super) log_starts: BTreeMap<StreamId, Offset>,
+}
 
 /// Collects the state while the journal replays.
 pub(super) struct Fold {
     pub(super) partitions: BTreeMap<StreamId, Partition>,
     pub(super) groups: Groups,
     pub(super) catalog: Catalog,
+    pub(super) unlogged: Unlogged,
     settings: GroupConfig,
     /// The epoch of this start: nothing in the journal may be newer.
     epoch: LeaderEpoch,
@@ -34,6 +47,7 @@ impl Fold {
             partitions: BTreeMap::new(),
             groups: Groups::new(settings.clone()),
             catalog: Catalog::new(),
+            unlogged: Unlogged::default(),
             settings,
             epoch,
             failure: None,
@@ -51,17 +65,23 @@ impl Fold {
         }
     }
 
+    /// Where the first entry lies that did not decode.
+    pub(super) fn failed_at(&self) -> Option<Position> {
+        self.failure.as_ref().map(|(position, _)| *position)
+    }
+
     fn fail(&mut self, position: Position, error: &dyn std::fmt::Display) {
         if self.failure.is_none() {
             self.failure = Some((position, error.to_string()));
         }
     }
 
-    fn import(&mut self, state: &[u8]) -> Result<(), FieldError> {
+    pub(super) fn import(&mut self, state: &[u8]) -> Result<(), FieldError> {
         let mut input = FieldReader::new(state);
         if input.u8("checkpoint version")? != VERSION {
             return Err(FieldError { what: "checkpoint version", offset: 0 });
         }
+        self.partitions.clear();
         for _ in 0..input.count(8, "stream count")? {
             let stream = StreamId(input.u64("stream id")?);
             self.partitions.insert(stream, Partition::import(&mut input)?);
@@ -71,6 +91,16 @@ impl Fold {
             self.groups.apply(&GroupRecord::decode(input.bytes("group record")?)?);
         }
         self.catalog = Catalog::import(input.bytes("catalog")?)?;
+        self.unlogged = Unlogged::default();
+        for _ in 0..input.count(4, "unlogged group records")? {
+            let record = GroupRecord::decode(input.bytes("unlogged group record")?)?;
+            self.unlogged.groups.push_back(record);
+        }
+        for _ in 0..input.count(16, "unlogged log starts")? {
+            let stream = StreamId(input.u64("stream id")?);
+            let log_start = Offset(input.i64("unlogged log start")?);
+            self.unlogged.log_starts.insert(stream, log_start);
+        }
         Ok(())
     }
 
@@ -86,10 +116,23 @@ impl Fold {
                 if let Some(partition) = self.partitions.get_mut(&head.stream) {
                     partition.raise_log_start(head.base_offset);
                 }
+                let unlogged = &mut self.unlogged.log_starts;
+                if unlogged.get(&head.stream).is_some_and(|start| *start <= head.base_offset) {
+                    unlogged.remove(&head.stream);
+                }
+            }
+            kind::PRODUCERS_AGED => {
+                let step = AgeStep::decode(payload).map_err(|error| error.to_string())?;
+                if let Some(partition) = self.partitions.get_mut(&head.stream) {
+                    partition.age_producers(step.elapsed_ms, step.expiration_ms);
+                }
             }
             kind::GROUP => {
                 let record = GroupRecord::decode(payload).map_err(|error| error.to_string())?;
                 self.groups.apply(&record);
+                if self.unlogged.groups.front() == Some(&record) {
+                    self.unlogged.groups.pop_front();
+                }
             }
             kind::CATALOG => {
                 let record = CatalogRecord::decode(payload).map_err(|error| error.to_string())?;
@@ -121,6 +164,7 @@ pub(super) fn export(
     partitions: &BTreeMap<StreamId, Partition>,
     groups: &Groups,
     catalog: &Catalog,
+    unlogged: &Unlogged,
 ) -> Vec<u8> {
     let mut out = FieldWriter::new();
     out.u8(VERSION).count(partitions.len());
@@ -134,5 +178,13 @@ pub(super) fn export(
         out.bytes(&record.encode());
     }
     out.bytes(&catalog.export());
+    out.count(unlogged.groups.len());
+    for record in &unlogged.groups {
+        out.bytes(&record.encode());
+    }
+    out.count(unlogged.log_starts.len());
+    for (stream, log_start) in &unlogged.log_starts {
+        out.u64(stream.0).i64(log_start.0);
+    }
     out.finish()
 }

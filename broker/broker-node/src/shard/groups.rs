@@ -38,7 +38,8 @@ pub(crate) struct GroupService {
 }
 
 impl GroupService {
-    pub(super) fn new(groups: Groups) -> Self {
+    /// `backlog`: records of changes that `groups` has and the journal has not.
+    pub(super) fn new(groups: Groups, backlog: VecDeque<GroupRecord>) -> Self {
         Self {
             groups: RefCell::new(groups),
             next_reply: Cell::new(0),
@@ -46,12 +47,16 @@ impl GroupService {
             held: RefCell::default(),
             nudge: RefCell::default(),
             logged: Cell::default(),
-            backlog: RefCell::default(),
+            backlog: RefCell::new(backlog),
         }
     }
 
     pub(super) fn state(&self) -> Ref<'_, Groups> {
         self.groups.borrow()
+    }
+
+    pub(super) fn backlog(&self) -> VecDeque<GroupRecord> {
+        self.backlog.borrow().clone()
     }
 
     fn ask(&self) -> (ReplyTo, oneshot::Receiver<GroupAnswer>) {

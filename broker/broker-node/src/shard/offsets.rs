@@ -121,7 +121,7 @@ impl Shard {
         Ok(log_start.ok_or(PartitionError::Unknown))
     }
 
-    fn log_start_entry(
+    pub(super) fn log_start_entry(
         &self,
         stream: StreamId,
         target: Offset,

@@ -8,12 +8,10 @@ use std::sync::Arc;
 
 use broker_core::config::TopicConfig;
 use broker_kafka::broker::{Fatal, PartitionError};
+use log_journal::AppendError;
 use log_types::{Offset, StreamId};
 
 use super::Shard;
-
-/// `producer.id.expiration.ms`: 1 day.
-const PRODUCER_ID_EXPIRATION_MS: i64 = 86_400_000;
 
 impl Shard {
     /// Applies the topics' retention to this shard's streams. Gives how many log starts moved.
@@ -23,7 +21,7 @@ impl Shard {
     ) -> Result<usize, Fatal> {
         let mut moved = 0;
         for (stream, config) in streams {
-            self.expire_producers(stream);
+            self.log_unlogged_start(stream).await?;
             let Some(target) = self.retention_target(stream, &config) else { continue };
             match Rc::clone(&self).delete_records(stream, Some(target)).await? {
                 Ok(_) => moved += 1,
@@ -31,6 +29,7 @@ impl Shard {
                 // start; a segment is given up only when the kept checkpoints do.
                 Err(PartitionError::DiskFull) => {
                     self.move_log_start(stream, target);
+                    self.unlogged_starts.borrow_mut().insert(stream, target);
                     self.journal.request_checkpoint();
                     moved += 1;
                 }
@@ -41,16 +40,28 @@ impl Shard {
         Ok(moved)
     }
 
+    /// Logs a log start that moved while the disk was full, once it is not any more.
+    async fn log_unlogged_start(&self, stream: StreamId) -> Result<(), Fatal> {
+        loop {
+            let Some(target) = self.unlogged_starts.borrow().get(&stream).copied() else {
+                return Ok(());
+            };
+            match self.log_start_entry(stream, target) {
+                Ok(_) => {
+                    self.unlogged_starts.borrow_mut().remove(&stream);
+                    return Ok(());
+                }
+                Err(AppendError::Full) => self.journal.room().await,
+                Err(AppendError::DiskFull) => return Ok(()),
+                Err(_) => return Err(Fatal),
+            }
+        }
+    }
+
     fn move_log_start(&self, stream: StreamId, target: Offset) {
         if let Some(partition) = self.partitions.borrow_mut().get_mut(&stream) {
             partition.raise_log_start(target);
             self.journal.set_log_start(stream, target);
-        }
-    }
-
-    fn expire_producers(&self, stream: StreamId) {
-        if let Some(partition) = self.partitions.borrow_mut().get_mut(&stream) {
-            partition.expire_producers(self.now_ms(), PRODUCER_ID_EXPIRATION_MS);
         }
     }
 

@@ -201,7 +201,7 @@ pub(super) fn partition_state(input: &[u8], steps: &Steps) -> Verdict {
         assert_eq!(export(&back), exported, "import is the inverse of export");
         let mut used = partition.clone();
         used.raise_log_start(used.end());
-        used.expire_producers(i64::MAX, 1);
+        used.age_producers(i64::MAX, 1);
         let asked = used.epochs().end_of(LeaderEpoch(1), LeaderEpoch(i32::MAX), used.end());
         assert!(asked.is_none_or(|(epoch, _)| epoch <= LeaderEpoch(1)), "{asked:?}");
     }

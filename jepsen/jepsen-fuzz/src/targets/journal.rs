@@ -11,8 +11,8 @@
 //! Promises, when checksums were not repaired (damage, a torn write, rot):
 //! - Opening gives the entries that were written, in order, from the first on, byte for byte; or it refuses.
 //! - Unless the ring or a header was hit, which is where the watermark lives, it gives all of them.
-//! - What is read back is what was written, or an error. Except the leader epoch of a batch (4 bytes): neither Kafka's
-//!   checksum nor the index covers it, and frames below the checkpoint are not checked again when they are read.
+//! - What is read back is what was written, or an error.
+//! - `verify` finds nothing in a whole journal and proves its checkpoints; what it finds nothing in opens, with all entries.
 //!
 //! With repaired checksums the bytes say what nobody wrote: then nothing may panic, loop or take memory.
 
@@ -29,9 +29,9 @@ use bytes::Bytes;
 use log_io::{BLOCK_BYTES, Clock, Disk, Durability};
 use log_journal::{
     Entry, EntryHead, EntryKind, FRAME_HEADER_BYTES, Journal, JournalHooks, JournalOptions,
-    ReplaySink,
+    ReplaySink, StateFold, StateMismatch,
 };
-use log_record::{BatchBuilder, Batches};
+use log_record::BatchBuilder;
 use log_types::{ClusterId, LeaderEpoch, Offset, Position, ShardId, StreamId};
 
 use self::disk::MemoryDisk;
@@ -113,6 +113,34 @@ impl ReplaySink for Replayed {
             last: head.last_offset,
             bytes: Bytes::copy_from_slice(payload),
         });
+    }
+}
+
+/// The same fold, for `verify`.
+#[derive(Default)]
+struct Proof(usize);
+
+impl ReplaySink for Proof {
+    fn checkpoint(&mut self, position: Position, state: &[u8]) {
+        let mut replayed = Replayed::default();
+        replayed.checkpoint(position, state);
+        self.0 = replayed.skipped.unwrap_or(0);
+    }
+
+    fn entry(&mut self, _: Position, _: &EntryHead, _: &[u8]) {
+        self.0 += 1;
+    }
+}
+
+impl StateFold for Proof {
+    fn prove(&mut self, position: Position, state: &[u8]) -> Result<(), StateMismatch> {
+        let mut stored = Self::default();
+        stored.checkpoint(position, state);
+        if stored.0 == self.0 {
+            return Ok(());
+        }
+        let (expected, found) = (self.0 as u64, stored.0 as u64);
+        Err(StateMismatch { what: "entries", expected, found })
     }
 }
 
@@ -316,16 +344,19 @@ pub(super) fn damage(input: &[u8], steps: &Steps) -> Verdict {
     let flags = input.first().copied().unwrap_or(0);
     let (files, touched) = damaged(input, steps);
     let honest = flags & REPAIR == 0;
+    let trimmed = flags & NO_CHECKPOINTS != 0;
     let disk = MemoryDisk::new(files);
     steps.decoding(|| {
-        let verified = now(Journal::verify(&disk, CLUSTER, SHARD));
+        let verified = now(Journal::verify(&disk, CLUSTER, SHARD, &mut Proof::default()));
+        let sound = verified.as_ref().is_ok_and(|report| report.findings.is_empty());
         let shared: Rc<dyn Disk> = Rc::new(disk.clone());
         let mut replayed = Replayed::default();
         match now(Journal::open(shared, Rc::new(Stopped), options(), &mut replayed)) {
             Err(_) => {
                 // Without checkpoints the oldest segments are simply not there any more.
-                let healthy = honest && !touched.anything && flags & NO_CHECKPOINTS == 0;
+                let healthy = honest && !touched.anything && !trimmed;
                 assert!(!healthy, "an undamaged journal opens: {verified:?}");
+                assert!(!(honest && sound && !trimmed), "no findings, and it does not open");
                 Verdict::Refused
             }
             Ok((journal, _)) => {
@@ -375,7 +406,6 @@ fn read_back(journal: &Journal, replayed: &Replayed, honest: bool, steps: &Steps
             let of_stream =
                 image().written.iter().take(count).filter(|entry| entry.stream == stream);
             let wanted: Vec<u8> = of_stream.flat_map(|entry| entry.bytes.iter().copied()).collect();
-            let (wanted, read) = (without_epochs(&wanted), without_epochs(&read));
             assert!(wanted.starts_with(&read), "stream {stream}: what is read is what was written");
             assert!(
                 failed || read.len() == wanted.len(),
@@ -383,17 +413,4 @@ fn read_back(journal: &Journal, replayed: &Replayed, honest: bool, steps: &Steps
             );
         }
     }
-}
-
-/// Whole batches with the leader epoch of each set to zero.
-fn without_epochs(batches: &[u8]) -> Vec<u8> {
-    let mut masked = batches.to_vec();
-    let mut at = 0;
-    for (_, batch) in Batches::tolerant(batches).flatten() {
-        if let Some(epoch) = masked.get_mut(at + 12..at + 16) {
-            epoch.fill(0);
-        }
-        at += batch.len();
-    }
-    masked
 }

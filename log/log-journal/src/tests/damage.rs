@@ -4,7 +4,7 @@ use log_io::Disk;
 use log_testkit::CrashPolicy;
 use log_types::{ClusterId, Offset, ShardId, StreamId};
 
-use super::rig::{Rig, Step, append, options};
+use super::rig::{Proof, Rig, Step, append, options};
 use crate::format::{BLOCK, DATA_START, segment_name};
 use crate::{Finding, Journal, JournalError, ReadError, VerifyReport};
 
@@ -17,9 +17,11 @@ fn filled() -> Rig {
     rig
 }
 
-fn verify(disk: &dyn Disk) -> VerifyReport {
+pub(super) fn verify(disk: &dyn Disk) -> VerifyReport {
     let executor = log_testkit::Executor::new(1);
-    executor.block_on(Journal::verify(disk, ClusterId([7; 16]), ShardId(3))).unwrap().unwrap()
+    let mut fold = Proof::default();
+    let verified = Journal::verify(disk, ClusterId([7; 16]), ShardId(3), &mut fold);
+    executor.block_on(verified).unwrap().unwrap()
 }
 
 fn reopen(disk: log_testkit::SimDisk) -> Result<Rig, JournalError> {
@@ -153,16 +155,23 @@ fn a_damaged_checkpoint_is_replaced_by_the_one_before() {
         rig.disk.names().into_iter().filter(|name| name.starts_with("checkpoint-")).collect();
     assert_eq!(checkpoints.len(), 2);
     let disk = rig.disk.fork();
-    for at in (0..disk.peek(&checkpoints[1]).unwrap().len()).step_by(397) {
+    let bytes = disk.peek(&checkpoints[1]).unwrap();
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let end = BLOCK + word(64) + word(72);
+    for at in (0..bytes.len() as u64).step_by(397) {
         let disk = disk.fork();
-        disk.flip_bit(&checkpoints[1], at as u64, 0);
-        let padding = verify(&disk).findings.is_empty();
+        disk.flip_bit(&checkpoints[1], at, 0);
+        assert!(!verify(&disk).findings.is_empty(), "byte {at} is found offline");
         let mut reopened = Rig::open(disk, options(), 5, rig.appended.clone()).unwrap().unwrap();
         reopened.audit(rig.acknowledged());
-        assert!(
-            padding || reopened.recovery.frames > 0,
-            "byte {at}: the older checkpoint needs replay"
-        );
+        let recovery = &reopened.recovery;
+        let used = recovery.frames == 0;
+        assert_eq!(used, at >= end, "byte {at}: the older checkpoint needs replay");
+        let told: Vec<&str> = recovery.rejected.iter().map(|found| found.file.as_str()).collect();
+        let expected: &[&str] = if used { &[] } else { &[&checkpoints[1]] };
+        assert_eq!(told, expected, "byte {at}: the owner is told");
+        let counted = reopened.journal.stats().checkpoints_rejected;
+        assert_eq!(counted, expected.len() as u64);
     }
 }
 

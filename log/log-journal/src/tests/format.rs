@@ -215,7 +215,14 @@ fn entry() {
 }
 
 fn run(file_offset: u64, base: i64) -> Run {
-    Run { file_offset, len: 1000, base: Offset(base), last: Offset(base + 4), max_timestamp: 77 }
+    Run {
+        file_offset,
+        len: 1000,
+        epoch: 6,
+        base: Offset(base),
+        last: Offset(base + 4),
+        max_timestamp: 77,
+    }
 }
 
 #[test]
@@ -230,11 +237,11 @@ fn footer_body() {
         &bytes,
         &expect![[r#"
             0000 20000000 00000000 01000000 00000000
-            0016 80400000 00000000 e8030000 00000000
+            0016 80400000 00000000 e8030000 06000000
             0032 01000000 00000000 05000000 00000000
             0048 4d000000 00000000 21000000 00000000
             0064 01000000 00000000 68440000 00000000
-            0080 e8030000 00000000 06000000 00000000
+            0080 e8030000 06000000 06000000 00000000
             0096 0a000000 00000000 4d000000 00000000
         "#]],
     );
@@ -257,6 +264,7 @@ fn checkpoint_index() {
         len: 1000,
     };
     let mut index = Index::default();
+    index.set_term(Term(6));
     index.push(0x4000, &head(0, 128));
     index.seal(SegmentId(1));
     index.push(0x4000, &head(5, 128));
@@ -271,11 +279,13 @@ fn checkpoint_index() {
             0032 01000000 00000000 00000000 00000000
             0048 04000000 00000000 4d000000 00000000
             0064 e8030000 00000000 80400000 00000000
-            0080 e8030000 00000000 05000000 00000000
+            0080 e8030000 06000000 05000000 00000000
             0096 09000000 00000000 4d000000 00000000
         "#]],
     );
-    assert_eq!(Index::decode(&bytes), Some(index));
+    let mut decoded = Index::decode(&bytes).unwrap();
+    decoded.set_term(Term(6));
+    assert_eq!(decoded, index);
     for len in 0..bytes.len() {
         assert_eq!(Index::decode(&bytes[..len]), None, "{len} bytes");
     }

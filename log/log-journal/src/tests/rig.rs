@@ -12,7 +12,7 @@ use log_types::{ClusterId, LeaderEpoch, Offset, Position, ShardId, StreamId};
 
 use crate::{
     AppendError, Entry, EntryHead, EntryKind, Journal, JournalError, JournalHooks, JournalOptions,
-    Recovery, ReplaySink,
+    Recovery, ReplaySink, StateFold, StateMismatch,
 };
 
 /// One accepted entry, as the test remembers it.
@@ -77,6 +77,31 @@ impl ReplaySink for Model {
 
     fn entry(&mut self, _position: Position, head: &EntryHead, payload: &[u8]) {
         self.apply(head.stream, head.last_offset, payload);
+    }
+}
+
+/// The same fold, for `verify`.
+#[derive(Default)]
+pub(super) struct Proof(Model);
+
+impl ReplaySink for Proof {
+    fn checkpoint(&mut self, _position: Position, state: &[u8]) {
+        self.0 = Model::decode(state);
+    }
+
+    fn entry(&mut self, position: Position, head: &EntryHead, payload: &[u8]) {
+        self.0.entry(position, head, payload);
+    }
+}
+
+impl StateFold for Proof {
+    fn prove(&mut self, _position: Position, state: &[u8]) -> Result<(), StateMismatch> {
+        let stored = Model::decode(state);
+        if stored == self.0 {
+            return Ok(());
+        }
+        let (expected, found) = (self.0.count, stored.count);
+        Err(StateMismatch { what: "entries of the model", expected, found })
     }
 }
 
