@@ -9,11 +9,17 @@ use crate::shard::Shard;
 /// How often the journal syncs volatile leftovers, records its watermark and looks for space.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Retention first looks after this (Kafka: `log.initial.task.delay.ms`), so that a machine that has just started can set
+/// its clock.
+const RETENTION_DELAY_MAX: Duration = Duration::from_secs(30);
+
 /// Runs until the core stops.
 pub(crate) async fn run(core: Rc<Core>, shard: Rc<Shard>) {
     let retention_every = core.shared.settings.retention_check.max(TICK);
     let expiration_ms = core.shared.settings.producer_expiration_ms();
-    let mut next_ns = core.runtime.clock().mono_ns();
+    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let first = retention_every.min(RETENTION_DELAY_MAX);
+    let mut next_ns = core.runtime.clock().mono_ns().saturating_add(nanos(first));
     while !core.stopping.get() {
         core.runtime.sleep(TICK).await;
         shard.journal.tick();
@@ -25,8 +31,7 @@ pub(crate) async fn run(core: Rc<Core>, shard: Rc<Shard>) {
         if core.runtime.clock().mono_ns() < next_ns {
             continue;
         }
-        next_ns = core.runtime.clock().mono_ns()
-            + u64::try_from(retention_every.as_nanos()).unwrap_or(u64::MAX);
+        next_ns = core.runtime.clock().mono_ns().saturating_add(nanos(retention_every));
         retain(&core, &shard).await;
     }
 }

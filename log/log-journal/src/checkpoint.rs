@@ -17,7 +17,8 @@ use log_types::{Position, SegmentId};
 
 use crate::error::JournalError;
 use crate::format::{
-    BLOCK, CheckpointHeader, Identity, Mismatch, align_up, checkpoint_name, get_u64, segment_size,
+    BLOCK, CheckpointHeader, Identity, Mismatch, align_up, checkpoint_name, get_i64, get_u64,
+    segment_size,
 };
 use crate::index::Index;
 use crate::journal::Inner;
@@ -26,7 +27,7 @@ use crate::state::{SegmentMeta, State};
 pub(crate) const TEMPORARY: &str = "checkpoint.tmp";
 const KEPT_MAX: usize = 2;
 const WRITE_BYTES: usize = 1 << 20;
-const SEGMENT_ENTRY_BYTES: usize = 32;
+const SEGMENT_ENTRY_BYTES: usize = 40;
 
 /// A checkpoint in memory, waiting for its position to be durable.
 pub(crate) struct PendingCheckpoint {
@@ -87,6 +88,7 @@ impl State {
             for field in [id.0, meta.base.0, meta.last.0, meta.segment_bytes] {
                 body.extend_from_slice(&field.to_le_bytes());
             }
+            body.extend_from_slice(&meta.created_ms.to_le_bytes());
         }
         self.index.encode(&mut body);
         let index_bytes = body.len();
@@ -130,8 +132,11 @@ pub(crate) fn write(
         inner.state.borrow_mut().checkpoint_writing = false;
         if let Err(error) = outcome {
             if error.storage_full() {
-                // Whatever is left of it would be in the way of the next attempt.
-                drop(inner.disk.remove(TEMPORARY).await);
+                // What is left of it takes space, and a name that is not durable is none of the two that are kept. An
+                // open removes it if this fails, and the next attempt takes its place.
+                for name in [TEMPORARY, &checkpoint_name(number)] {
+                    drop(inner.disk.remove(name).await);
+                }
                 inner.state.borrow_mut().bytes_since_checkpoint = u64::MAX / 2;
             }
             return Err(error);
@@ -184,7 +189,14 @@ async fn write_file(
         header.encode(state.identity, block.bytes_mut());
         Block::from(block)
     };
-    let file = disk.create(TEMPORARY).await.map_err(error("create"))?;
+    let file = match disk.create(TEMPORARY).await {
+        Err(exists) if exists.kind() == std::io::ErrorKind::AlreadyExists => {
+            disk.remove(TEMPORARY).await.map_err(error("remove"))?;
+            disk.create(TEMPORARY).await
+        }
+        created => created,
+    };
+    let file = file.map_err(error("create"))?;
     file.allocate(BLOCK + align_up(staged.body.len() as u64)).await.map_err(error("allocate"))?;
     let write = |at, block, len| file.write_at(at, block, len, Durability::Volatile);
     write(0, header, BLOCK_BYTES).await.map_err(error("write"))?;
@@ -270,6 +282,7 @@ fn decode_index(bytes: &[u8]) -> Option<(BTreeMap<SegmentId, SegmentMeta>, Index
             base: Position(get_u64(entry, 8)),
             last: Position(get_u64(entry, 16)),
             segment_bytes: get_u64(entry, 24),
+            created_ms: get_i64(entry, 32),
             sealed: true,
             file: None,
         };

@@ -163,6 +163,8 @@ pub(crate) struct SegmentHeader {
     /// Size of the file as laid out: the trailer is its last block.
     pub(crate) segment_bytes: u64,
     pub(crate) generation: u32,
+    /// Wall clock, ms since the epoch: everything in the segments before was written by then.
+    pub(crate) created_ms: i64,
 }
 
 impl SegmentHeader {
@@ -172,6 +174,7 @@ impl SegmentHeader {
         put(block, 40, self.base.0.to_le_bytes());
         put(block, 48, self.segment_bytes.to_le_bytes());
         put(block, 56, self.generation.to_le_bytes());
+        put(block, 128, self.created_ms.to_le_bytes());
         finish_block(block);
     }
 
@@ -192,6 +195,7 @@ impl SegmentHeader {
             base: Position(get_u64(block, 40)),
             segment_bytes,
             generation: get_u32(block, 56),
+            created_ms: get_i64(block, 128),
         })
     }
 }

@@ -39,7 +39,7 @@ impl Journal {
         options: JournalOptions,
         replay: &mut dyn ReplaySink,
     ) -> Result<(Self, Recovery), JournalError> {
-        let (state, recovery) = recovery::open(&disk, options, replay).await?;
+        let (state, recovery) = recovery::open(&disk, options, clock.wall_ms(), replay).await?;
         let inner = Inner { disk, clock, state: RefCell::new(state) };
         Ok((Self { inner: Rc::new(inner) }, recovery))
     }

@@ -135,6 +135,8 @@ pub struct ExtentInfo {
     pub last_offset: Offset,
     pub max_timestamp: i64,
     pub bytes: u64,
+    /// The wall clock, ms since the epoch, when all of it had been written for some time or just then; `None`: not known.
+    pub written_ms: Option<i64>,
     /// The share lies in a sealed segment.
     pub sealed: bool,
 }

@@ -375,6 +375,7 @@ impl Scan<'_> {
             base: scanner.header.base,
             last,
             segment_bytes: scanner.header.segment_bytes,
+            created_ms: scanner.header.created_ms,
             sealed,
             file: Some(Rc::clone(&scanner.file)),
         };
@@ -464,6 +465,7 @@ async fn newest_checkpoint(
 pub(crate) async fn open(
     disk: &Rc<dyn Disk>,
     options: JournalOptions,
+    wall_ms: i64,
     replay: &mut dyn ReplaySink,
 ) -> Result<(State, Recovery), JournalError> {
     check_options(&options)?;
@@ -472,7 +474,7 @@ pub(crate) async fn open(
     let names = list(disk).await?;
     let (loaded, rejected) = newest_checkpoint(disk, identity, &names).await?;
     if loaded.is_none() && names.segments.is_empty() {
-        return create(disk, options, &names).await;
+        return create(disk, options, &names, wall_ms).await;
     }
     let mut scan = Scan {
         identity,
@@ -704,6 +706,7 @@ async fn create(
     disk: &dyn Disk,
     options: JournalOptions,
     names: &Names,
+    created_ms: i64,
 ) -> Result<(State, Recovery), JournalError> {
     let identity = Identity { cluster: options.cluster, shard: options.shard };
     let (mut spares, number) = collect_spares(disk, &options, names, &[]).await?;
@@ -716,12 +719,14 @@ async fn create(
         base: Position(1),
         segment_bytes: options.segment_bytes,
         generation: 1,
+        created_ms,
     };
     let file = roll::make_segment(disk, identity, spare, header).await?;
     let meta = SegmentMeta {
         base: Position(1),
         last: Position(0),
         segment_bytes: options.segment_bytes,
+        created_ms,
         sealed: false,
         file: Some(Rc::clone(&file)),
     };

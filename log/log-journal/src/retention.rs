@@ -1,6 +1,8 @@
 //! What the owner's retention policy looks at. The policy itself (bytes, time) is the broker's.
 
-use log_types::StreamId;
+use std::ops::Bound;
+
+use log_types::{SegmentId, StreamId};
 
 use crate::options::ExtentInfo;
 use crate::state::State;
@@ -17,6 +19,7 @@ impl State {
                 last_offset: extent.last,
                 max_timestamp: extent.max_timestamp,
                 bytes: extent.bytes,
+                written_ms: self.written_ms(extent.segment),
                 sealed: true,
             })
             .collect();
@@ -30,9 +33,16 @@ impl State {
                     .max()
                     .unwrap_or(first.max_timestamp),
                 bytes: wanted().map(|run| u64::from(run.len)).sum(),
+                written_ms: None,
                 sealed: false,
             });
         }
         extents
+    }
+
+    /// When the segment was complete: the next one was made then.
+    fn written_ms(&self, segment: SegmentId) -> Option<i64> {
+        let after = (Bound::Excluded(segment), Bound::Unbounded);
+        self.segments.range(after).next().map(|(_, next)| next.created_ms)
     }
 }

@@ -188,15 +188,18 @@ pub(crate) fn roll(inner: Rc<Inner>, seal: Rc<Seal>) -> Job {
         let spare = take_or_create_spare(&inner).await?;
         let segment_bytes = inner.state.borrow().options.segment_bytes;
         let segment = SegmentId(seal.segment.0 + 1);
-        let header = SegmentHeader { segment, base: seal.last.next(), segment_bytes, generation };
+        let created_ms = inner.clock.wall_ms();
+        let base = seal.last.next();
+        let header = SegmentHeader { segment, base, segment_bytes, generation, created_ms };
         let file = make_segment(inner.disk.as_ref(), identity, spare, header).await?;
         let mut state = inner.state.borrow_mut();
         state.segments.insert(
             segment,
             SegmentMeta {
-                base: seal.last.next(),
+                base,
                 last: Position(0),
                 segment_bytes,
+                created_ms,
                 sealed: false,
                 file: Some(Rc::clone(&file)),
             },

@@ -27,6 +27,8 @@ pub(crate) struct SegmentMeta {
     /// Last frame; meaningful once `sealed`.
     pub(crate) last: Position,
     pub(crate) segment_bytes: u64,
+    /// When it was made, by the wall clock: see `SegmentHeader`.
+    pub(crate) created_ms: i64,
     /// No frame will be planned into it any more.
     pub(crate) sealed: bool,
     /// Opened at first use.

@@ -1,14 +1,15 @@
 //! Retention by time and bytes: moves log starts forward, one run of the log at a time.
 //!
 //! A partition loses whole extents (the part of it in one journal segment), oldest first, never the newest: like
-//! Kafka's segments, what is deleted is a little less than the limits would allow.
+//! Kafka's segments, what is deleted is a little less than the limits would allow. What is decided here by the clock is
+//! logged as a log start, so replay decides nothing.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use broker_core::config::TopicConfig;
 use broker_kafka::broker::{Fatal, PartitionError};
-use log_journal::AppendError;
+use log_journal::{AppendError, ExtentInfo};
 use log_types::{Offset, StreamId};
 
 use super::Shard;
@@ -66,28 +67,48 @@ impl Shard {
     }
 
     fn retention_target(&self, stream: StreamId, config: &TopicConfig) -> Option<Offset> {
-        if !config.delete {
-            return None;
-        }
         let log_start = self.partitions.borrow().get(&stream)?.log_start();
         let extents = self.journal.extents(stream);
-        let mut bytes: u64 = extents.iter().map(|extent| extent.bytes).sum();
-        let oldest_ms = config.retention_ms.map(|ms| self.now_ms().saturating_sub(ms));
-        let bytes_max = config.retention_bytes.and_then(|max| u64::try_from(max).ok());
-        let mut target = None;
-        for pair in extents.windows(2) {
-            let [extent, newer] = pair else { break };
-            // Records without a timestamp (−1) say nothing about their age.
-            let known = extent.max_timestamp >= 0;
-            let too_old =
-                known && oldest_ms.is_some_and(|oldest_ms| extent.max_timestamp < oldest_ms);
-            let too_many = bytes_max.is_some_and(|max| bytes.saturating_sub(extent.bytes) >= max);
-            if !too_old && !too_many {
-                break;
-            }
-            bytes -= extent.bytes;
-            target = Some(newer.base_offset);
-        }
-        target.filter(|target| *target > log_start)
+        target(&extents, config, self.retention_now_ms()).filter(|target| *target > log_start)
+    }
+
+    /// The time that retention goes by. A wall clock that was set forward while the shard is open is not believed before
+    /// the next start: what it deletes does not come back.
+    fn retention_now_ms(&self) -> i64 {
+        self.now_ms().min(self.steady_ms())
     }
 }
+
+/// Where the log should start, when some of it should go.
+fn target(extents: &[ExtentInfo], config: &TopicConfig, now_ms: i64) -> Option<Offset> {
+    if !config.delete {
+        return None;
+    }
+    let mut bytes: u64 = extents.iter().map(|extent| extent.bytes).sum();
+    let oldest_ms = config.retention_ms.map(|ms| now_ms.saturating_sub(ms));
+    let bytes_max = config.retention_bytes.and_then(|max| u64::try_from(max).ok());
+    let mut target = None;
+    for pair in extents.windows(2) {
+        let [extent, newer] = pair else { break };
+        let made_ms = made_ms(extent, now_ms);
+        let too_old = oldest_ms.is_some_and(|oldest| made_ms.is_some_and(|made| made < oldest));
+        let too_many = bytes_max.is_some_and(|max| bytes.saturating_sub(extent.bytes) >= max);
+        if !too_old && !too_many {
+            break;
+        }
+        bytes -= extent.bytes;
+        target = Some(newer.base_offset);
+    }
+    target
+}
+
+/// When the newest record of an extent came into being: its largest timestamp, as in Kafka. A timestamp that is missing
+/// (−1) or lies in the future says nothing; then it is when the extent was written. Kafka does so for missing ones (the
+/// file's modification time) and never deletes what has a timestamp of the far future.
+fn made_ms(extent: &ExtentInfo, now_ms: i64) -> Option<i64> {
+    let claimed = extent.max_timestamp;
+    if (0..=now_ms).contains(&claimed) { Some(claimed) } else { extent.written_ms }
+}
+
+#[cfg(test)]
+mod tests;

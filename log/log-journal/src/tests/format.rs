@@ -41,6 +41,7 @@ fn segment_header() {
         base: Position(0x33),
         segment_bytes: 64 << 20,
         generation: 5,
+        created_ms: 1_700_000_000_000,
     };
     let bytes = block(|block| header.encode(IDENTITY, block));
     check(
@@ -50,7 +51,8 @@ fn segment_header() {
             0016 636c7573 7465722d 6964656e 74697479
             0032 22110000 00000000 33000000 00000000
             0048 00000004 00000000 05000000 00000000
-            4080 00000000 00000000 00000000 a32c2159
+            0128 0068e5cf 8b010000 00000000 00000000
+            4080 00000000 00000000 00000000 c90210f1
         "#]],
     );
     assert_eq!(SegmentHeader::decode(&bytes, IDENTITY, SEGMENT), Ok(header));

@@ -1,6 +1,7 @@
 //! Full disks, recycling and retention (F5).
 
 use log_io::Durability;
+use log_testkit::{Fault, OpKind};
 use log_types::{Offset, StreamId};
 
 use super::rig::{Rig, Step, append, batch, options};
@@ -178,4 +179,64 @@ fn an_entry_larger_than_a_frame_is_refused_and_the_largest_is_not() {
     assert!(rig.run(&[Step::Wait]));
     let acknowledged = rig.acknowledged();
     rig.reopen().audit(acknowledged);
+}
+
+/// A checkpoint that found no space left a file behind that took some and was in the way of the next one.
+#[test]
+fn a_checkpoint_without_space_leaves_nothing_and_is_tried_again() {
+    let ready = || {
+        let mut rig = Rig::fresh();
+        assert!(rig.run(&[append(20, 1, 9000), append(21, 1, 9000), Step::Wait, Step::Settle]));
+        rig
+    };
+    let mut rig = ready();
+    let before = rig.disk.ops();
+    assert!(rig.run(&[Step::Checkpoint]));
+    let total = rig.disk.ops() - before;
+    assert!(total >= 6, "create, allocate, two writes, sync, rename, sync_dir: {total}");
+    // Removing what is left may fail as well.
+    for (op, also) in (0..total).flat_map(|op| [(op, false), (op, true)]) {
+        let mut rig = ready();
+        rig.disk.fail_at(rig.disk.ops() + op, Fault::StorageFull);
+        if also {
+            rig.disk.fail_at(rig.disk.ops() + op + 1, Fault::Io);
+        }
+        let removed = rig.disk.count(OpKind::Remove);
+        assert!(rig.run(&[Step::Checkpoint]));
+        assert!(rig.outcome.borrow().is_none(), "operation {op}: the journal goes on");
+        assert!(rig.disk.count(OpKind::Remove) > removed, "operation {op}");
+        let left = rig.disk.names().iter().any(|name| name == crate::checkpoint::TEMPORARY);
+        assert!(also || !left, "operation {op}: {:?}", rig.disk.names());
+        assert_eq!(rig.journal.stats().checkpoints, 0, "operation {op}");
+        assert!(rig.run(&[append(20, 1, 100), Step::Wait, Step::Checkpoint]));
+        assert_eq!(rig.journal.stats().checkpoints, 1, "operation {op}");
+        let names = rig.disk.names();
+        let checkpoints = names.iter().filter(|name| name.starts_with("checkpoint")).count();
+        assert!(checkpoints == 1 || also, "operation {op}: {names:?}");
+        let acknowledged = rig.acknowledged();
+        assert_eq!(acknowledged, 3);
+        rig.reopen().audit(acknowledged);
+    }
+}
+
+/// Retention needs to know how old data is that has no timestamp, or one of the future.
+#[test]
+fn a_sealed_share_knows_when_it_was_complete() {
+    let mut rig = Rig::fresh();
+    let start_ms = log_io::Clock::wall_ms(&*rig.clock);
+    for _ in 0..30 {
+        assert!(rig.run(&[append(20, 1, 9000), Step::Wait, Step::Tick]));
+    }
+    assert!(rig.run(&[append(20, 1, 10), Step::Wait]));
+    let extents = rig.journal.extents(StreamId(20));
+    let times: Vec<Option<i64>> = extents.iter().map(|extent| extent.written_ms).collect();
+    let (open, sealed) = times.split_last().unwrap();
+    assert_eq!(*open, None);
+    assert!(sealed.len() >= 2 && sealed.iter().all(|at| at.is_some_and(|at| at > start_ms)));
+    assert!(sealed.is_sorted(), "{sealed:?}");
+    for close in [Step::Settle, Step::Close] {
+        assert!(rig.run(&[close]));
+        rig = rig.reopen();
+        assert_eq!(rig.journal.extents(StreamId(20)), extents, "after {close:?}");
+    }
 }

@@ -118,6 +118,9 @@ impl Verifier<'_> {
             report.same(place, "last position of a sealed segment", sealed.last.0, meta.last.0);
             let what = "size of a sealed segment";
             report.same(place, what, sealed.segment_bytes, meta.segment_bytes);
+            let (made, noted) = (sealed.created_ms, meta.created_ms);
+            let what = "time at which a sealed segment was made";
+            report.same(place, what, made.cast_unsigned(), noted.cast_unsigned());
         }
     }
 

@@ -19,6 +19,7 @@ pub(super) struct Sealed {
     pub(super) base: Position,
     pub(super) last: Position,
     pub(super) segment_bytes: u64,
+    pub(super) created_ms: i64,
     pub(super) extents: BTreeMap<StreamId, Extent>,
 }
 
@@ -225,6 +226,7 @@ impl Verifier<'_> {
                 base: header.base,
                 last,
                 segment_bytes: bytes,
+                created_ms: header.created_ms,
                 extents: streams.collect(),
             };
             self.sound.insert(segment, sealed);
