@@ -6,32 +6,12 @@ const { Kafka, CompressionTypes, CompressionCodecs, ConfigResourceTypes, logLeve
 const clientVersion = require("kafkajs/package.json").version;
 CompressionCodecs[CompressionTypes.Snappy] = require("kafkajs-snappy");
 
-const argument = (name) => process.argv[process.argv.indexOf(name) + 1];
-const prefix = (process.argv.includes("--prefix") ? argument("--prefix") : "e2e") + "-kafkajs";
-const kafka = new Kafka({ clientId: "e2e", brokers: [argument("--bootstrap")], logLevel: logLevel.NOTHING,
+const { COUNT, bootstrap, prefixOf, messageOf, timestampOf, Absent, check, until, checkRecords, run } = require("./common.js");
+
+const prefix = prefixOf("kafkajs");
+const kafka = new Kafka({ clientId: "e2e", brokers: [bootstrap], logLevel: logLevel.NOTHING,
   retry: { initialRetryTime: 50, retries: 8 } });
 const admin = kafka.admin();
-const COUNT = 300;
-const BASE = Math.floor(Date.now() / 1000) * 1000 - 3_600_000;
-
-const keyOf = (i) => (i % 7 === 0 ? null : Buffer.from(`key-${i % 13}`));
-const valueOf = (i) => {
-  if (i % 11 === 0) return Buffer.alloc(0);
-  if (i % 17 === 0) return Buffer.from(Array.from({ length: 2000 }, (_, j) => (i * 31 + j * 7) % 256));
-  return Buffer.from(JSON.stringify({ id: i, name: `n${i}`, price: i / 4, even: i % 2 === 0 }));
-};
-const headersOf = (i) => (i % 3 === 0 ? { trace: Buffer.from(`t${i}`), empty: Buffer.alloc(0) } : {});
-const timestampOf = (i) => BASE + i * 10;
-
-class Absent extends Error {}
-const check = (fact, text) => { if (!fact) throw new Error(text); };
-const same = (a, b) => (a === null || b === null ? a === b : Buffer.compare(a, b) === 0);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-async function until(what, condition) {
-  const end = Date.now() + 60_000;
-  while (Date.now() < end) { if (await condition()) return; await sleep(50); }
-  throw new Error(`${what}: not within 60 s`);
-}
 async function refused(promise, type) {
   try { await promise; } catch (error) {
     const inner = (error.errors && error.errors[0]) || (error.groups && { type: error.groups[0].error.type }) || error;
@@ -50,9 +30,7 @@ async function send(topic, compression, options = {}) {
   let next = 0n;
   for (let start = 0; start < COUNT; start += 50) {
     const messages = [];
-    for (let i = start; i < start + 50; i++) {
-      messages.push({ key: keyOf(i), value: valueOf(i), headers: headersOf(i), timestamp: String(timestampOf(i)), partition: 0 });
-    }
+    for (let i = start; i < start + 50; i++) messages.push(messageOf(i));
     const [result] = await producer.send({ topic, messages, compression, acks: -1 });
     check(BigInt(result.baseOffset) === next, `base offset ${result.baseOffset} instead of ${next}`);
     next += 50n;
@@ -72,18 +50,6 @@ async function readAll(topic, group, count) {
   await until(`${count} records`, () => got.length >= count);
   await c.disconnect();
   return got;
-}
-
-function checkRecords(got) {
-  check(got.length === COUNT, `${got.length} records`);
-  got.forEach((m, i) => {
-    check(m.offset === String(i), `record ${i} came with offset ${m.offset}`);
-    check(same(m.key, keyOf(i)) && same(m.value, valueOf(i)), `record ${i}: key or value differs`);
-    check(m.timestamp === String(timestampOf(i)), `record ${i}: timestamp ${m.timestamp}`);
-    const wanted = headersOf(i);
-    check(Object.keys(m.headers).length === Object.keys(wanted).length, `record ${i}: headers`);
-    for (const [name, value] of Object.entries(wanted)) check(same(m.headers[name], value), `record ${i}: header ${name}`);
-  });
 }
 
 const produce = (name, compression) => async () => {
@@ -206,20 +172,4 @@ const operations = [["produce none", produce("none", CompressionTypes.None)], ["
   ["idempotent", idempotent], ["group rebalance", groupRebalance], ["commit resume", commitResume], ["seek time", seekTime],
   ["topics", topics], ["configs", configs], ["partitions", partitions], ["delete records", deleteRecords], ["groups", groups]];
 
-async function main() {
-  console.log(JSON.stringify({ client: "kafkajs", version: clientVersion }));
-  await admin.connect();
-  let failed = 0;
-  for (const [operation, run] of operations) {
-    const start = Date.now();
-    let result = "ok", detail = "";
-    try { await run(); } catch (error) {
-      result = error instanceof Absent ? "absent" : "failed";
-      detail = error.message;
-      if (result === "failed") { failed = 1; console.error(error); }
-    }
-    console.log(JSON.stringify({ operation, result, detail: detail.slice(0, 500), ms: Date.now() - start }));
-  }
-  process.exit(failed);
-}
-main();
+admin.connect().then(() => run("kafkajs", clientVersion, operations));

@@ -33,6 +33,18 @@ pub const KAFKA_OPERATIONS: &[&str] = &[
     "groups",
 ];
 
+/// Every measurement of the tools that measure a broker.
+pub const PERF_OPERATIONS: &[&str] = &[
+    "produce none",
+    "produce gzip",
+    "produce snappy",
+    "produce lz4",
+    "produce zstd",
+    "idempotent",
+    "consume",
+    "end-to-end latency",
+];
+
 /// Every operation over the PostgreSQL protocol.
 pub const SQL_OPERATIONS: &[&str] = &["select", "where", "system columns", "parameters", "errors"];
 
@@ -57,7 +69,7 @@ pub struct Client {
     pub script: &'static str,
     /// What the script is given before the addresses.
     pub arguments: &'static [&'static str],
-    /// Programs that must be on `PATH`.
+    /// Programs that must be on `PATH`; with a slash in the name: files below the installed folder.
     pub needs: &'static [&'static str],
     pub operations: &'static [&'static str],
     /// Whether our own files pin the version. Debian's clients have the version of the Debian release.
@@ -112,12 +124,50 @@ pub const CLIENTS: &[Client] = &[
         pinned: true,
     },
     Client {
+        name: "@confluentinc/kafka-javascript",
+        runner: Runner::Node,
+        script: "node/confluent.js",
+        arguments: &[],
+        needs: &[
+            "node/node_modules/@confluentinc/kafka-javascript/build/Release/confluent-kafka-javascript.node",
+        ],
+        operations: KAFKA_OPERATIONS,
+        pinned: true,
+    },
+    Client {
+        name: "rdkafka (Rust)",
+        runner: Runner::Installed,
+        script: "bin/rdkafka",
+        arguments: &[],
+        needs: &[],
+        operations: KAFKA_OPERATIONS,
+        pinned: true,
+    },
+    Client {
         name: "kafka-clients (Java)",
         runner: Runner::Java,
         script: "java/KafkaClients.java",
         arguments: &[],
         needs: &[],
         operations: KAFKA_OPERATIONS,
+        pinned: true,
+    },
+    Client {
+        name: "Kafka's console tools (Java)",
+        runner: Runner::Python,
+        script: "python/java_tools.py",
+        arguments: &["console"],
+        needs: &["java", "java/lib"],
+        operations: KAFKA_OPERATIONS,
+        pinned: true,
+    },
+    Client {
+        name: "Kafka's perf tools (Java)",
+        runner: Runner::Python,
+        script: "python/java_tools.py",
+        arguments: &["perf"],
+        needs: &["java", "java/lib"],
+        operations: PERF_OPERATIONS,
         pinned: true,
     },
     Client {
@@ -173,18 +223,21 @@ impl Client {
     /// # Errors
     /// With the name of the missing tool.
     pub fn command(&self) -> Result<Command, String> {
-        for program in self.needs {
-            tools::on_path(program).ok_or_else(|| format!("{program} missing"))?;
-        }
         let script = tools::repository().join("e2e/clients").join(self.script);
         let installed = |path: &str| -> Result<PathBuf, String> {
             let file = tools::installed().join(path);
             if file.exists() { Ok(file) } else { Err(format!("{path} missing")) }
         };
+        for needed in self.needs {
+            let found =
+                if needed.contains('/') { installed(needed).ok() } else { tools::on_path(needed) };
+            found.ok_or_else(|| format!("{needed} missing"))?;
+        }
         match self.runner {
             Runner::Python => {
                 let mut command = Command::new(installed("python/bin/python")?);
-                command.env("PYTHONDONTWRITEBYTECODE", "1").arg(script);
+                command.env("PYTHONDONTWRITEBYTECODE", "1");
+                command.env("LUMADB_E2E_INSTALLED", tools::installed()).arg(script);
                 Ok(command)
             }
             Runner::Node => {
@@ -229,7 +282,7 @@ impl Client {
         let (_, out, err) = match process::run(
             &mut command,
             server.dir(),
-            &self.name.replace([' ', '(', ')'], "_"),
+            &self.name.replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
             CLIENT_DEADLINE,
         ) {
             Ok(ran) => ran,

@@ -3,7 +3,7 @@
 //! `e2e/results.json` is written by a run with `UPDATE=1` and compared by every other run, so that it can say neither
 //! more nor less than what was observed. Times are printed, never recorded.
 
-use crate::client::{CLIENTS, Client, KAFKA_OPERATIONS, SQL_OPERATIONS};
+use crate::client::{CLIENTS, Client, KAFKA_OPERATIONS, PERF_OPERATIONS, SQL_OPERATIONS};
 use serde_json::{Map, Value, json};
 use std::{
     fmt::Write as _,
@@ -89,11 +89,11 @@ pub fn agrees(client: &Client, observed: &Value, recorded: &Value) -> bool {
         && (!client.pinned || observed["version"] == recorded["version"])
 }
 
-/// The README's tables: one for Kafka clients, one for SQL clients.
+/// The README's tables: one for Kafka clients, one for tools that measure, one for SQL clients.
 #[must_use]
 pub fn render(results: &Value) -> String {
     let mut text = String::new();
-    for columns in [KAFKA_OPERATIONS, SQL_OPERATIONS] {
+    for columns in [KAFKA_OPERATIONS, PERF_OPERATIONS, SQL_OPERATIONS] {
         let rows: Vec<&Client> = CLIENTS
             .iter()
             .filter(|client| client.operations == columns && results[client.name].is_object())
