@@ -80,7 +80,8 @@ pub(crate) fn start(
     }
     let handle = node.handle();
     let options = EngineOptions {
-        memory_bytes_max: usize_of(config.pg.query_memory_bytes_max.0),
+        memory_bytes_max: usize_of(config.pg.memory_bytes_max.0),
+        query_memory_bytes_max: usize_of(config.pg.query_memory_bytes_max.0),
         worker_threads: cores,
         ..EngineOptions::default()
     };

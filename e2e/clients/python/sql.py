@@ -86,8 +86,7 @@ class SqlAlchemy:
     def __init__(self):
         import sqlalchemy
         self.module = sqlalchemy
-        # Without this option the dialect looks the hstore extension up with to_regtype, which is not there yet.
-        self.engine = sqlalchemy.create_engine(f"postgresql+psycopg://luma@{HOST}:{PORT}/luma", use_native_hstore=False)
+        self.engine = sqlalchemy.create_engine(f"postgresql+psycopg://luma@{HOST}:{PORT}/luma")
 
     def version(self):
         return self.module.__version__

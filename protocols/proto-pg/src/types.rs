@@ -16,7 +16,7 @@ mod tests;
 mod text;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use query_api::{DataType, Value};
+use query_api::{DataType, RegKind, Value};
 
 use crate::codec::Report;
 
@@ -67,6 +67,7 @@ pub(crate) fn info(data_type: &DataType) -> TypeInfo {
         DataType::Int4 => (23, 4),
         DataType::Text | DataType::Unknown => (25, -1),
         DataType::Oid => (26, 4),
+        DataType::Reg(kind) => (reg_oids(*kind).0, 4),
         DataType::Json => (114, -1),
         DataType::Float4 => (700, 4),
         DataType::Float8 => (701, 8),
@@ -93,6 +94,18 @@ fn modifier(data_type: &DataType) -> i32 {
     }
 }
 
+/// OIDs of an object identifier type and of its array type.
+fn reg_oids(kind: RegKind) -> (u32, u32) {
+    match kind {
+        RegKind::Proc => (24, 1008),
+        RegKind::Procedure => (2202, 2207),
+        RegKind::Class => (2205, 2210),
+        RegKind::Type => (2206, 2211),
+        RegKind::Namespace => (4089, 4090),
+        RegKind::Role => (4096, 4097),
+    }
+}
+
 fn array_oid(element: &DataType) -> u32 {
     match element {
         DataType::Bool => 1000,
@@ -106,6 +119,7 @@ fn array_oid(element: &DataType) -> u32 {
         DataType::Float4 => 1021,
         DataType::Float8 => 1022,
         DataType::Oid => 1028,
+        DataType::Reg(kind) => reg_oids(*kind).1,
         DataType::Json => 199,
         DataType::Date => 1182,
         DataType::Time => 1183,

@@ -24,7 +24,7 @@ pub use sql::{
     Cancel, Column, Described, Execution, RowStream, Sql, SqlSession, SqlSessionOptions,
     StatementId,
 };
-pub use value::{DataType, Row, Value};
+pub use value::{DataType, RegKind, Row, Value};
 
 /// A boxed future that may move between threads of the query side.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

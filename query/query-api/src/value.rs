@@ -28,9 +28,40 @@ pub enum DataType {
     Interval,
     Json,
     Oid,
+    /// A number that prints as the name of what it identifies.
+    Reg(RegKind),
     Array(Box<DataType>),
     /// The type of a bare NULL or of an untyped parameter.
     Unknown,
+}
+
+/// What an object identifier type identifies: `regclass`, `regtype` and their kin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RegKind {
+    Class,
+    Type,
+    Proc,
+    Procedure,
+    Namespace,
+    Role,
+}
+
+impl RegKind {
+    pub const ALL: [Self; 6] =
+        [Self::Class, Self::Type, Self::Proc, Self::Procedure, Self::Namespace, Self::Role];
+
+    /// The type's name in SQL.
+    #[must_use]
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Self::Class => "regclass",
+            Self::Type => "regtype",
+            Self::Proc => "regproc",
+            Self::Procedure => "regprocedure",
+            Self::Namespace => "regnamespace",
+            Self::Role => "regrole",
+        }
+    }
 }
 
 /// One value. The variant agrees with the column's [`DataType`], or is `Null`.
@@ -63,6 +94,11 @@ pub enum Value {
     /// JSON text as stored.
     Json(String),
     Oid(u32),
+    /// The number is the binary form, the name the text form.
+    Reg {
+        oid: u32,
+        name: String,
+    },
     Array(Vec<Value>),
 }
 

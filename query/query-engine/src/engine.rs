@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - Everything that recurses on a statement runs on the engine's threads, whose stacks are [`STACK_BYTES`].
-//! - All statements share one memory pool of `memory_bytes_max`; nothing spills to disk.
+//! - A statement holds `query_memory_bytes_max` at most, and all together `memory_bytes_max`; nothing spills to disk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +15,7 @@ use datafusion::catalog::{
 use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
@@ -31,6 +30,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::bad::BadRecords;
 use crate::error::Text;
 use crate::literals::ArrayLiterals;
+use crate::memory::{MemoryLimits, StatementPool, Total};
+use crate::metered::MeterWindows;
 use crate::rewrite::{self, Names};
 use crate::session::Session;
 use crate::shape::Shape;
@@ -46,17 +47,33 @@ const TABLES_MAX: usize = 100;
 /// How the engine is sized.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// Bytes that sorts, joins and aggregates of all running statements may hold together.
+    /// Bytes that sorts, joins, aggregates and window functions of all running statements may hold together.
     pub memory_bytes_max: usize,
+    /// Bytes that those of one statement may hold.
+    pub query_memory_bytes_max: usize,
     /// Threads of the engine's runtime; at least 1.
     pub worker_threads: usize,
     /// Rows per Arrow batch and per batch handed to a session; at least 1.
     pub batch_rows: usize,
 }
 
+impl EngineOptions {
+    pub(crate) fn memory_limits(&self) -> MemoryLimits {
+        MemoryLimits {
+            statement_bytes_max: self.query_memory_bytes_max,
+            total_bytes_max: self.memory_bytes_max,
+        }
+    }
+}
+
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { memory_bytes_max: 256 * 1024 * 1024, worker_threads: 2, batch_rows: 1024 }
+        Self {
+            memory_bytes_max: 512 * 1024 * 1024,
+            query_memory_bytes_max: 128 * 1024 * 1024,
+            worker_threads: 2,
+            batch_rows: 1024,
+        }
     }
 }
 
@@ -73,9 +90,15 @@ pub(crate) struct Shared {
     pub(crate) ingest: Arc<dyn Ingest>,
     pub(crate) handle: Handle,
     base: SessionState,
+    memory: Arc<Total>,
 }
 
 impl Engine {
+    /// Bytes that running statements hold for sorts, joins, aggregates and window functions.
+    pub fn memory_bytes(&self) -> usize {
+        self.shared.memory.held_bytes()
+    }
+
     /// Starts the engine's threads.
     ///
     /// # Errors
@@ -98,7 +121,8 @@ impl Engine {
             Error::new(ErrorKind::Internal, format!("cannot set up the query engine: {error}"))
         })?;
         let handle = runtime.handle().clone();
-        let shared = Arc::new(Shared { options, follow, ingest, handle, base });
+        let memory = Arc::default();
+        let shared = Arc::new(Shared { options, follow, ingest, handle, base, memory });
         Ok(Arc::new(Self { shared, runtime: Some(runtime) }))
     }
 }
@@ -130,7 +154,6 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
     settings.sql_parser.default_null_ordering = "nulls_max".to_owned();
     settings.execution.time_zone = Some("+00:00".to_owned());
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes_max)))
         .with_disk_manager_builder(
             DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
         )
@@ -140,6 +163,7 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
         .with_runtime_env(runtime)
         .with_default_features()
         .with_type_planner(Arc::new(pg_catalog::PgTypes))
+        .with_physical_optimizer_rule(Arc::new(MeterWindows))
         .build();
     state.register_expr_planner(Arc::new(ArrayLiterals))?;
     Ok(state)
@@ -156,18 +180,14 @@ pub(crate) struct Parsed {
 ///
 /// # Errors
 /// 42601.
-pub(crate) fn parse(
-    sql: String,
-    tokens: Vec<TokenWithSpan>,
-    memory_bytes_max: usize,
-) -> Result<Option<Parsed>, Error> {
+pub(crate) fn parse(sql: String, tokens: Vec<TokenWithSpan>) -> Result<Option<Parsed>, Error> {
     let blank = |token: &TokenWithSpan| {
         matches!(token.token, Token::Whitespace(_) | Token::EOF | Token::SemiColon)
     };
     if tokens.iter().all(blank) {
         return Ok(None);
     }
-    let text = Text { sql: &sql, tokens: &tokens, memory_bytes_max };
+    let text = Text { sql: &sql, tokens: &tokens };
     if let Some(reserved) = guard::reserved_name(&tokens) {
         return Err(text.reserved(reserved));
     }
@@ -195,6 +215,7 @@ pub(crate) type Shapes = BTreeMap<String, Arc<Shape>>;
 pub(crate) struct PlanContext {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) info: Arc<functions::SessionInfo>,
+    pub(crate) registry: Arc<functions::registry::Registry>,
     pub(crate) bad: Arc<BadRecords>,
 }
 
@@ -216,11 +237,7 @@ impl Names for SnapshotNames<'_> {
 
 impl Shared {
     pub(crate) fn text<'a>(&self, parsed: &'a Parsed) -> Text<'a> {
-        Text {
-            sql: &parsed.sql,
-            tokens: &parsed.tokens,
-            memory_bytes_max: self.options.memory_bytes_max,
-        }
+        Text { sql: &parsed.sql, tokens: &parsed.tokens }
     }
 
     /// Plans a query; `shapes` that are missing are inferred and added.
@@ -302,12 +319,16 @@ impl Shared {
             "luma".to_owned(),
             Arc::new(catalog),
         );
+        let pool = StatementPool::new(self.options.memory_limits(), &self.memory);
+        let runtime =
+            RuntimeEnv { memory_pool: Arc::new(pool), ..self.base.runtime_env().as_ref().clone() };
         let mut state = SessionStateBuilder::new_from_existing(self.base.clone())
+            .with_runtime_env(Arc::new(runtime))
             .with_catalog_list(Arc::new(catalogs))
             .build();
         // now() is this moment for the whole statement.
         state.mark_start_execution();
-        functions::register(&mut state, &context.info, &context.snapshot);
+        functions::register(&mut state, &context.info, &context.registry);
         Ok(state)
     }
 

@@ -15,7 +15,6 @@ use crate::guard;
 pub(crate) struct Text<'a> {
     pub(crate) sql: &'a str,
     pub(crate) tokens: &'a [TokenWithSpan],
-    pub(crate) memory_bytes_max: usize,
 }
 
 fn invalid(sqlstate: &'static str, message: impl Into<String>) -> Error {
@@ -117,28 +116,20 @@ impl Text<'_> {
             DataFusionError::External(inner) => self.external(inner.as_ref()),
             DataFusionError::ArrowError(inner, _) => self.arrow(inner),
             DataFusionError::SchemaError(inner, _) => self.schema(inner),
-            DataFusionError::ResourcesExhausted(detail) => Error::new(
-                ErrorKind::LimitExceeded,
-                format!(
-                    "the query needs more memory than the limit of {} MiB",
-                    self.memory_bytes_max / (1024 * 1024)
-                ),
-            )
-            .with_sqlstate("53200")
-            .with_detail(first_line(detail))
-            .with_hint(
-                "raise query.memory_bytes_max in the server's configuration, or make the query keep less: \
-                 filter on _offset or _timestamp, group by fewer keys, add LIMIT",
-            ),
+            // What runs out of memory while it runs is told by [`crate::memory`].
+            DataFusionError::ResourcesExhausted(detail) => {
+                Error::new(ErrorKind::LimitExceeded, "the query needs more memory than it may have")
+                    .with_sqlstate("53200")
+                    .with_detail(first_line(detail))
+            }
             DataFusionError::NotImplemented(message) => unsupported(lower(message)),
             DataFusionError::SQL(inner, _) => self.syntax(&inner.to_string()),
             DataFusionError::Plan(message) | DataFusionError::Execution(message) => {
                 self.message(message)
             }
             DataFusionError::Configuration(message) => invalid("22023", lower(message)),
-            other => {
-                Error::new(ErrorKind::Internal, first_line(&other.to_string())).with_sqlstate("XX000")
-            }
+            other => Error::new(ErrorKind::Internal, first_line(&other.to_string()))
+                .with_sqlstate("XX000"),
         }
     }
 

@@ -5,7 +5,7 @@
 
 mod arrays;
 mod json;
-mod registry;
+pub(crate) mod registry;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,8 +22,10 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use query_api::RegKind;
+
 use crate::settings::Settings;
-use crate::snapshot::Snapshot;
+use registry::Registry;
 
 /// What functions know of the session.
 #[derive(Debug)]
@@ -79,6 +81,7 @@ impl ScalarUDFImpl for RowFunction {
         Ok(match &self.returns {
             Returns::Type(returns) => returns.clone(),
             Returns::Name => DataType::Utf8,
+            Returns::Reg(_) => DataType::UInt32,
             Returns::FirstArgument => first(),
             Returns::Item(_) => match first() {
                 DataType::List(item) => item.data_type().clone(),
@@ -93,6 +96,7 @@ impl ScalarUDFImpl for RowFunction {
         let field = Field::new(self.name(), self.return_type(&arguments)?, true);
         Ok(Arc::new(match &self.returns {
             Returns::Name => crate::types::marked(field, "name"),
+            Returns::Reg(kind) => crate::types::marked(field, kind.type_name()),
             Returns::Item(metadata) => field.with_metadata(metadata.clone()),
             _ => field,
         }))
@@ -130,7 +134,7 @@ impl ScalarUDFImpl for RowFunction {
 pub(crate) fn register(
     state: &mut SessionState,
     info: &Arc<SessionInfo>,
-    snapshot: &Arc<Snapshot>,
+    registry: &Arc<Registry>,
 ) {
     let mut add = |name: &str, returns: Returns, body: Body| {
         let function = row_function(name, returns, body);
@@ -139,7 +143,7 @@ pub(crate) fn register(
     };
     session_functions(&mut add, info);
     catalog_functions(&mut add);
-    registry::register(&mut add, info, snapshot);
+    registry::register(&mut add, registry);
     text_functions(&mut add);
     arrays::register(&mut add);
     json::register(&mut add);
@@ -169,6 +173,8 @@ enum Returns {
     Type(DataType),
     /// Text that clients see as PostgreSQL's `name`.
     Name,
+    /// An OID that clients see by name.
+    Reg(RegKind),
     FirstArgument,
     /// An element of the first argument, with this metadata.
     Item(HashMap<String, String>),

@@ -34,7 +34,7 @@ use crate::error::unsupported;
 use crate::rewrite::parts;
 use crate::shape::{Decoding, is_system_column};
 use crate::snapshot::Relation;
-use crate::{parameters, query, types};
+use crate::{memory, parameters, query, types};
 
 /// A partition's batch is appended when its records took this much.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -273,8 +273,7 @@ pub(crate) async fn run(
     let column_types: Vec<DataType> =
         plan.schema().fields().iter().map(|it| types::from_field(it)).collect();
     let physical = state.create_physical_plan(&plan).await.map_err(fail)?;
-    let mut batches =
-        datafusion::physical_plan::execute_stream(physical, state.task_ctx()).map_err(fail)?;
+    let mut batches = memory::execute(physical, state).map_err(fail)?;
     let mut appender = Appender::new(shared, target);
     while let Some(batch) = batches.next().await {
         for row in types::rows(&batch.map_err(fail)?, &column_types)? {
@@ -385,7 +384,7 @@ fn json(value: &Value, form: Form, out: &mut String) -> Result<(), Error> {
         Value::Int2(it) => out.push_str(&it.to_string()),
         Value::Int4(it) => out.push_str(&it.to_string()),
         Value::Int8(it) => out.push_str(&it.to_string()),
-        Value::Oid(it) => out.push_str(&it.to_string()),
+        Value::Oid(it) | Value::Reg { oid: it, .. } => out.push_str(&it.to_string()),
         _ => return Err(unsupported("a value of this type inside an array is not supported")),
     }
     Ok(())

@@ -27,6 +27,8 @@ mod infer;
 mod insert;
 mod json;
 mod literals;
+mod memory;
+mod metered;
 mod parameters;
 mod pg_catalog;
 mod pushdown;

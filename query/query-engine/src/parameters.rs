@@ -73,7 +73,7 @@ pub(crate) fn sql_type(data_type: &DataType) -> Option<SqlType> {
         DataType::Timestamp => "timestamp",
         DataType::TimestampTz => "timestamptz",
         DataType::Interval => "interval",
-        DataType::Oid => "oid",
+        DataType::Oid | DataType::Reg(_) => "oid",
     };
     let path = vec![Ident::new("pg_catalog"), Ident::new(name)];
     Some(SqlType::Custom(ObjectName::from(path), Vec::new()))
@@ -136,7 +136,7 @@ pub(crate) fn scalar(value: &Value, data_type: &DataType) -> Result<ScalarValue,
                 *months, *days, nanos,
             )))
         }
-        Value::Oid(it) => ScalarValue::UInt32(Some(*it)),
+        Value::Oid(it) | Value::Reg { oid: it, .. } => ScalarValue::UInt32(Some(*it)),
         Value::Array(items) => {
             let DataType::Array(item) = data_type else { return Err(out_of_range(data_type)) };
             let scalars: Result<Vec<_>, _> = items.iter().map(|it| scalar(it, item)).collect();

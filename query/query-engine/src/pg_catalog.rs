@@ -22,7 +22,7 @@ use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ObjectNamePart};
-use query_api::{DataType, Error, ErrorKind};
+use query_api::{DataType, Error, ErrorKind, RegKind};
 
 use crate::engine::Shapes;
 use crate::functions::SessionInfo;
@@ -53,15 +53,42 @@ pub(crate) fn system_name(oid: u32) -> Option<&'static str> {
     layout::SYSTEM_OIDS.iter().find(|(_, known)| *known == oid).map(|(name, _)| *name)
 }
 
-/// The OID of a type by its name (`int4`), SQL name (`integer`) or array form (`int4[]`, `_int4`).
+/// The OID of a type by its name (`int4`), SQL name (`integer`, `numeric(10,2)`) or array form (`int4[]`, `_int4`).
 pub(crate) fn type_oid(name: &str) -> Option<u32> {
     let name = name.strip_prefix("pg_catalog.").unwrap_or(name);
+    if let Some(quoted) = name.strip_prefix('"').and_then(|it| it.strip_suffix('"')) {
+        return rows::TYPES.iter().find(|row| row.is_named(quoted)).map(|row| row.oid);
+    }
+    let folded = name.to_lowercase();
+    let name = match (folded.split_once('('), folded.split_once(')')) {
+        (Some((before, _)), Some((_, after))) => format!("{}{after}", before.trim_end()),
+        _ => folded,
+    };
+    let name = name.as_str();
     let (item, array) = match (name.strip_suffix("[]"), name.strip_prefix('_')) {
         (Some(item), _) | (None, Some(item)) => (item, true),
         (None, None) => (name, false),
     };
+    let item = match item.trim() {
+        "int" => "int4",
+        "decimal" | "dec" => "numeric",
+        "float" => "float8",
+        // Without quotes this is the SQL type.
+        "char" => "bpchar",
+        other => other,
+    };
     let row = rows::TYPES.iter().find(|row| row.is_named(item))?;
     Some(if array { row.array } else { row.oid })
+}
+
+/// The OID of a function of PostgreSQL that other relations refer to.
+pub(crate) fn procedure_oid(name: &str) -> Option<u32> {
+    let name = name.strip_prefix("pg_catalog.").unwrap_or(name);
+    rows::PROCEDURES.iter().find(|(_, known)| *known == name).map(|(oid, _)| *oid)
+}
+
+pub(crate) fn procedure_name(oid: u32) -> Option<&'static str> {
+    rows::PROCEDURES.iter().find(|(known, _)| *known == oid).map(|(_, name)| *name)
 }
 
 /// Schemas with their OIDs.
@@ -108,6 +135,7 @@ pub(crate) fn table(
 fn data_type(kind: char) -> DataType {
     match kind {
         'o' => DataType::Oid,
+        'p' => DataType::Reg(RegKind::Proc),
         'n' => DataType::Name,
         'c' => DataType::InternalChar,
         'b' => DataType::Bool,
@@ -131,7 +159,7 @@ fn array<'a>(kind: char, cells: impl Iterator<Item = Option<&'a str>>) -> ArrayR
         }};
     }
     match kind {
-        'o' => parsed!(UInt32Builder),
+        'o' | 'p' => parsed!(UInt32Builder),
         'b' => parsed!(BooleanBuilder),
         '2' => parsed!(Int16Builder),
         '4' => parsed!(Int32Builder),

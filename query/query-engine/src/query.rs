@@ -19,8 +19,9 @@ use tokio::task::JoinHandle;
 use crate::bad::BadRecords;
 use crate::command::Command;
 use crate::engine::{Parsed, PlanContext, Shapes, Shared, result_columns};
+use crate::functions::registry::Registry;
 use crate::session::Prepared;
-use crate::{ddl, insert, parameters, types};
+use crate::{ddl, insert, memory, parameters, types};
 
 /// Batches between the plan and the consumer.
 const BATCHES_AHEAD: usize = 2;
@@ -110,7 +111,8 @@ pub(crate) async fn execute(
     }
     let columns = prepared.described.columns.clone();
     let notices = Arc::clone(&context.bad);
-    let rows = start(&shared, target, &state, &plan, &columns, cancelled).await?;
+    let registry = Arc::clone(&context.registry);
+    let rows = start(&shared, target, &state, &plan, &columns, registry, cancelled).await?;
     Ok(Execution {
         columns,
         tag: "SELECT".to_owned(),
@@ -153,13 +155,14 @@ async fn start(
     state: &SessionState,
     plan: &LogicalPlan,
     columns: &[Column],
+    registry: Arc<Registry>,
     cancelled: watch::Receiver<u64>,
 ) -> Result<RowStream, Error> {
     let physical = state
         .create_physical_plan(plan)
         .await
         .map_err(|error| shared.text(&parsed).datafusion(&error))?;
-    let mut batches = datafusion::physical_plan::execute_stream(physical, state.task_ctx())
+    let mut batches = memory::execute(physical, state)
         .map_err(|error| shared.text(&parsed).datafusion(&error))?;
     let column_types: Vec<DataType> = columns.iter().map(|it| it.data_type.clone()).collect();
     let (tx, rx) = mpsc::channel::<Result<Vec<Row>, Error>>(BATCHES_AHEAD);
@@ -171,7 +174,8 @@ async fn start(
             let Some(batch) = batches.next().await else { return };
             let rows = batch
                 .map_err(|error| owner.text(&parsed).datafusion(&error))
-                .and_then(|batch| types::rows(&batch, &column_types));
+                .and_then(|batch| types::rows(&batch, &column_types))
+                .map(|rows| registry.named(rows, &column_types));
             let failed = rows.is_err();
             room.send(rows);
             if failed {
@@ -206,9 +210,7 @@ async fn explain(
     let fail = |error| shared.text(parsed).datafusion(&error);
     let physical = state.create_physical_plan(plan).await.map_err(fail)?;
     let text = if analyze {
-        let mut batches =
-            datafusion::physical_plan::execute_stream(Arc::clone(&physical), state.task_ctx())
-                .map_err(fail)?;
+        let mut batches = memory::execute(Arc::clone(&physical), state).map_err(fail)?;
         while let Some(batch) = batches.next().await {
             batch.map_err(fail)?;
         }

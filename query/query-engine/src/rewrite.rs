@@ -16,8 +16,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint,
-    JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    AccessExpr, BinaryOperator, ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident,
+    JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor, Value, ValueWithSpan,
     VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
 };
@@ -95,7 +95,7 @@ pub(crate) fn fold(ident: &Ident) -> String {
 /// 0A000 for constructs that would give a wrong answer.
 pub(crate) fn rewrite(statement: &mut Statement, names: &dyn Names) -> Result<(), Error> {
     let ctes = ctes(statement);
-    let mut rewriter = Rewriter { names, ctes, depth: 0 };
+    let mut rewriter = Rewriter { names, ctes };
     match statement.visit(&mut rewriter) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -105,8 +105,6 @@ pub(crate) fn rewrite(statement: &mut Statement, names: &dyn Names) -> Result<()
 struct Rewriter<'a> {
     names: &'a dyn Names,
     ctes: BTreeSet<String>,
-    /// Queries around the one that is visited, itself included.
-    depth: usize,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -121,16 +119,6 @@ impl VisitorMut for Rewriter<'_> {
         {
             relation.0.insert(0, ObjectNamePart::Identifier(Ident::new("pg_catalog")));
         }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Error> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Error> {
-        self.depth -= 1;
         ControlFlow::Continue(())
     }
 
@@ -150,9 +138,6 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(error);
         }
         name_items(select);
-        if self.depth == 1 {
-            registry::print_names(&mut select.projection);
-        }
         subquery::forget_unreachable(select, &|name| self.is_empty(name));
         ControlFlow::Continue(())
     }
@@ -421,6 +406,12 @@ fn rewrite_expr(expr: &mut Expr) {
             *expr = subquery::call("unnest", vec![renamed(inner, array)]);
         }
         Expr::Cast { .. } => registry::cast(expr),
+        // After a bare name the chain is a qualified column.
+        Expr::CompoundFieldAccess { root, access_chain }
+            if !matches!(root.as_ref(), Expr::Identifier(_)) =>
+        {
+            access_chain.iter_mut().for_each(field_access);
+        }
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
             escape(pattern, escape_char);
         }
@@ -433,10 +424,21 @@ fn rewrite_expr(expr: &mut Expr) {
             // The default collation is the only one; a name after COLLATE changes nothing that is kept.
             for side in [left, right] {
                 uncollate(side);
+                if *op == BinaryOperator::StringConcat {
+                    registry::print_name(side);
+                }
             }
         }
         Expr::Collate { .. } => uncollate(expr),
         _ => {}
+    }
+}
+
+/// `(x).f`: DataFusion wants the field's name as a string.
+fn field_access(access: &mut AccessExpr) {
+    if let AccessExpr::Dot(Expr::Identifier(name)) = access {
+        let name = Value::SingleQuotedString(fold(name));
+        *access = AccessExpr::Dot(Expr::Value(name.with_empty_span()));
     }
 }
 

@@ -25,6 +25,7 @@ use crate::bad::BadRecords;
 use crate::command::{self, Command};
 use crate::engine::{self, Parsed, PlanContext, Shapes, Shared};
 use crate::functions::SessionInfo;
+use crate::functions::registry::Registry;
 use crate::guard;
 use crate::query;
 use crate::settings::Settings;
@@ -107,7 +108,9 @@ impl Session {
             process_id: self.options.process_id,
             settings: self.settings.clone(),
         };
-        Ok(PlanContext { snapshot, info: Arc::new(info), bad: Arc::new(BadRecords::default()) })
+        let registry = Arc::new(Registry::new(&info, &snapshot));
+        let bad = Arc::new(BadRecords::default());
+        Ok(PlanContext { snapshot, info: Arc::new(info), registry, bad })
     }
 
     async fn prepare_statement(
@@ -120,9 +123,8 @@ impl Session {
             return Err(Error::new(ErrorKind::LimitExceeded, message).with_sqlstate("53400"));
         }
         let tokens = guard::tokens(sql)?;
-        let memory = self.shared.options.memory_bytes_max;
         let text = sql.to_owned();
-        let parsed = self.run(async move { engine::parse(text, tokens, memory) }).await?;
+        let parsed = self.run(async move { engine::parse(text, tokens) }).await?;
         let command = match &parsed {
             Some(parsed) => command::classify(&parsed.statement)?,
             None => Command::Empty,

@@ -11,12 +11,13 @@ use query_api::{Error, ErrorKind};
 use crate::bad::BadRecordPolicy;
 
 /// Name, default, description. <https://www.postgresql.org/docs/15/runtime-config.html>
-pub(crate) const SETTINGS: [(&str, &str, &str); 38] = [
+pub(crate) const SETTINGS: [(&str, &str, &str); 39] = [
     ("application_name", "", "Sets the application name to be reported in statistics and logs."),
     ("bytea_output", "hex", "Sets the output format for bytea."),
     ("client_encoding", "UTF8", "Sets the client's character set encoding."),
     ("client_min_messages", "notice", "Sets the message levels that are sent to the client."),
     ("datestyle", "ISO, MDY", "Sets the display format for date and time values."),
+    ("default_table_access_method", "heap", "Sets the default table access method for new tables."),
     (
         "default_transaction_deferrable",
         "off",

@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - A field's PostgreSQL type is its Arrow type, or the value of its [`PG_TYPE`] metadata where Arrow has no such
-//!   type (`json`, `name`, `"char"`). `UInt32` is `oid`.
+//!   type (`json`, `name`, `"char"`, `regclass` and its kin). `UInt32` is `oid`.
 //! - A value's variant agrees with the column's type, or is `Null`; nothing panics on an Arrow type the engine does
 //!   not produce itself: it is rendered as text by Arrow's formatter.
 
@@ -18,7 +18,7 @@ use datafusion::arrow::datatypes::{
     TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use query_api::{Column, DataType, Error, ErrorKind, Row, Value};
+use query_api::{Column, DataType, Error, ErrorKind, RegKind, Row, Value};
 
 /// Field metadata key that names a PostgreSQL type Arrow does not have.
 pub(crate) const PG_TYPE: &str = "pg.type";
@@ -30,6 +30,7 @@ pub(crate) fn field(name: &str, data_type: &DataType, nullable: bool) -> Field {
         DataType::Json => marked(field, "json"),
         DataType::Name => marked(field, "name"),
         DataType::InternalChar => marked(field, "char"),
+        DataType::Reg(kind) => marked(field, kind.type_name()),
         _ => field,
     }
 }
@@ -59,7 +60,7 @@ pub(crate) fn to_arrow(data_type: &DataType) -> Arrow {
         DataType::Timestamp => Arrow::Timestamp(TimeUnit::Microsecond, None),
         DataType::TimestampTz => Arrow::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
         DataType::Interval => Arrow::Interval(IntervalUnit::MonthDayNano),
-        DataType::Oid => Arrow::UInt32,
+        DataType::Oid | DataType::Reg(_) => Arrow::UInt32,
         DataType::Array(item) => Arrow::List(Arc::new(Field::new("item", to_arrow(item), true))),
     }
 }
@@ -80,7 +81,10 @@ pub(crate) fn from_field(field: &Field) -> DataType {
         Some("json") => DataType::Json,
         Some("name") => DataType::Name,
         Some("char") => DataType::InternalChar,
-        _ => from_arrow(field.data_type()),
+        other => match RegKind::ALL.into_iter().find(|kind| Some(kind.type_name()) == other) {
+            Some(kind) => DataType::Reg(kind),
+            None => from_arrow(field.data_type()),
+        },
     }
 }
 
@@ -90,8 +94,8 @@ pub(crate) fn from_arrow(data_type: &Arrow) -> DataType {
         Arrow::Int8 | Arrow::UInt8 | Arrow::Int16 => DataType::Int2,
         Arrow::UInt16 | Arrow::Int32 => DataType::Int4,
         Arrow::UInt32 => DataType::Oid,
-        Arrow::Int64 => DataType::Int8,
-        Arrow::UInt64 => DataType::Numeric(20, 0),
+        // Window functions count in UInt64 where PostgreSQL has bigint.
+        Arrow::Int64 | Arrow::UInt64 => DataType::Int8,
         Arrow::Float16 | Arrow::Float32 => DataType::Float4,
         Arrow::Float64 => DataType::Float8,
         Arrow::Decimal128(precision, scale) => DataType::Numeric(*precision, *scale),
@@ -165,7 +169,12 @@ fn value(array: &ArrayRef, index: usize, data_type: &DataType) -> Result<Value, 
         Arrow::Int32 => Value::Int4(array.as_primitive::<Int32Type>().value(index)),
         Arrow::UInt32 => Value::Oid(array.as_primitive::<UInt32Type>().value(index)),
         Arrow::Int64 => Value::Int8(array.as_primitive::<Int64Type>().value(index)),
-        Arrow::UInt64 => Value::Numeric(array.as_primitive::<UInt64Type>().value(index).into(), 0),
+        Arrow::UInt64 => {
+            let number = i64::try_from(array.as_primitive::<UInt64Type>().value(index));
+            Value::Int8(number.map_err(|_| {
+                Error::new(ErrorKind::Invalid, "bigint out of range").with_sqlstate("22003")
+            })?)
+        }
         Arrow::Float32 => Value::Float4(array.as_primitive::<Float32Type>().value(index)),
         Arrow::Float64 => Value::Float8(array.as_primitive::<Float64Type>().value(index)),
         Arrow::Decimal128(_, scale) => {

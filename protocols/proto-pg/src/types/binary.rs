@@ -29,7 +29,8 @@ pub(super) fn encode(
         (DataType::Int2, Value::Int2(number)) => out.put_i16(*number),
         (DataType::Int4, Value::Int4(number)) => out.put_i32(*number),
         (DataType::Int8, Value::Int8(number)) => out.put_i64(*number),
-        (DataType::Oid, Value::Oid(number)) => out.put_u32(*number),
+        (DataType::Oid, Value::Oid(number))
+        | (DataType::Reg(_), Value::Reg { oid: number, .. }) => out.put_u32(*number),
         (DataType::Float4, Value::Float4(number)) => out.put_f32(*number),
         (DataType::Float8, Value::Float8(number)) => out.put_f64(*number),
         (DataType::Numeric(..), Value::Numeric(unscaled, scale)) => {
@@ -178,7 +179,7 @@ fn decode_fixed(data_type: &DataType, rest: &mut &[u8]) -> Result<Value, Report>
         DataType::Int2 => Value::Int2(rest.try_get_i16().map_err(short)?),
         DataType::Int4 => Value::Int4(rest.try_get_i32().map_err(short)?),
         DataType::Int8 => Value::Int8(rest.try_get_i64().map_err(short)?),
-        DataType::Oid => Value::Oid(rest.try_get_u32().map_err(short)?),
+        DataType::Oid | DataType::Reg(_) => Value::Oid(rest.try_get_u32().map_err(short)?),
         DataType::Float4 => Value::Float4(rest.try_get_f32().map_err(short)?),
         DataType::Float8 => Value::Float8(rest.try_get_f64().map_err(short)?),
         DataType::InternalChar => {

@@ -23,7 +23,10 @@ fn decode_text(data_type: &DataType, text: &str) -> Result<Value, Report> {
     let word = text.trim_matches(|letter: char| letter.is_ascii_whitespace());
     let bad = || syntax_error(data_type, text);
     Ok(match data_type {
-        DataType::Text | DataType::Name | DataType::Unknown => Value::Text(text.to_owned()),
+        // The engine looks a name up.
+        DataType::Text | DataType::Name | DataType::Unknown | DataType::Reg(_) => {
+            Value::Text(text.to_owned())
+        }
         DataType::InternalChar => Value::Text(text.chars().take(1).collect()),
         DataType::Json => Value::Json(text.to_owned()),
         DataType::Bool => Value::Bool(boolean(word).ok_or_else(bad)?),
@@ -70,6 +73,7 @@ fn type_name(data_type: &DataType) -> &'static str {
         DataType::Interval => "interval",
         DataType::Json => "json",
         DataType::Oid => "oid",
+        DataType::Reg(kind) => kind.type_name(),
         DataType::Array(_) => "array",
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn encode(
 ) -> Result<(), Report> {
     match value {
         Value::Null => Err(mismatch(data_type, value)),
-        Value::Text(text) | Value::Json(text) => {
+        Value::Text(text) | Value::Json(text) | Value::Reg { name: text, .. } => {
             out.put_slice(text.as_bytes());
             Ok(())
         }
@@ -65,6 +65,7 @@ fn scalar(data_type: &DataType, value: &Value) -> Result<String, Report> {
         | Value::Bool(_)
         | Value::Text(_)
         | Value::Json(_)
+        | Value::Reg { .. }
         | Value::Bytea(_)
         | Value::Array(_) => return Err(mismatch(data_type, value)),
     })

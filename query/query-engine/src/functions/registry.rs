@@ -10,7 +10,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
-use query_api::{Error, ErrorKind};
+use query_api::{Error, ErrorKind, RegKind, Row, Value};
 
 use super::{Add, NO_TEXT, Returns, SessionInfo, oid, quote_ident, string, text};
 use crate::pg_catalog;
@@ -20,35 +20,34 @@ use crate::snapshot::Snapshot;
 const SUPERUSER: u32 = 10;
 
 /// Looks names up.
-struct Registry {
+#[derive(Debug)]
+pub(crate) struct Registry {
     relations: BTreeMap<u32, String>,
     user: String,
 }
 
-pub(super) fn register(add: &mut Add<'_>, info: &SessionInfo, snapshot: &Snapshot) {
-    let relations =
-        snapshot.relations().into_values().map(|relation| (relation.oid, relation.name)).collect();
-    let registry = Arc::new(Registry { relations, user: info.user.clone() });
-    for kind in ["regclass", "regtype", "regproc", "regprocedure", "regnamespace", "regrole"] {
-        let known = Arc::clone(&registry);
+pub(super) fn register(add: &mut Add<'_>, registry: &Arc<Registry>) {
+    for kind in RegKind::ALL {
+        let name = kind.type_name();
+        let known = Arc::clone(registry);
         let by_name = move |args: &[ScalarValue]| known.oid(kind, args.first());
-        add(&format!("luma_{kind}"), Returns::Type(DataType::UInt32), Arc::new(by_name));
-        let known = Arc::clone(&registry);
+        add(&format!("luma_{name}"), Returns::Reg(kind), Arc::new(by_name));
+        let known = Arc::clone(registry);
         let by_oid = move |args: &[ScalarValue]| {
             let oid = known.oid(kind, args.first())?;
             let ScalarValue::UInt32(Some(oid)) = oid else { return Ok(NO_TEXT) };
             Ok(text(known.name(kind, oid)))
         };
-        add(&format!("luma_{kind}_name"), Returns::Type(DataType::Utf8), Arc::new(by_oid));
-    }
-    for kind in ["regclass", "regtype"] {
-        let known = Arc::clone(&registry);
+        add(&format!("luma_{name}_name"), Returns::Type(DataType::Utf8), Arc::new(by_oid));
+        // `to_regclass('x')` is NULL where 'x'::regclass is an error.
+        let known = Arc::clone(registry);
         let lookup = move |args: &[ScalarValue]| {
             Ok(known.oid(kind, args.first()).unwrap_or(ScalarValue::UInt32(None)))
         };
-        add(&format!("to_{kind}"), Returns::Type(DataType::UInt32), Arc::new(lookup));
+        add(&format!("to_{name}"), Returns::Reg(kind), Arc::new(lookup));
     }
-    let known = Arc::clone(&registry);
+    add("luma_oid", Returns::Type(DataType::UInt32), Arc::new(plain_oid));
+    let known = Arc::clone(registry);
     let user = move |args: &[ScalarValue]| {
         Ok(oid(args.first()).map_or(NO_TEXT, |oid| {
             text(if oid == SUPERUSER { known.user.clone() } else { format!("unknown (OID={oid})") })
@@ -65,8 +64,26 @@ pub(super) fn register(add: &mut Add<'_>, info: &SessionInfo, snapshot: &Snapsho
     );
 }
 
+/// `x::oid`.
+fn plain_oid(args: &[ScalarValue]) -> Result<ScalarValue> {
+    let Some(value) = args.first().filter(|it| !it.is_null()) else {
+        return Ok(ScalarValue::UInt32(None));
+    };
+    let plain = oid(Some(value)).ok_or_else(|| {
+        let message = format!("invalid input syntax for type oid: \"{value}\"");
+        let error = Error::new(ErrorKind::Invalid, message).with_sqlstate("22P02");
+        DataFusionError::External(Box::new(error))
+    })?;
+    Ok(ScalarValue::UInt32(Some(plain)))
+}
+
 impl Registry {
-    fn oid(&self, kind: &str, value: Option<&ScalarValue>) -> Result<ScalarValue> {
+    pub(crate) fn new(info: &SessionInfo, snapshot: &Snapshot) -> Self {
+        let relations = snapshot.relations().into_values().map(|it| (it.oid, it.name)).collect();
+        Self { relations, user: info.user.clone() }
+    }
+
+    fn oid(&self, kind: RegKind, value: Option<&ScalarValue>) -> Result<ScalarValue> {
         let Some(name) = string(value) else { return Ok(ScalarValue::UInt32(oid(value))) };
         if let Ok(oid) = name.parse() {
             return Ok(ScalarValue::UInt32(Some(oid)));
@@ -75,14 +92,16 @@ impl Registry {
             return Ok(ScalarValue::UInt32(Some(0)));
         }
         let (found, what, sqlstate) = match kind {
-            "regclass" => (self.relation(&name), "relation", "42P01"),
-            "regtype" => (pg_catalog::type_oid(&name), "type", "42704"),
-            "regnamespace" => {
+            RegKind::Class => (self.relation(&name), "relation", "42P01"),
+            RegKind::Type => (pg_catalog::type_oid(&name), "type", "42704"),
+            RegKind::Namespace => {
                 let schema = pg_catalog::SCHEMAS.iter().find(|(_, known)| *known == name);
                 (schema.map(|(oid, _)| *oid), "schema", "3F000")
             }
-            "regrole" => ((name == self.user).then_some(SUPERUSER), "role", "42704"),
-            _ => (None, "function", "42883"),
+            RegKind::Role => ((name == self.user).then_some(SUPERUSER), "role", "42704"),
+            RegKind::Proc | RegKind::Procedure => {
+                (pg_catalog::procedure_oid(&name), "function", "42883")
+            }
         };
         found.map(|oid| ScalarValue::UInt32(Some(oid))).ok_or_else(|| {
             let message = format!("{what} \"{name}\" does not exist");
@@ -103,20 +122,36 @@ impl Registry {
         self.relations.iter().find(|(_, known)| **known == wanted).map(|(oid, _)| *oid)
     }
 
-    fn name(&self, kind: &str, oid: u32) -> String {
+    /// `rows` with the names of what their object identifiers identify.
+    pub(crate) fn named(&self, mut rows: Vec<Row>, types: &[query_api::DataType]) -> Vec<Row> {
+        for (at, data_type) in types.iter().enumerate() {
+            let query_api::DataType::Reg(kind) = data_type else { continue };
+            for value in rows.iter_mut().filter_map(|row| row.get_mut(at)) {
+                if let Value::Oid(oid) = *value {
+                    *value = Value::Reg { oid, name: self.name(*kind, oid) };
+                }
+            }
+        }
+        rows
+    }
+
+    /// What PostgreSQL prints for `oid`.
+    pub(crate) fn name(&self, kind: RegKind, oid: u32) -> String {
         let known = match kind {
             _ if oid == 0 => Some("-".to_owned()),
-            "regclass" => match self.relations.get(&oid) {
+            RegKind::Class => match self.relations.get(&oid) {
                 Some(name) => Some(quote_ident(name)),
                 None => pg_catalog::system_name(oid).map(str::to_owned),
             },
-            "regtype" => Some(pg_catalog::format_type(oid, -1)).filter(|it| it != "???"),
-            "regnamespace" => {
+            RegKind::Type => Some(pg_catalog::format_type(oid, -1)).filter(|it| it != "???"),
+            RegKind::Namespace => {
                 let schema = pg_catalog::SCHEMAS.iter().find(|(known, _)| *known == oid);
                 schema.map(|(_, name)| (*name).to_owned())
             }
-            "regrole" => (oid == SUPERUSER).then(|| quote_ident(&self.user)),
-            _ => None,
+            RegKind::Role => (oid == SUPERUSER).then(|| quote_ident(&self.user)),
+            RegKind::Proc | RegKind::Procedure => {
+                pg_catalog::procedure_name(oid).map(str::to_owned)
+            }
         };
         known.unwrap_or_else(|| oid.to_string())
     }

@@ -1,6 +1,6 @@
 //! Columns of the catalog relations: `name:kind`, in PostgreSQL 15's order.
 //!
-//! Kinds: `o` oid, `n` name, `t` text, `c` "char", `b` bool, `2 4 8` integers, `f` float4, `T` text[], `O` oid[],
+//! Kinds: `o` oid, `p` regproc, `n` name, `t` text, `c` "char", `b` bool, `2 4 8` integers, `f` float4, `T` text[], `O` oid[],
 //! `S` int2[]. Relations without a line here do not exist.
 
 const RELATIONS: &[(&str, &str, &str)] = &[
@@ -23,9 +23,9 @@ const RELATIONS: &[(&str, &str, &str)] = &[
     (
         "pg_catalog",
         "pg_type",
-        "oid:o typname:n typnamespace:o typowner:o typlen:2 typbyval:b typtype:c typcategory:c typispreferred:b typisdefined:b typdelim:c typrelid:o typsubscript:o typelem:o typarray:o typinput:o typoutput:o typreceive:o typsend:o typmodin:o typmodout:o typanalyze:o typalign:c typstorage:c typnotnull:b typbasetype:o typtypmod:4 typndims:4 typcollation:o typdefaultbin:t typdefault:t typacl:T tableoid:o",
+        "oid:o typname:n typnamespace:o typowner:o typlen:2 typbyval:b typtype:c typcategory:c typispreferred:b typisdefined:b typdelim:c typrelid:o typsubscript:o typelem:o typarray:o typinput:p typoutput:p typreceive:p typsend:p typmodin:p typmodout:p typanalyze:p typalign:c typstorage:c typnotnull:b typbasetype:o typtypmod:4 typndims:4 typcollation:o typdefaultbin:t typdefault:t typacl:T tableoid:o",
     ),
-    ("pg_catalog", "pg_am", "oid:o amname:n amhandler:o amtype:c"),
+    ("pg_catalog", "pg_am", "oid:o amname:n amhandler:p amtype:c"),
     (
         "pg_catalog",
         "pg_roles",
@@ -218,7 +218,7 @@ const RELATIONS: &[(&str, &str, &str)] = &[
         "oid:o prsname:n prsnamespace:o prsstart:o prstoken:o prsend:o prsheadline:o prslextype:o",
     ),
     ("pg_catalog", "pg_ts_template", "oid:o tmplname:n tmplnamespace:o tmplinit:o tmpllexize:o"),
-    ("pg_catalog", "pg_aggregate", "aggfnoid:o aggkind:c aggnumdirectargs:2"),
+    ("pg_catalog", "pg_aggregate", "aggfnoid:p aggkind:c aggnumdirectargs:2"),
     ("pg_catalog", "pg_locks", "locktype:t database:o relation:o pid:4 mode:t granted:b"),
     (
         "pg_catalog",

@@ -53,6 +53,7 @@ pub(super) struct TypeRow {
     pub(super) shown: &'static str,
     len: i16,
     category: char,
+    input: u32,
 }
 
 impl TypeRow {
@@ -68,40 +69,85 @@ const fn ty(
     shown: &'static str,
     len: i16,
     category: char,
+    input: u32,
 ) -> TypeRow {
-    TypeRow { oid, array, name, shown, len, category }
+    TypeRow { oid, array, name, shown, len, category, input }
 }
 
 /// The types that results have. <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/catalog/pg_type.dat>
-pub(super) const TYPES: [TypeRow; 27] = [
-    ty(16, 1000, "bool", "boolean", 1, 'B'),
-    ty(17, 1001, "bytea", "bytea", -1, 'U'),
-    ty(18, 1002, "char", "\"char\"", 1, 'Z'),
-    ty(19, 1003, "name", "name", 64, 'S'),
-    ty(20, 1016, "int8", "bigint", 8, 'N'),
-    ty(21, 1005, "int2", "smallint", 2, 'N'),
-    ty(23, 1007, "int4", "integer", 4, 'N'),
-    ty(24, 1008, "regproc", "regproc", 4, 'N'),
-    ty(25, 1009, "text", "text", -1, 'S'),
-    ty(26, 1028, "oid", "oid", 4, 'N'),
-    ty(114, 199, "json", "json", -1, 'U'),
-    ty(700, 1021, "float4", "real", 4, 'N'),
-    ty(701, 1022, "float8", "double precision", 8, 'N'),
-    ty(705, 0, "unknown", "unknown", -2, 'X'),
-    ty(1042, 1014, "bpchar", "character", -1, 'S'),
-    ty(1043, 1015, "varchar", "character varying", -1, 'S'),
-    ty(1082, 1182, "date", "date", 4, 'D'),
-    ty(1083, 1183, "time", "time without time zone", 8, 'D'),
-    ty(1114, 1115, "timestamp", "timestamp without time zone", 8, 'D'),
-    ty(1184, 1185, "timestamptz", "timestamp with time zone", 8, 'D'),
-    ty(1186, 1187, "interval", "interval", 16, 'T'),
-    ty(1700, 1231, "numeric", "numeric", -1, 'N'),
-    ty(2205, 2210, "regclass", "regclass", 4, 'N'),
-    ty(2206, 2211, "regtype", "regtype", 4, 'N'),
-    ty(2278, 0, "void", "void", 4, 'P'),
-    ty(2950, 2951, "uuid", "uuid", 16, 'U'),
-    ty(3802, 3807, "jsonb", "jsonb", -1, 'U'),
+pub(super) const TYPES: [TypeRow; 30] = [
+    ty(16, 1000, "bool", "boolean", 1, 'B', 1242),
+    ty(17, 1001, "bytea", "bytea", -1, 'U', 1244),
+    ty(18, 1002, "char", "\"char\"", 1, 'Z', 1245),
+    ty(19, 1003, "name", "name", 64, 'S', 34),
+    ty(20, 1016, "int8", "bigint", 8, 'N', 460),
+    ty(21, 1005, "int2", "smallint", 2, 'N', 38),
+    ty(23, 1007, "int4", "integer", 4, 'N', 42),
+    ty(24, 1008, "regproc", "regproc", 4, 'N', 44),
+    ty(25, 1009, "text", "text", -1, 'S', 46),
+    ty(26, 1028, "oid", "oid", 4, 'N', 1798),
+    ty(114, 199, "json", "json", -1, 'U', 321),
+    ty(700, 1021, "float4", "real", 4, 'N', 200),
+    ty(701, 1022, "float8", "double precision", 8, 'N', 214),
+    ty(705, 0, "unknown", "unknown", -2, 'X', 109),
+    ty(1042, 1014, "bpchar", "character", -1, 'S', 1044),
+    ty(1043, 1015, "varchar", "character varying", -1, 'S', 1046),
+    ty(1082, 1182, "date", "date", 4, 'D', 1084),
+    ty(1083, 1183, "time", "time without time zone", 8, 'D', 1143),
+    ty(1114, 1115, "timestamp", "timestamp without time zone", 8, 'D', 1312),
+    ty(1184, 1185, "timestamptz", "timestamp with time zone", 8, 'D', 1150),
+    ty(1186, 1187, "interval", "interval", 16, 'T', 1160),
+    ty(1700, 1231, "numeric", "numeric", -1, 'N', 1701),
+    ty(2205, 2210, "regclass", "regclass", 4, 'N', 2218),
+    ty(2206, 2211, "regtype", "regtype", 4, 'N', 2220),
+    ty(2202, 2207, "regprocedure", "regprocedure", 4, 'N', 2212),
+    ty(2278, 0, "void", "void", 4, 'P', 2298),
+    ty(2950, 2951, "uuid", "uuid", 16, 'U', 2952),
+    ty(3802, 3807, "jsonb", "jsonb", -1, 'U', 3806),
+    ty(4089, 4090, "regnamespace", "regnamespace", 4, 'N', 4084),
+    ty(4096, 4097, "regrole", "regrole", 4, 'N', 4098),
 ];
+
+/// Input functions of types, and what else the catalog refers to.
+/// <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/catalog/pg_proc.dat>
+pub(super) const PROCEDURES: [(u32, &str); 33] = [
+    (3, "heap_tableam_handler"),
+    (34, "namein"),
+    (38, "int2in"),
+    (42, "int4in"),
+    (44, "regprocin"),
+    (46, "textin"),
+    (109, "unknownin"),
+    (200, "float4in"),
+    (214, "float8in"),
+    (321, "json_in"),
+    (330, "bthandler"),
+    (460, "int8in"),
+    (750, "array_in"),
+    (1044, "bpcharin"),
+    (1046, "varcharin"),
+    (1084, "date_in"),
+    (1143, "time_in"),
+    (1150, "timestamptz_in"),
+    (1160, "interval_in"),
+    (1242, "boolin"),
+    (1244, "byteain"),
+    (1245, "charin"),
+    (1312, "timestamp_in"),
+    (1701, "numeric_in"),
+    (1798, "oidin"),
+    (2212, "regprocedurein"),
+    (2218, "regclassin"),
+    (2220, "regtypein"),
+    (2298, "void_in"),
+    (2952, "uuid_in"),
+    (3806, "jsonb_in"),
+    (4084, "regnamespacein"),
+    (4098, "regrolein"),
+];
+
+/// The input function of every array type.
+const ARRAY_IN: u32 = 750;
 
 /// PostgreSQL's OID of a type.
 fn type_oid(data_type: &DataType) -> u32 {
@@ -124,6 +170,7 @@ fn type_oid(data_type: &DataType) -> u32 {
         DataType::Interval => "interval",
         DataType::Json => "json",
         DataType::Oid => "oid",
+        DataType::Reg(kind) => kind.type_name(),
         DataType::Array(item) => {
             let item = type_oid(item);
             return TYPES.iter().find(|row| row.oid == item).map_or(1009, |row| row.array);
@@ -348,6 +395,7 @@ fn type_rows(row: &TypeRow) -> Vec<Vec<Cell>> {
     let kind = if row.category == 'P' { "p" } else { "b" };
     let collation = if row.category == 'S' { "100" } else { "0" };
     let base = |oid: u32, name: &str, len: i16, category: &str, elem: u32, array: u32| {
+        let input = if elem == 0 { row.input } else { ARRAY_IN };
         cells([
             &oid.to_string(),
             name,
@@ -364,7 +412,7 @@ fn type_rows(row: &TypeRow) -> Vec<Vec<Cell>> {
             "0",
             &elem.to_string(),
             &array.to_string(),
-            "0",
+            &input.to_string(),
             "0",
             "0",
             "0",

@@ -1,78 +1,60 @@
 //! Casts to PostgreSQL's object identifier types (`regclass`, `regtype` …), both ways.
 //!
 //! ```text
-//!  'orders'::regclass, $1::regclass → luma_regclass(x)        an OID
-//!  oid::regclass::text              → luma_regclass_name(x)   a name
-//!  SELECT oid::regclass             → luma_regclass_name(x)   PostgreSQL prints the name
+//!  'orders'::regclass, $1::regclass → luma_regclass(x)        an OID, of a column marked regclass
+//!  oid::regclass::text, … || '!'    → luma_regclass_name(x)   a name
+//!  oid::regclass::oid               → luma_oid(x)             an OID without the mark
 //! ```
 //!
 //! Invariants:
-//! - Inside an expression a value of these types is its OID, so comparisons with OIDs keep working.
+//! - Inside an expression a value of these types is its OID, so comparisons with OIDs keep working; a result column
+//!   that is marked prints the name.
 //!
 //! Source: <https://www.postgresql.org/docs/15/datatype-oid.html>.
 
-use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType as SqlType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    SelectItem,
-};
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, Expr};
+use query_api::RegKind;
 
 use super::subquery::call;
 
-const KINDS: [&str; 6] =
-    ["regclass", "regtype", "regproc", "regprocedure", "regnamespace", "regrole"];
-
-fn kind(data_type: &SqlType) -> Option<&'static str> {
+/// The name without its schema.
+fn type_name(data_type: &SqlType) -> String {
     let shown = data_type.to_string().to_lowercase();
-    let name = shown.rsplit('.').next().unwrap_or_default();
-    KINDS.into_iter().find(|kind| *kind == name)
+    shown.rsplit('.').next().unwrap_or_default().to_owned()
 }
 
-fn is_text(data_type: &SqlType) -> bool {
-    let shown = data_type.to_string().to_lowercase();
-    let name = shown.rsplit('.').next().unwrap_or_default();
-    matches!(name, "text" | "varchar" | "name" | "character varying")
+fn kind(name: &str) -> Option<&'static str> {
+    RegKind::ALL.into_iter().map(RegKind::type_name).find(|kind| *kind == name)
 }
 
-/// A call that [`cast`] made: its kind and argument.
-fn made(expr: &Expr) -> Option<(&'static str, &Expr)> {
-    let Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) = expr else {
-        return None;
-    };
-    let name = name.to_string();
-    let kind = name.strip_prefix("luma_")?;
-    let kind = KINDS.into_iter().find(|known| *known == kind)?;
-    match list.args.as_slice() {
-        [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => Some((kind, argument)),
-        _ => None,
-    }
+/// The kind of a call that [`cast`] made.
+fn made(expr: &Expr) -> Option<&'static str> {
+    let Expr::Function(function) = expr else { return None };
+    kind(function.name.to_string().strip_prefix("luma_")?)
 }
 
 /// Rewrites a cast in place; inner casts were rewritten before.
 pub(super) fn cast(expr: &mut Expr) {
     let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
-    if let Some(kind) = kind(data_type) {
+    let name = type_name(data_type);
+    if let Some(kind) = kind(&name) {
         *expr = call(&format!("luma_{kind}"), vec![(**inner).clone()]);
-    } else if is_text(data_type)
-        && let Some((kind, argument)) = made(inner)
+    } else if name == "oid" && !matches!(inner.as_ref(), Expr::Value(_)) {
+        // A cast between equal Arrow types would be left out, and the mark would stay.
+        *expr = call("luma_oid", vec![(**inner).clone()]);
+    } else if matches!(name.as_str(), "text" | "varchar" | "name" | "character varying")
+        && made(inner).is_some()
     {
-        *expr = call(&format!("luma_{kind}_name"), vec![argument.clone()]);
+        let mut printed = (**inner).clone();
+        print_name(&mut printed);
+        *expr = printed;
     }
 }
 
-/// Select items of the outermost query are printed: as names.
-pub(super) fn print_names(items: &mut [SelectItem]) {
-    for item in items {
-        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
-            && let Expr::Cast { data_type, .. } = &*expr
-            && kind(data_type).is_some()
-        {
-            *expr = Expr::Cast {
-                kind: CastKind::DoubleColon,
-                expr: Box::new(expr.clone()),
-                data_type: SqlType::Text,
-                array: false,
-                format: None,
-            };
-        }
+/// An object identifier where text is wanted, as its name.
+pub(super) fn print_name(expr: &mut Expr) {
+    if let Some(kind) = made(expr) {
+        // The inner call stays: ORDER BY finds it in the select list.
+        *expr = call(&format!("luma_{kind}_name"), vec![expr.clone()]);
     }
 }

@@ -7,6 +7,7 @@
 
 mod corpus;
 mod errors;
+mod memory;
 mod reading;
 mod support;
 mod writing;
@@ -109,6 +110,49 @@ fn object_identifiers_print_names_and_compare_as_numbers() {
         42P01: relation "nope" does not exist
     "#]],
     );
+}
+
+#[test]
+fn object_identifiers_are_typed_wherever_they_come_from() {
+    let log = Log::new("t", &[&[r#"{"id":1}"#]]);
+    let (_engine, mut session) = log.session();
+    let sql =
+        "SELECT x, x::oid, x::text, 'a' || x FROM (SELECT oid::regclass AS x FROM pg_class) s";
+    let (_, described) = support::block_on(session.prepare(sql, &[])).unwrap();
+    let types: Vec<_> = described.columns.into_iter().map(|it| it.data_type).collect();
+    let regclass = query_api::DataType::Reg(query_api::RegKind::Class);
+    assert_eq!(types[..2], [regclass, query_api::DataType::Oid]);
+    log.check(
+        "SELECT to_regtype('int'), to_regtype('numeric(10,2)[]'), to_regtype('hstore'), to_regclass('no'), \
+         'public'::regnamespace, 'array_in'::regproc, 10::regrole, 0::regclass, 424242::regclass",
+        expect![[r#"
+            to_regtype|to_regtype|to_regtype|to_regclass|regnamespace|regproc|regrole|regclass|regclass
+            integer|numeric[]|NULL|NULL|public|array_in|luma|-|424242
+        "#]],
+    );
+    log.check(
+        "SELECT typname, typinput FROM pg_type WHERE oid IN ('int4'::regtype, 'int4[]'::regtype) ORDER BY oid",
+        expect![[r#"
+            typname|typinput
+            int4|int4in
+            _int4|array_in
+        "#]],
+    );
+    log.check(
+        "SELECT c.oid::regclass FROM pg_class c ORDER BY c.oid::regclass::text",
+        expect![[r#"
+            oid
+            t
+        "#]],
+    );
+    for (sql, state) in [
+        ("SELECT 'nope'::regtype", "42704"),
+        ("SELECT 'nope'::regproc", "42883"),
+        ("SELECT 'nope'::regnamespace", "3F000"),
+        ("SELECT 'nope'::regrole", "42704"),
+    ] {
+        assert!(log.show(sql).starts_with(state), "{sql}: {}", log.show(sql));
+    }
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use expect_test::{Expect, expect};
 use futures_util::StreamExt as _;
-use query_engine::EngineOptions;
 
 use crate::support::{BASE_MS, Log, block_on, run, shown, start};
 
@@ -168,23 +167,6 @@ fn cancel_ends_a_running_statement() {
         }
     });
     assert_eq!(error.sqlstate, Some("57014"));
-}
-
-#[test]
-fn a_query_over_the_memory_limit_says_which_and_what_to_do() {
-    let mut log = Log::long("t", 40, 1000, 100);
-    log.options = EngineOptions { memory_bytes_max: 1024 * 1024, ..EngineOptions::default() };
-    log.check("SELECT pad, id FROM t ORDER BY id DESC", expect![[r#"
-        53200: the query needs more memory than the limit of 1 MiB
-        hint: raise query.memory_bytes_max in the server's configuration, or make the query keep less: filter on _offset or _timestamp, group by fewer keys, add LIMIT
-    "#]]);
-    log.check(
-        "SELECT count(*) FROM t",
-        expect![[r#"
-        count
-        Int8(40000)
-    "#]],
-    );
 }
 
 #[test]

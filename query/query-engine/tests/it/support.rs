@@ -167,6 +167,7 @@ pub(crate) fn shown(result: Result<String, Error>) -> String {
 fn cell(value: &Value) -> String {
     match value {
         Value::Text(it) | Value::Json(it) => it.clone(),
+        Value::Reg { name, .. } => name.clone(),
         Value::Null => "NULL".to_owned(),
         other => format!("{other:?}"),
     }

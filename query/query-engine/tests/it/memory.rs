@@ -1,0 +1,170 @@
+//! Memory of statements: which limit was met, by what, and that what failed has given everything back.
+
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use futures_util::StreamExt as _;
+use query_api::{Error, Sql as _, SqlSession, SqlSessionOptions};
+use query_engine::{Engine, EngineOptions};
+
+use crate::support::{Log, block_on, run, start};
+
+const MIB: usize = 1024 * 1024;
+
+/// 40,000 records of about 100 bytes, four MiB of text.
+fn log(query_memory_bytes_max: usize, memory_bytes_max: usize) -> Log {
+    let mut log = Log::long("t", 40, 1000, 100);
+    // One thread: else an exchange between threads may meet the limit before the operator under test.
+    log.options = EngineOptions {
+        memory_bytes_max,
+        query_memory_bytes_max,
+        worker_threads: 1,
+        ..EngineOptions::default()
+    };
+    log
+}
+
+fn open(engine: &Arc<Engine>) -> Box<dyn SqlSession> {
+    engine.open_session(SqlSessionOptions::default())
+}
+
+/// Waits until statements hold `bytes` at most: operators end on the engine's threads.
+fn given_back(engine: &Engine, bytes: usize) {
+    while engine.memory_bytes() > bytes {
+        std::thread::yield_now();
+    }
+}
+
+/// Runs to the end and forgets the rows.
+fn outcome(session: &mut dyn SqlSession, sql: &str) -> Result<usize, Error> {
+    block_on(async {
+        let (_, execution) = start(session, sql, Vec::new()).await?;
+        let mut count = 0;
+        let mut rows = execution.rows.expect("a query");
+        while let Some(batch) = rows.next().await {
+            count += batch?.len();
+        }
+        Ok(count)
+    })
+}
+
+fn refused(sql: &str, limit: usize, total: usize, expected: Expect) {
+    let log = log(limit, total);
+    let (engine, mut session) = log.session();
+    let error = outcome(session.as_mut(), sql).unwrap_err();
+    // How many bytes were asked for and by which instance is DataFusion's business.
+    let detail = error.detail.unwrap_or_default();
+    let what = detail.split(" (").next().unwrap_or_default();
+    assert!(detail.contains("asked for"), "{detail}");
+    let (state, message) = (error.sqlstate.unwrap_or_default(), error.message);
+    let hint = error.hint.unwrap_or_default();
+    let hint = hint.split(", or make").next().unwrap_or_default();
+    expected.assert_eq(&format!("{state}: {message}\ndetail: {what} …\nhint: {hint} …\n"));
+    given_back(&engine, 0);
+    // The session and the engine go on.
+    assert_eq!(outcome(session.as_mut(), "SELECT count(*) FROM t").unwrap(), 1);
+}
+
+#[test]
+fn a_sort_over_the_limit_of_one_query() {
+    refused(
+        "SELECT pad, id FROM t ORDER BY id DESC",
+        MIB,
+        64 * MIB,
+        expect![[r#"
+            53200: the query needs more memory than the 1 MiB one query may hold
+            detail: a sort …
+            hint: raise pg.query_memory_bytes_max in the server's configuration …
+        "#]],
+    );
+}
+
+#[test]
+fn an_aggregate_over_the_limit_of_one_query() {
+    refused(
+        "SELECT id, pad, count(*) FROM t GROUP BY id, pad",
+        MIB,
+        64 * MIB,
+        expect![[r#"
+            53200: the query needs more memory than the 1 MiB one query may hold
+            detail: an aggregate …
+            hint: raise pg.query_memory_bytes_max in the server's configuration …
+        "#]],
+    );
+}
+
+#[test]
+fn a_join_over_the_limit_of_one_query() {
+    refused(
+        "SELECT a.id FROM t a JOIN t b ON a.id = b.id AND a.pad = b.pad",
+        MIB,
+        64 * MIB,
+        expect![[r#"
+            53200: the query needs more memory than the 1 MiB one query may hold
+            detail: a join …
+            hint: raise pg.query_memory_bytes_max in the server's configuration …
+        "#]],
+    );
+}
+
+#[test]
+fn a_window_over_the_limit_of_one_query() {
+    refused(
+        "SELECT id, pad, count(*) OVER () FROM t",
+        MIB,
+        64 * MIB,
+        expect![[r#"
+            53200: the query needs more memory than the 1 MiB one query may hold
+            detail: a window function …
+            hint: raise pg.query_memory_bytes_max in the server's configuration …
+        "#]],
+    );
+}
+
+#[test]
+fn the_total_is_met_before_the_limit_of_one_query() {
+    refused(
+        "SELECT pad, id FROM t ORDER BY id DESC",
+        64 * MIB,
+        MIB,
+        expect![[r#"
+            53200: the query needs more memory than is left of the 1 MiB that all queries share
+            detail: a sort …
+            hint: try again when other queries have ended, raise pg.memory_bytes_max in the server's configuration …
+        "#]],
+    );
+}
+
+#[test]
+fn a_query_that_fails_leaves_others_unharmed() {
+    let log = log(2 * MIB, 64 * MIB);
+    let (engine, mut session) = log.session();
+    let mut held = open(&engine);
+    block_on(async {
+        // A sort that fits and whose rows wait for their reader.
+        let sql = "SELECT id FROM t WHERE id < 20000 ORDER BY id DESC";
+        let (_, execution) = start(held.as_mut(), sql, Vec::new()).await.unwrap();
+        let mut rows = execution.rows.unwrap();
+        let mut count = rows.next().await.unwrap().unwrap().len();
+        let before = engine.memory_bytes();
+        assert!(before > 0, "the sort holds its rows");
+        for _ in 0..3 {
+            let sql = "SELECT pad, id FROM t ORDER BY id DESC";
+            let error = run(session.as_mut(), sql, Vec::new()).await.unwrap_err();
+            assert_eq!(error.sqlstate, Some("53200"));
+        }
+        given_back(&engine, before);
+        while let Some(batch) = rows.next().await {
+            count += batch.unwrap().len();
+        }
+        assert_eq!(count, 20_000);
+    });
+    // Rows that nobody will read are given back too.
+    let dropped = block_on(start(
+        held.as_mut(),
+        "SELECT id FROM t WHERE id < 20000 ORDER BY id DESC",
+        Vec::new(),
+    ));
+    drop(dropped);
+    given_back(&engine, 0);
+}
