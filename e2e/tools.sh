@@ -3,7 +3,7 @@
 # changed since the last time is not touched, so a warm run takes about a second.
 #
 #   e2e/tools.sh            everything
-#   e2e/tools.sh PART...    of: debian python node java go librdkafka
+#   e2e/tools.sh PART...    of: debian python suite node java go rust librdkafka addon
 #
 # All but the Debian packages go below ${LUMADB_CACHE:-~/.cache/lumadb}/e2e, never into the checkout.
 set -euo pipefail
@@ -52,6 +52,21 @@ python() {
     installed python "$list"
 }
 
+# kafka-python's integration tests, from the source archive of the version that is installed.
+suite() {
+    local list=$here/clients/python/requirements.txt wanted
+    [ -e "$root/python/bin/pip" ] || python
+    unchanged suite "$list" && return
+    say "kafka-python's tests"
+    wanted=$(grep '^kafka-python==' "$list")
+    rm -rf "$root/kafka-python"
+    mkdir -p "$root/kafka-python"
+    retry "$root/python/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary kafka-python \
+        --dest "$root/kafka-python" "$wanted"
+    tar -xzf "$root"/kafka-python/*.tar.gz -C "$root/kafka-python" --strip-components=1 --wildcards '*/test/*'
+    installed suite "$list"
+}
+
 node() {
     local from=$here/clients/node
     unchanged node "$from/package-lock.json" && return
@@ -59,7 +74,7 @@ node() {
     mkdir -p "$root/node"
     cp "$from/package.json" "$from/package-lock.json" "$root/node/"
     # The scripts that packages run at installation are not wanted: one would look for a prebuilt binary that is
-    # not in the registry. `librdkafka` below builds the one native add-on.
+    # not in the registry. `addon` below builds the one native add-on.
     (cd "$root/node" && retry npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
     installed node "$from/package-lock.json"
 }
@@ -83,6 +98,17 @@ go() {
     installed go "$from/go.mod" "$from/go.sum" "$from"/*.go
 }
 
+# The `rdkafka` crate compiles the librdkafka that it ships: a build of a minute or two, in a target directory of its own.
+rust() {
+    local from=$here/clients/rust
+    unchanged rust "$from"/Cargo.* "$from"/build.rs "$from"/src/*.rs && return
+    say "Rust client (a build of some minutes)"
+    mkdir -p "$root/bin"
+    retry env -u CARGO_BUILD_TARGET CARGO_TARGET_DIR="$root/rust" cargo build --quiet --locked --manifest-path "$from/Cargo.toml"
+    cp "$root/rust/debug/e2e-rdkafka" "$root/bin/rdkafka"
+    installed rust "$from"/Cargo.* "$from"/build.rs "$from"/src/*.rs
+}
+
 # librdkafka's library and its own test runner, from the source that ships in the Node package.
 librdkafka() {
     local source=$root/node/node_modules/@confluentinc/kafka-javascript/deps/librdkafka
@@ -101,11 +127,33 @@ librdkafka() {
     installed librdkafka "$source/src/rdkafka.h" <(declare -f librdkafka)
 }
 
+# The native add-on of @confluentinc/kafka-javascript, from its source, against the librdkafka of the same package that is
+# built above: its own installation would look for a prebuilt binary, or for node's headers and more source, on the web.
+addon() {
+    local package=$root/node/node_modules/@confluentinc/kafka-javascript built=$root/librdkafka headers gyp
+    [ -d "$built" ] && [ -d "$package" ] || librdkafka
+    { declare -f addon; command node --version; } >"$root/addon.inputs"
+    local inputs=("$package/package.json" "$built/src/rdkafka.h" "$root/addon.inputs")
+    [ -e "$package/build/Release/confluent-kafka-javascript.node" ] && unchanged addon "${inputs[@]}" && return
+    say "Node add-on"
+    headers=$(command node -p 'path.dirname(path.dirname(process.execPath))')
+    [ -e "$headers/include/node/node.h" ] || die "node's headers are not in $headers/include/node: install them beside node"
+    gyp=$(npm root --global 2>/dev/null)/npm/node_modules/node-gyp/bin/node-gyp.js
+    [ -e "$gyp" ] || die "npm ships no node-gyp at $gyp"
+    (
+        cd "$package"
+        BUILD_LIBRDKAFKA=0 CXXFLAGS="-I$built/src -I$built/src-cpp" \
+            LDFLAGS="-L$built/src -L$built/src-cpp -Wl,-rpath,$built/src:$built/src-cpp" \
+            JOBS=$(nproc) command node "$gyp" rebuild --nodedir="$headers"
+    ) >"$root/addon.log" 2>&1 || { tail -n 30 "$root/addon.log" >&2; die "the add-on does not build"; }
+    installed addon "${inputs[@]}"
+}
+
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(debian python node java go librdkafka)
+[ ${#parts[@]} -gt 0 ] || parts=(debian python suite node java go rust librdkafka addon)
 for part in "${parts[@]}"; do
     case $part in
-    debian | python | node | java | go | librdkafka) "$part" ;;
+    debian | python | suite | node | java | go | rust | librdkafka | addon) "$part" ;;
     *) die "unknown part '$part'" ;;
     esac
 done

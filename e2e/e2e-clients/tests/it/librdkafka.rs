@@ -4,6 +4,7 @@
 //! Each test runs in a process of its own (`TESTS=nnnn ./test-runner -p1`), with a deadline, against one server with
 //! automatic topic creation of four partitions, which the suite presumes. The suite's source is never edited.
 
+use crate::lists;
 use e2e_clients::{process, server::Server, tools};
 use std::{
     collections::BTreeMap,
@@ -13,6 +14,9 @@ use std::{
     process::Command,
     time::Duration,
 };
+
+const ALLOWED: &str = "librdkafka/allow.txt";
+const EXCLUDED: &str = "librdkafka/excluded.txt";
 
 /// Longer than the slowest allowed test needs; a test that hangs costs no more than this.
 const TEST_DEADLINE: Duration = Duration::from_secs(90);
@@ -24,7 +28,10 @@ const FAST_MAX: Duration = Duration::from_secs(6);
 fn every_test_of_the_suite_is_allowed_or_excluded_with_a_reason() {
     let allowed = allowed();
     let excluded = excluded();
-    assert!(lines("allow.txt").is_sorted(), "allow.txt is sorted, so that its changes read well");
+    assert!(
+        lists::entries(ALLOWED).is_sorted(),
+        "allow.txt is sorted, so that its changes read well"
+    );
     for test in allowed.keys() {
         assert!(!excluded.contains_key(test), "librdkafka test {test} is in both lists");
     }
@@ -175,17 +182,8 @@ fn promote(
         Pace::Fast => test.clone(),
         Pace::Slow => format!("{test} slow"),
     };
-    rewrite("allow.txt", allowed.iter().map(line));
-    rewrite("excluded.txt", excluded.iter().map(|(test, reason)| format!("{test} {reason}")));
-}
-
-/// Replaces the entries of a list and keeps its leading comment.
-fn rewrite(name: &str, entries: impl Iterator<Item = String>) {
-    let path = tools::repository().join("e2e/librdkafka").join(name);
-    let old = read(&path);
-    let head = old.lines().take_while(|line| line.starts_with('#')).map(str::to_owned);
-    let text: String = head.chain(entries).map(|line| line + "\n").collect();
-    fs::write(path, text).unwrap();
+    lists::rewrite(ALLOWED, allowed.iter().map(line));
+    lists::rewrite(EXCLUDED, excluded.iter().map(|(test, reason)| format!("{test} {reason}")));
 }
 
 /// The suite's directory, when `e2e/tools.sh` has built it.
@@ -194,33 +192,13 @@ fn suite() -> Option<std::path::PathBuf> {
     dir.join("test-runner").exists().then_some(dir)
 }
 
-fn lines(name: &str) -> Vec<String> {
-    let path = tools::repository().join("e2e/librdkafka").join(name);
-    read(&path)
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty() && !l.starts_with('#'))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
 /// Test number → whether it is slow.
 fn allowed() -> BTreeMap<String, Pace> {
     let pace = |line: &str| if line.ends_with(" slow") { Pace::Slow } else { Pace::Fast };
-    lines("allow.txt").iter().map(|line| (line[..4].to_owned(), pace(line))).collect()
+    lists::entries(ALLOWED).iter().map(|line| (line[..4].to_owned(), pace(line))).collect()
 }
 
 /// Test number → reason.
 fn excluded() -> BTreeMap<String, String> {
-    let mut tests = BTreeMap::new();
-    for line in lines("excluded.txt") {
-        let (test, reason) =
-            line.split_once(' ').unwrap_or_else(|| panic!("excluded.txt: no reason in {line:?}"));
-        tests.insert(test.to_owned(), reason.trim().to_owned());
-    }
-    tests
+    lists::reasons(EXCLUDED)
 }

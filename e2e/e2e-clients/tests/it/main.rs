@@ -1,4 +1,4 @@
-//! Foreign clients, crashes under their load, and librdkafka's own suite, against a `lumadb` process.
+//! Foreign clients, crashes under their load, and librdkafka's and kafka-python's own suites, against a `lumadb` process.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,7 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod clients;
 mod crash;
+mod kafka_python;
 mod librdkafka;
+mod lists;
 
 /// Held by each test that runs servers and clients: one at a time on a machine of two cores, so that the deadlines of
 /// one never depend on the load that another makes.
