@@ -30,7 +30,10 @@ def librdkafka(acks):
                          "compression.type": "lz4" if idempotent else "none",
                          "retries": 2147483647 if idempotent else 0,
                          "message.timeout.ms": 300_000 if idempotent else 5_000,
-                         "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "log_level": 0})
+                         "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200,
+                         # Else it forgets the broker when it is down and needs a second or more to be back: most crashes
+                         # would then meet an idle producer.
+                         "metadata.recovery.strategy": "none", "log_level": 0})
     sequence = 0
 
     def report(error, message):

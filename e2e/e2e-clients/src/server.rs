@@ -10,6 +10,7 @@
 use crate::{process, tools};
 use std::{
     env,
+    ffi::OsString,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -136,6 +137,30 @@ impl Server {
         self.addresses = addresses;
         Ok(())
     }
+}
+
+/// Why the kernel refuses io_uring to `lumadb`, as `lumadb doctor` reports it; `None` when it does not.
+///
+/// `wrapper` is the beginning of the command line, for a process that runs the binary under some restriction.
+///
+/// # Errors
+/// When the binary cannot be run or does not report the check.
+pub fn io_uring_refusal(wrapper: &[&str], dir: &Path) -> Result<Option<String>, String> {
+    let binary = tools::lumadb()?;
+    let mut words = wrapper.iter().map(OsString::from).chain([binary.into_os_string()]);
+    let mut doctor = Command::new(words.next().ok_or("no command")?);
+    doctor.args(words).args(["doctor", "--format", "json", "--data-dir"]).arg(dir);
+    let (_, out, err) = process::run(&mut doctor, dir, "doctor", READY_DEADLINE)?;
+    let checks: serde_json::Value =
+        serde_json::from_str(&out).map_err(|e| format!("lumadb doctor: {e}: {out}{err}"))?;
+    let mut checks = checks.as_array().into_iter().flatten();
+    let check = checks
+        .find(|check| check["check"] == "io_uring")
+        .ok_or_else(|| format!("lumadb doctor does not say whether there is io_uring: {out}"))?;
+    if check["result"] == "ok" {
+        return Ok(None);
+    }
+    Ok(Some(check["found"].as_str().unwrap_or("refused").to_owned()))
 }
 
 /// `lumadb verify` over the data of a server that was killed. As with its address, the killed process's lock may outlive
