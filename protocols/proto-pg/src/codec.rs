@@ -21,9 +21,9 @@ mod tests;
 
 pub use backend::{
     CANCEL_KEY_LEN, Field, authentication_ok, backend_key_data, bind_complete, close_complete,
-    command_complete, data_row, empty_query_response, error_response, negotiate_protocol_version,
-    no_data, notice_response, parameter_description, parameter_status, parse_complete,
-    portal_suspended, ready_for_query, row_description,
+    command_complete, copy_data, copy_done, copy_out_response, data_row, empty_query_response,
+    error_response, negotiate_protocol_version, no_data, notice_response, parameter_description,
+    parameter_status, parse_complete, portal_suspended, ready_for_query, row_description,
 };
 pub(crate) use frontend::utf8;
 pub use frontend::{Frame, Message, Startup, Target, decode_frame, decode_message, decode_startup};

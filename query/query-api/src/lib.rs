@@ -21,8 +21,8 @@ pub use error::{Error, ErrorKind};
 pub use follow::{Follow, PartitionInfo, ReadBatches, TopicInfo};
 pub use ingest::{DeclaredColumn, DeclaredFormat, DeclaredTable, Ingest, NewTopic};
 pub use sql::{
-    Cancel, Column, Described, Execution, RowStream, Sql, SqlSession, SqlSessionOptions,
-    StatementId,
+    Cancel, Column, CopyFormat, CopyOut, Described, Execution, RowStream, Sql, SqlSession,
+    SqlSessionOptions, StatementId,
 };
 pub use value::{DataType, RegKind, Row, Value};
 

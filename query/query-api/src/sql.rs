@@ -57,6 +57,31 @@ pub struct Execution {
     pub notices: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Settings the client must be told about (`ParameterStatus`): name, value.
     pub parameter_status: Vec<(String, String)>,
+    /// The rows are the data of `COPY … TO STDOUT`.
+    pub copy: Option<CopyOut>,
+}
+
+/// How `COPY … TO STDOUT` writes rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyOut {
+    pub format: CopyFormat,
+    pub delimiter: u8,
+    /// What stands for NULL.
+    pub null: String,
+    /// A first line with the columns' names.
+    pub header: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    /// PostgreSQL's own, with backslashes.
+    Text,
+    Csv {
+        quote: u8,
+        escape: u8,
+        /// Columns that are quoted whatever they hold.
+        force_quote: Vec<String>,
+    },
 }
 
 /// Cancels what the session runs; callable from any thread, any number of times.
@@ -86,6 +111,9 @@ pub trait SqlSession: Send {
         statement: StatementId,
         parameters: Vec<Value>,
     ) -> BoxFuture<'a, Result<Execution, Error>>;
+
+    /// The columns of an open SQL cursor: `Describe` finds it among the portals.
+    fn cursor_columns(&self, name: &str) -> Option<Vec<Column>>;
 
     /// Forgets a prepared statement; unknown ids are ignored.
     fn close(&mut self, statement: StatementId);

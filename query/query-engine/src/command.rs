@@ -1,10 +1,13 @@
 //! What kind of statement it is: queries are planned, the rest is answered by the session or the catalog.
 
 use datafusion::sql::sqlparser::ast::{
-    ContextModifier, DiscardObject, Expr, ObjectType, Reset, Set, Statement, Value as SqlValue,
+    CloseCursor, ContextModifier, DiscardObject, Expr, ObjectType, Reset, Set, Statement,
+    Value as SqlValue,
 };
-use query_api::{Column, DataType, Error};
+use query_api::{Column, CopyOut, DataType, Error};
 
+use crate::copy;
+use crate::cursor::{Declaration, Reach};
 use crate::error::unsupported;
 use crate::rewrite::{fold, parts};
 
@@ -41,6 +44,20 @@ pub(crate) enum Command {
     Show {
         name: String,
     },
+    Declare(Declaration),
+    Fetch {
+        name: String,
+        reach: Reach,
+    },
+    Move {
+        name: String,
+        reach: Reach,
+    },
+    /// `None` closes all.
+    Close {
+        name: Option<String>,
+    },
+    Copy(CopyOut),
     /// Understood and without effect here.
     Accepted {
         tag: &'static str,
@@ -54,7 +71,10 @@ impl Command {
     }
 
     pub(crate) fn needs_planning(&self) -> bool {
-        matches!(self, Self::Query | Self::Insert | Self::Explain { .. })
+        matches!(
+            self,
+            Self::Query | Self::Insert | Self::Explain { .. } | Self::Declare(_) | Self::Copy(_)
+        )
     }
 
     /// What cannot be undone by ROLLBACK.
@@ -78,6 +98,12 @@ impl Command {
             Self::Set { value: None, .. } | Self::ResetAll => "RESET",
             Self::DiscardAll => "DISCARD ALL",
             Self::Show { .. } => "SHOW",
+            Self::Declare(_) => "DECLARE CURSOR",
+            Self::Fetch { .. } => "FETCH",
+            Self::Move { .. } => "MOVE",
+            Self::Close { name: Some(_) } => "CLOSE CURSOR",
+            Self::Close { name: None } => "CLOSE CURSOR ALL",
+            Self::Copy(_) => "COPY",
             Self::Accepted { tag } => tag,
         }
     }
@@ -137,6 +163,12 @@ pub(crate) fn classify(statement: &Statement) -> Result<Command, Error> {
             };
             Command::Show { name }
         }
+        Statement::Declare { stmts } => Command::Declare(Declaration::new(stmts)?),
+        Statement::Close { cursor: CloseCursor::All } => Command::Close { name: None },
+        Statement::Close { cursor: CloseCursor::Specific { name } } => {
+            Command::Close { name: Some(fold(name)) }
+        }
+        Statement::Copy { .. } => Command::Copy(copy::options(statement)?),
         Statement::Update(_) | Statement::Delete(_) | Statement::Truncate(_) => {
             return Err(unsupported(
                 "a topic is append-only: UPDATE, DELETE and TRUNCATE are not supported",

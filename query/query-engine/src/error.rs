@@ -79,6 +79,12 @@ impl Text<'_> {
             .with_position(guard::position(self.sql, location))
     }
 
+    /// A token that does not fit.
+    pub(crate) fn near(&self, token: &TokenWithSpan) -> Error {
+        invalid("42601", format!("syntax error at or near \"{}\"", token.token))
+            .with_position(guard::position(self.sql, token.span.start))
+    }
+
     /// A reserved word where a name belongs.
     pub(crate) fn reserved(&self, token: &TokenWithSpan) -> Error {
         let word = token.token.to_string();

@@ -34,6 +34,8 @@ pub(crate) struct SessionInfo {
     pub(crate) database: String,
     pub(crate) process_id: i32,
     pub(crate) settings: Settings,
+    /// Open cursors: name, statement, WITH HOLD.
+    pub(crate) cursors: Vec<(String, String, bool)>,
 }
 
 type Body = Arc<dyn Fn(&[ScalarValue]) -> Result<ScalarValue> + Send + Sync>;

@@ -17,6 +17,8 @@
 
 mod bad;
 mod command;
+mod copy;
+mod cursor;
 mod ddl;
 mod decode;
 mod engine;

@@ -21,7 +21,7 @@ use crate::command::Command;
 use crate::engine::{Parsed, PlanContext, Shapes, Shared, result_columns};
 use crate::functions::registry::Registry;
 use crate::session::Prepared;
-use crate::{ddl, insert, memory, parameters, types};
+use crate::{copy, ddl, insert, memory, parameters, types};
 
 /// Batches between the plan and the consumer.
 const BATCHES_AHEAD: usize = 2;
@@ -56,10 +56,14 @@ pub(crate) async fn describe(
     let target = planned(parsed, &prepared.hints)?;
     let (_, plan) = shared.plan(&target, context, &mut shapes).await?;
     prepared.described.parameters = parameters::types(shared, &target, &plan, &prepared.hints)?;
-    prepared.described.columns = match prepared.command {
+    prepared.columns = match prepared.command {
         Command::Explain { .. } => explain_columns(),
         _ => result_columns(&plan),
     };
+    // A cursor's rows come with FETCH, those of COPY in messages of their own.
+    if !matches!(prepared.command, Command::Declare(_) | Command::Copy(_)) {
+        prepared.described.columns = prepared.columns.clone();
+    }
     prepared.shapes = shapes;
     Ok(())
 }
@@ -72,6 +76,11 @@ fn explain_columns() -> Vec<Column> {
 fn planned(parsed: &Parsed, hints: &[DataType]) -> Result<Parsed, Error> {
     let mut statement = match &parsed.statement {
         Statement::Explain { statement, .. } => (**statement).clone(),
+        Statement::Declare { stmts } => match stmts.first().and_then(|it| it.for_query.clone()) {
+            Some(query) => Statement::Query(query),
+            None => parsed.statement.clone(),
+        },
+        Statement::Copy { source, .. } => Statement::Query(Box::new(copy::query(source))),
         other => other.clone(),
     };
     parameters::write_hints(&mut statement, hints);
@@ -109,16 +118,21 @@ pub(crate) async fn execute(
     if let Command::Explain { analyze } = prepared.command {
         return explain(&shared, &target, &state, &plan, analyze).await;
     }
-    let columns = prepared.described.columns.clone();
+    let columns = prepared.columns.clone();
     let notices = Arc::clone(&context.bad);
+    let copy = match &prepared.command {
+        Command::Copy(copy) => Some(copy.clone()),
+        _ => None,
+    };
     let registry = Arc::clone(&context.registry);
     let rows = start(&shared, target, &state, &plan, &columns, registry, cancelled).await?;
     Ok(Execution {
         columns,
-        tag: "SELECT".to_owned(),
+        tag: prepared.command.tag().to_owned(),
         rows: Some(rows),
         notices: notices_of(notices),
         parameter_status: Vec::new(),
+        copy,
     })
 }
 
@@ -238,6 +252,7 @@ pub(crate) fn done(tag: &str, parameter_status: Vec<(String, String)>) -> Execut
         rows: None,
         notices: Arc::new(Vec::new),
         parameter_status,
+        copy: None,
     }
 }
 
@@ -249,5 +264,6 @@ pub(crate) fn rows(tag: &str, columns: Vec<Column>, rows: Vec<Row>) -> Execution
         rows: Some(Box::pin(stream::iter([Ok(rows)]))),
         notices: Arc::new(Vec::new),
         parameter_status: Vec::new(),
+        copy: None,
     }
 }

@@ -490,7 +490,7 @@ fn table_function(factor: &mut TableFactor) {
 }
 
 /// A select of nothing from nothing.
-fn empty_select() -> Select {
+pub(crate) fn empty_select() -> Select {
     use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
     use datafusion::sql::sqlparser::ast::{GroupByExpr, SelectFlavor};
     Select {
@@ -521,7 +521,7 @@ fn empty_select() -> Select {
     }
 }
 
-fn query_of(select: Select) -> Query {
+pub(crate) fn query_of(select: Select) -> Query {
     Query {
         with: None,
         body: Box::new(SetExpr::Select(Box::new(select))),

@@ -16,13 +16,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use query_api::{
-    BoxFuture, Cancel, DataType, Described, Error, ErrorKind, Execution, SqlSession,
+    BoxFuture, Cancel, Column, DataType, Described, Error, ErrorKind, Execution, SqlSession,
     SqlSessionOptions, StatementId, Value,
 };
 use tokio::sync::watch;
 
 use crate::bad::BadRecords;
 use crate::command::{self, Command};
+use crate::cursor::{self, CURSORS_MAX, Cursor, Declaration};
 use crate::engine::{self, Parsed, PlanContext, Shapes, Shared};
 use crate::functions::SessionInfo;
 use crate::functions::registry::Registry;
@@ -41,6 +42,8 @@ pub(crate) struct Prepared {
     pub(crate) command: Command,
     pub(crate) shapes: Shapes,
     pub(crate) described: Described,
+    /// Of the planned query, also where Describe answers none.
+    pub(crate) columns: Vec<Column>,
     /// Client's types where it gave them.
     pub(crate) hints: Vec<DataType>,
 }
@@ -64,6 +67,7 @@ pub(crate) struct Session {
     options: SqlSessionOptions,
     settings: Settings,
     prepared: BTreeMap<StatementId, Arc<Prepared>>,
+    cursors: BTreeMap<String, Cursor>,
     last_id: u64,
     transaction: Transaction,
     cancel: Arc<Canceller>,
@@ -88,6 +92,7 @@ impl Session {
             options,
             settings,
             prepared: BTreeMap::new(),
+            cursors: BTreeMap::new(),
             last_id: 0,
             transaction: Transaction::Idle,
             cancel,
@@ -107,6 +112,11 @@ impl Session {
             database: self.options.database.clone(),
             process_id: self.options.process_id,
             settings: self.settings.clone(),
+            cursors: self
+                .cursors
+                .values()
+                .map(|it| (it.name.clone(), it.sql.clone(), it.hold))
+                .collect(),
         };
         let registry = Arc::new(Registry::new(&info, &snapshot));
         let bad = Arc::new(BadRecords::default());
@@ -124,10 +134,16 @@ impl Session {
         }
         let tokens = guard::tokens(sql)?;
         let text = sql.to_owned();
-        let parsed = self.run(async move { engine::parse(text, tokens) }).await?;
-        let command = match &parsed {
-            Some(parsed) => command::classify(&parsed.statement)?,
-            None => Command::Empty,
+        let (parsed, command) = match cursor::parse(sql, &tokens)? {
+            Some(command) => (None, command),
+            None => {
+                let parsed = self.run(async move { engine::parse(text, tokens) }).await?;
+                let command = match &parsed {
+                    Some(parsed) => command::classify(&parsed.statement)?,
+                    None => Command::Empty,
+                };
+                (parsed, command)
+            }
         };
         if matches!(self.transaction, Transaction::Failed(_)) && !command.ends_transaction() {
             return Err(failed_transaction());
@@ -137,6 +153,7 @@ impl Session {
             command,
             shapes: Shapes::new(),
             described: Described { parameters: Vec::new(), columns: Vec::new() },
+            columns: Vec::new(),
             hints: hints.to_vec(),
         };
         if prepared.command.needs_planning() {
@@ -149,7 +166,10 @@ impl Session {
                 })
                 .await?;
         } else {
-            prepared.described.columns = command::columns(&prepared.command);
+            prepared.described.columns = match &prepared.command {
+                Command::Fetch { name, .. } => self.cursor_columns(name).unwrap_or_default(),
+                other => command::columns(other),
+            };
         }
         self.last_id += 1;
         let id = StatementId(self.last_id);
@@ -175,6 +195,21 @@ impl Session {
         if prepared.command.writes() && matches!(self.transaction, Transaction::Open(_)) {
             return Err(write_in_transaction(&prepared.command));
         }
+        match &prepared.command {
+            Command::Declare(declaration) => {
+                let declaration = declaration.clone();
+                return self.declare(declaration, prepared, parameters).await;
+            }
+            Command::Fetch { name, reach } => {
+                let cursor = self.cursors.get(name).ok_or_else(|| cursor::unknown(name))?;
+                return cursor.fetch(*reach, self.cancel.epoch.subscribe()).await;
+            }
+            Command::Move { name, reach } => {
+                let cursor = self.cursors.get(name).ok_or_else(|| cursor::unknown(name))?;
+                return cursor.pass(*reach, self.cancel.epoch.subscribe()).await;
+            }
+            _ => {}
+        }
         if let Some(execution) = self.control(&prepared.command)? {
             return Ok(execution);
         }
@@ -182,6 +217,63 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         let cancelled = self.cancel.epoch.subscribe();
         self.run(query::execute(shared, context, prepared, parameters, cancelled)).await
+    }
+
+    async fn declare(
+        &mut self,
+        declaration: Declaration,
+        prepared: Arc<Prepared>,
+        parameters: Vec<Value>,
+    ) -> Result<Execution, Error> {
+        let savepoints = match &self.transaction {
+            Transaction::Open(block) => Some(block.savepoints.len()),
+            _ => None,
+        };
+        if savepoints.is_none() && !declaration.hold {
+            let message = "DECLARE CURSOR can only be used in transaction blocks";
+            return Err(Error::new(ErrorKind::Invalid, message)
+                .with_sqlstate("25P01")
+                .with_hint("BEGIN first, or declare the cursor WITH HOLD"));
+        }
+        let name = declaration.name.clone();
+        if self.cursors.contains_key(&name) {
+            let message = format!("cursor \"{name}\" already exists");
+            return Err(Error::new(ErrorKind::Conflict, message).with_sqlstate("42P03"));
+        }
+        if self.cursors.len() >= CURSORS_MAX {
+            let message = format!("a session has at most {CURSORS_MAX} open cursors");
+            return Err(Error::new(ErrorKind::LimitExceeded, message).with_sqlstate("53400"));
+        }
+        let sql = prepared.parsed.as_ref().map(|it| it.sql.clone()).unwrap_or_default();
+        let context = self.context().await?;
+        let shared = Arc::clone(&self.shared);
+        let never = watch::Sender::new(0);
+        let work = query::execute(shared, context, prepared, parameters, never.subscribe());
+        let execution = self.run(work).await?;
+        let in_block = savepoints.is_some();
+        let before = savepoints.unwrap_or_default();
+        let cursor = Cursor::new(declaration, sql, before, in_block, execution, never);
+        self.cursors.insert(name, cursor);
+        Ok(query::done("DECLARE CURSOR", Vec::new()))
+    }
+
+    fn close_cursors(&mut self, name: Option<&String>) -> Result<(), Error> {
+        match name {
+            None => self.cursors.clear(),
+            Some(name) => {
+                self.cursors.remove(name).ok_or_else(|| cursor::unknown(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The block ends: what it declared goes with it, unless it is held and committed.
+    fn end_block(&mut self, committed: bool) {
+        self.transaction = Transaction::Idle;
+        self.cursors.retain(|_, it| !it.in_block || (it.hold && committed));
+        for cursor in self.cursors.values_mut() {
+            cursor.in_block = false;
+        }
     }
 
     /// Commands that need no plan.
@@ -195,34 +287,45 @@ impl Session {
             }
             Command::Commit => {
                 let failed = matches!(self.transaction, Transaction::Failed(_));
-                self.transaction = Transaction::Idle;
+                self.end_block(!failed);
                 let tag = if failed { "ROLLBACK" } else { "COMMIT" };
                 return Ok(Some(query::done(tag, Vec::new())));
             }
-            Command::Rollback => self.transaction = Transaction::Idle,
+            Command::Rollback => self.end_block(false),
+            Command::Close { name } => self.close_cursors(name.as_ref())?,
             Command::Savepoint { name } => self.block("SAVEPOINT")?.savepoints.push(name.clone()),
             Command::Release { name } => {
                 let block = self.block("RELEASE SAVEPOINT")?;
                 let at = savepoint(block, name)?;
                 block.savepoints.truncate(at);
+                for cursor in self.cursors.values_mut() {
+                    cursor.savepoints = cursor.savepoints.min(at);
+                }
             }
             Command::RollbackTo { name } => {
                 let block = self.block("ROLLBACK TO SAVEPOINT")?;
                 let at = savepoint(block, name)?;
                 block.savepoints.truncate(at + 1);
                 self.transaction = Transaction::Open(std::mem::take(block));
+                self.cursors.retain(|_, it| !it.in_block || it.savepoints <= at);
             }
             Command::Set { name, value } => status = self.settings.set(name, value.clone())?,
             Command::ResetAll => status = self.settings.reset_all(),
             Command::DiscardAll => {
                 status = self.settings.reset_all();
                 self.prepared.clear();
+                self.cursors.clear();
             }
             Command::Show { name } => return self.show(name).map(Some),
             Command::Accepted { .. } | Command::Empty => {}
-            Command::Query | Command::Explain { .. } | Command::Insert | Command::Ddl => {
-                return Ok(None);
-            }
+            Command::Query
+            | Command::Explain { .. }
+            | Command::Insert
+            | Command::Ddl
+            | Command::Declare(_)
+            | Command::Fetch { .. }
+            | Command::Move { .. }
+            | Command::Copy(_) => return Ok(None),
         }
         Ok(Some(query::done(command.tag(), status)))
     }
@@ -328,6 +431,10 @@ impl SqlSession for Session {
             let result = self.execute_statement(statement, parameters).await;
             self.noted(result)
         })
+    }
+
+    fn cursor_columns(&self, name: &str) -> Option<Vec<Column>> {
+        self.cursors.get(name).map(|it| it.columns.clone())
     }
 
     fn close(&mut self, statement: StatementId) {

@@ -137,6 +137,25 @@ pub fn data_row(
     }
 }
 
+/// CopyOutResponse: text, as many columns.
+pub fn copy_out_response(out: &mut BytesMut, column_count: usize) {
+    message(out, b'H', |out| {
+        out.put_u8(0);
+        out.put_i16(i16::try_from(column_count).expect("callers bound the number of columns"));
+        (0..column_count).for_each(|_| out.put_i16(0));
+    });
+}
+
+/// CopyData of one line, which is shorter than 1 GiB.
+pub fn copy_data(out: &mut BytesMut, line: &[u8]) {
+    message(out, b'd', |out| out.put_slice(line));
+}
+
+/// CopyDone.
+pub fn copy_done(out: &mut BytesMut) {
+    message(out, b'c', |_| ());
+}
+
 /// CommandComplete.
 pub fn command_complete(out: &mut BytesMut, tag: &str) {
     message(out, b'C', |out| put_text(out, tag));

@@ -10,6 +10,7 @@ use query_api::{DataType, Described, Value};
 
 use crate::codec::{self, Report, Target, excerpt};
 use crate::error;
+use crate::ops::copy;
 use crate::ops::rows::{self, Sent};
 use crate::session::{Failure, Portal, PortalState, Prepared, Session, Wire};
 use crate::types::{self, Format};
@@ -153,10 +154,14 @@ impl Session {
                 codec::parameter_description(wire.out(), oids);
                 (Arc::clone(&statement.described), Arc::from([]))
             }
-            Target::Portal => {
-                let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
-                (Arc::clone(&portal.described), Arc::clone(&portal.formats))
-            }
+            Target::Portal => match (self.portals.get(name), self.sql.cursor_columns(name)) {
+                (Some(portal), _) => (Arc::clone(&portal.described), Arc::clone(&portal.formats)),
+                // SQL cursors share the portals' names; drivers describe what DECLARE made.
+                (None, Some(columns)) => {
+                    (Arc::new(Described { parameters: Vec::new(), columns }), Arc::from([]))
+                }
+                (None, None) => return Err(no_portal(name)),
+            },
         };
         if described.columns.is_empty() {
             codec::no_data(wire.out());
@@ -186,6 +191,9 @@ impl Session {
             PortalState::Bound(parameters) => {
                 let execution = self.sql.execute(id, parameters).await;
                 let execution = execution.map_err(|error| error::report(error, &prefix))?;
+                if let Some(copy) = execution.copy.clone() {
+                    return copy::send(execution, &copy, &prefix, wire).await;
+                }
                 rows::begin(execution, formats, wire)?
             }
             PortalState::Exhausted { tag } => {

@@ -45,7 +45,7 @@ pub(crate) fn begin(
     for (name, value) in &execution.parameter_status {
         codec::parameter_status(wire.out(), name, value);
     }
-    let Execution { columns, tag, rows, notices, parameter_status: _ } = execution;
+    let Execution { columns, tag, rows, notices, parameter_status: _, copy: _ } = execution;
     let Some(stream) = rows else {
         send_notices(&notices(), wire);
         codec::command_complete(wire.out(), &tag);
@@ -130,7 +130,7 @@ impl Rows {
 }
 
 /// Lets the executor run something else.
-async fn yield_once() {
+pub(crate) async fn yield_once() {
     let mut yielded = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut yielded, true) {
@@ -177,7 +177,7 @@ fn encode_row(
 }
 
 /// NoticeResponse for each text; a leading severity word is taken as such.
-fn send_notices(notices: &[String], wire: &mut dyn Wire) {
+pub(crate) fn send_notices(notices: &[String], wire: &mut dyn Wire) {
     for notice in notices {
         let (severity, sqlstate, message) = match notice.split_once(": ") {
             Some(("WARNING", message)) => (Severity::Warning, "01000", message),

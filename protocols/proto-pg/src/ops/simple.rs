@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::codec::{self, Report};
 use crate::error;
+use crate::ops::copy;
 use crate::ops::rows::{self, Sent};
 use crate::session::{Failure, Session, Wire};
 use crate::types::Format;
@@ -43,6 +44,10 @@ impl Session {
         }
         let execution =
             self.sql.execute(id, Vec::new()).await.map_err(|error| error::report(error, prefix))?;
+        if let Some(copy) = execution.copy.clone() {
+            copy::send(execution, &copy, prefix, wire).await?;
+            return self.end_statement(wire).await;
+        }
         let formats: Arc<[Format]> = vec![Format::Text; execution.columns.len()].into();
         if execution.rows.is_some() {
             rows::check_columns(&execution.columns)?;
@@ -60,6 +65,10 @@ impl Session {
                 }
             }
         }
+        self.end_statement(wire).await
+    }
+
+    async fn end_statement(&mut self, wire: &mut dyn Wire) -> Result<(), Failure> {
         if let Some(id) = self.transient.take() {
             self.sql.close(id);
         }

@@ -186,6 +186,12 @@ fn show(tag: u8, mut body: BytesMut) -> String {
             let values: Vec<String> = (0..body.get_u16()).map(|_| value(&mut body)).collect();
             format!("D {}", values.join("|"))
         }
+        b'H' => {
+            let (overall, count) = (body.get_u8(), body.get_u16());
+            let formats: Vec<String> = (0..count).map(|_| body.get_u16().to_string()).collect();
+            format!("H {overall} {}", formats.join(" "))
+        }
+        b'd' => format!("d {}", String::from_utf8_lossy(&body.split()).escape_debug()),
         _ => letter.to_string(),
     }
 }

@@ -10,6 +10,7 @@
 //! | `forever` | a first row, then nothing for ever |
 //! | `broken <n>` | n rows, then an error |
 //! | `fail` | an error at preparation, position 1 |
+//! | `copy text`, `copy csv` | two columns of values that need care, as the data of COPY |
 //! | `warn` | no rows, two notices |
 //! | `SET <name> = '<value>'` | reported to the client; `bad` is refused |
 //! | `BEGIN`, `COMMIT` | transaction block |
@@ -24,8 +25,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use query_api::{
-    BoxFuture, Cancel, Column, DataType, Described, Error, ErrorKind, Execution, Row, RowStream,
-    Sql, SqlSession, SqlSessionOptions, StatementId, Value,
+    BoxFuture, Cancel, Column, CopyFormat, CopyOut, DataType, Described, Error, ErrorKind,
+    Execution, Row, RowStream, Sql, SqlSession, SqlSessionOptions, StatementId, Value,
 };
 use tokio::sync::Notify;
 
@@ -129,6 +130,10 @@ impl SqlSession for Session {
         })
     }
 
+    fn cursor_columns(&self, name: &str) -> Option<Vec<Column>> {
+        (name == "sql cursor").then(|| vec![column("n", DataType::Int8)])
+    }
+
     fn close(&mut self, statement: StatementId) {
         if self.statements.remove(&statement).is_some() {
             self.counters.statements.fetch_sub(1, Ordering::SeqCst);
@@ -169,6 +174,7 @@ fn describe(sql: &str, hints: &[DataType]) -> Result<Described, Error> {
         "types" => (vec![], types().into_iter().map(|(column, _)| column).collect()),
         "series" | "broken" => (vec![], vec![column("n", DataType::Int8)]),
         "wide" => (vec![], vec![column("w", DataType::Text)]),
+        "copy" => (vec![], vec![]),
         "forever" => (vec![], vec![column("f", DataType::Int4)]),
         "warn" | "SET" | "BEGIN" | "COMMIT" | "panic" => (vec![], vec![]),
         _ => {
@@ -244,6 +250,7 @@ impl Session {
                 let wide = vec![vec![Value::Text("x".repeat(count))]];
                 Some(stream::repeat(()).map(move |()| Ok(wide.clone())).boxed())
             }
+            "copy" => Some(stream::iter([Ok(tricky())]).boxed()),
             "forever" => Some(row(vec![Value::Int4(1)]).chain(stream::pending()).boxed()),
             "warn" => {
                 notices = vec!["WARNING: 3 records were skipped".to_owned(), "plain".to_owned()];
@@ -268,14 +275,46 @@ impl Session {
             _ => unreachable!("describe refuses {verb}"),
         };
         let counted = ["types", "series", "broken", "wide", "forever"].contains(&verb);
+        let copy = (verb == "copy").then(|| copy_out(rest));
+        let columns = match copy {
+            Some(_) => vec![column("a", DataType::Text), column("b,", DataType::Int4)],
+            None => described.columns,
+        };
+        let tag = match verb {
+            "copy" => "COPY",
+            _ if counted => "SELECT",
+            _ => tag,
+        };
         Ok(Execution {
-            columns: described.columns,
-            tag: if counted { "SELECT" } else { tag }.to_owned(),
+            columns,
+            tag: tag.to_owned(),
             rows: rows.map(|rows| counting(rows, &self.counters)),
             notices: Arc::new(move || notices.clone()),
             parameter_status,
+            copy,
         })
     }
+}
+
+fn copy_out(format: &str) -> CopyOut {
+    let csv = format == "csv";
+    let format = if csv {
+        CopyFormat::Csv { quote: b'"', escape: b'"', force_quote: Vec::new() }
+    } else {
+        CopyFormat::Text
+    };
+    let null = if csv { String::new() } else { "\\N".to_owned() };
+    CopyOut { format, delimiter: if csv { b',' } else { b'\t' }, null, header: csv }
+}
+
+fn tricky() -> Vec<Row> {
+    let text = |it: &str| Value::Text(it.to_owned());
+    vec![
+        vec![text("a\tb\\\n"), Value::Int4(1)],
+        vec![text("x,\"y\""), Value::Null],
+        vec![text(""), Value::Int4(-1)],
+        vec![Value::Null, Value::Int4(0)],
+    ]
 }
 
 fn row(row: Row) -> RowStream {

@@ -24,12 +24,13 @@ pub(crate) const SCHEMAS: [(u32, &str); 3] =
     [(11, "pg_catalog"), (2200, "public"), (13_000, "information_schema")];
 
 /// Relations of `pg_catalog` that have rows.
-pub(super) const FILLED: [&str; 18] = [
+pub(super) const FILLED: [&str; 19] = [
     "pg_am",
     "pg_attribute",
     "pg_authid",
     "pg_class",
     "pg_collation",
+    "pg_cursors",
     "pg_database",
     "pg_language",
     "pg_namespace",
@@ -239,6 +240,13 @@ pub(super) fn rows(
         }
         ("pg_catalog", "pg_user") => {
             vec![cells([user, OWNER, "true", "true", "true", "true", "********"])]
+        }
+        ("pg_catalog", "pg_cursors") => {
+            let row = |(name, sql, hold): &(String, String, bool)| {
+                let hold = if *hold { "true" } else { "false" };
+                cells([name, sql, hold, "false", "false"])
+            };
+            info.cursors.iter().map(row).collect()
         }
         ("pg_catalog", "pg_settings") => settings(info),
         ("pg_catalog", "pg_stat_activity") => {

@@ -6,6 +6,7 @@
 )]
 
 mod corpus;
+mod cursors;
 mod errors;
 mod memory;
 mod reading;
