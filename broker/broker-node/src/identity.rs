@@ -10,16 +10,22 @@
 //! crc 1a2b3c4d
 //! ```
 //!
+//! `node.luma.new` beside it is the file of the start before: its block is what the next start overwrites, so that a full
+//! disk does not keep a node from starting. It is never read.
+//!
 //! Invariant: a start uses its term only after the file with it is durable, so no two starts share a leader epoch.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use log_types::{ClusterId, ShardId};
 
 const FILE: &str = "node.luma";
+const OTHER: &str = "node.luma.new";
 
 /// What the file says, with this start's term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +80,20 @@ impl NodeIdentity {
     }
 
     fn write(&self, dir: &Path) -> io::Result<()> {
-        let temporary = dir.join("node.luma.new");
-        let mut file = File::create(&temporary)?;
-        file.write_all(self.render().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, dir.join(FILE))?;
-        File::open(dir)?.sync_all()
+        let text = self.render();
+        let (path, other) = (dir.join(FILE), dir.join(OTHER));
+        overwrite(&other, text.as_bytes())?;
+        if path.exists() {
+            exchange(&other, &path)?;
+        } else {
+            fs::rename(&other, &path)?;
+        }
+        File::open(dir)?.sync_all()?;
+        if !other.exists() {
+            // What it says does not matter: it holds the block for the next start.
+            overwrite(&other, text.as_bytes())?;
+        }
+        Ok(())
     }
 
     fn render(&self) -> String {
@@ -103,6 +117,24 @@ impl NodeIdentity {
         let term = field("term")?.parse().ok()?;
         let identity = Self { cluster: ClusterId(cluster.to_be_bytes()), shards, term };
         (identity.render() == text && shards > 0).then_some(identity)
+    }
+}
+
+/// Writes a file durably, over the blocks that it has.
+fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_all()
+}
+
+/// Swaps two files in one step; where the file system cannot, the first replaces the second.
+fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+    use rustix::io::Errno;
+    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(new, old),
+        Err(error) => Err(error.into()),
     }
 }
 

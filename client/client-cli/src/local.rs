@@ -59,9 +59,11 @@ pub fn lock_data_dir(dir: &Path) -> Result<DataDirLock, Failure> {
         return Err(Failure::new(Exit::Conflict, message)
             .hint("stop that server or name another --data-dir"));
     }
-    file.set_len(0).map_err(failed)?;
+    // Over the block that it has: on a full disk an emptied file would not get another.
+    let pid = format!("{}\n", std::process::id());
     file.rewind().map_err(failed)?;
-    writeln!(file, "{}", std::process::id()).map_err(failed)?;
+    file.write_all(pid.as_bytes()).map_err(failed)?;
+    file.set_len(pid.len() as u64).map_err(failed)?;
     Ok(DataDirLock { _file: file })
 }
 

@@ -1,10 +1,11 @@
 //! The identity survives restarts, counts them, and is never guessed from a damaged file.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 
 use log_types::ClusterId;
 
-use super::{FILE, NodeIdentity, cluster_id_text};
+use super::{FILE, NodeIdentity, OTHER, cluster_id_text};
 
 fn scratch(name: &str) -> std::path::PathBuf {
     let dir = std::env::temp_dir().join(format!("lumadb-identity-{name}-{}", std::process::id()));
@@ -20,6 +21,27 @@ fn each_start_has_its_own_term() {
     assert_eq!((first.shards, first.term), (2, 1));
     let second = NodeIdentity::start(&dir, 8, 99).expect("read");
     assert_eq!(second, NodeIdentity { term: 2, ..first }, "cluster and shards stay");
+    fs::remove_dir_all(&dir).expect("removed");
+}
+
+/// A node could not start on a full disk, not even to be read from: each start made a file. Now the two files of the first
+/// start are overwritten in turn.
+#[test]
+fn a_start_takes_no_space_that_the_one_before_had_not() {
+    let dir = scratch("space");
+    let files = || {
+        let inode = |name: &str| fs::metadata(dir.join(name)).expect("there").ino();
+        [inode(FILE), inode(OTHER)]
+    };
+    NodeIdentity::start(&dir, 1, 7).expect("made");
+    let [first, second] = files();
+    for term in 2..12 {
+        let started = NodeIdentity::start(&dir, 1, 7).expect("read");
+        assert_eq!(started.term, term);
+        let expected = if term % 2 == 0 { [second, first] } else { [first, second] };
+        assert_eq!(files(), expected, "term {term}");
+        assert_eq!(NodeIdentity::read(&dir).expect("whole"), started);
+    }
     fs::remove_dir_all(&dir).expect("removed");
 }
 
