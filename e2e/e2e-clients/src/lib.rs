@@ -24,4 +24,5 @@ pub mod client;
 pub mod process;
 pub mod report;
 pub mod server;
+pub mod small_disk;
 pub mod tools;

@@ -38,6 +38,8 @@ pub struct Addresses {
 #[derive(Debug)]
 pub struct Server {
     dir: PathBuf,
+    /// The data directory.
+    data: PathBuf,
     extra: Vec<String>,
     kind: Kind,
     pub addresses: Addresses,
@@ -56,9 +58,20 @@ impl Server {
     /// # Errors
     /// When it is not ready in time, with the end of its log.
     pub fn start(name: &str, settings: &[&str]) -> Result<Self, String> {
-        let dir = env::temp_dir().join(format!("lumadb-e2e-{name}-{}", std::process::id()));
-        let _absent = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let dir = scratch(name)?;
+        let data = dir.join("data");
+        Self::start_in(dir, data, settings)
+    }
+
+    /// As [`Server::start`], with the data below `disk`, which must be empty.
+    ///
+    /// # Errors
+    /// When it is not ready in time, with the end of its log.
+    pub fn start_on(disk: &Path, name: &str, settings: &[&str]) -> Result<Self, String> {
+        Self::start_in(scratch(name)?, disk.join("data"), settings)
+    }
+
+    fn start_in(dir: PathBuf, data: PathBuf, settings: &[&str]) -> Result<Self, String> {
         if env::var("LUMADB_E2E_PEER").is_ok_and(|peer| peer == "kafka") {
             return Self::start_kafka(dir, settings);
         }
@@ -66,8 +79,8 @@ impl Server {
         let extra: Vec<String> = settings.iter().map(ToString::to_string).collect();
         let any = "127.0.0.1:0".to_owned();
         let wanted = Addresses { kafka: any.clone(), pg: any.clone(), http: any };
-        let (child, addresses) = launch(&binary, &dir, &wanted, &extra)?;
-        Ok(Self { dir, extra, kind: Kind::Luma { binary, child }, addresses })
+        let (child, addresses) = launch(&binary, &dir, &data, &wanted, &extra)?;
+        Ok(Self { dir, data, extra, kind: Kind::Luma { binary, child }, addresses })
     }
 
     fn start_kafka(dir: PathBuf, settings: &[&str]) -> Result<Self, String> {
@@ -85,7 +98,7 @@ impl Server {
             return Err(format!("Kafka does not start: {err}"));
         }
         let addresses = Addresses { kafka: out.trim().to_owned(), ..Addresses::default() };
-        Ok(Self { dir, extra: Vec::new(), kind: Kind::Kafka, addresses })
+        Ok(Self { data: dir.clone(), dir, extra: Vec::new(), kind: Kind::Kafka, addresses })
     }
 
     /// Whether this is LumaDB and not the peer that proves the scripts.
@@ -107,24 +120,44 @@ impl Server {
         process::last_lines(&String::from_utf8_lossy(&text), 20)
     }
 
-    /// SIGKILL, at once; then `lumadb verify` must find every checksum and index right; then a start over the same data
-    /// on the same ports.
+    /// [`Server::crash`], then [`Server::restart`].
     ///
     /// # Errors
-    /// When the peer is Kafka, the data is damaged, or the server does not come back.
+    /// Those of both.
     pub fn crash_and_restart(&mut self) -> Result<(), String> {
-        let Kind::Luma { binary, child } = &mut self.kind else {
+        self.crash()?;
+        self.restart()
+    }
+
+    /// SIGKILL, at once.
+    ///
+    /// # Errors
+    /// When the peer is Kafka, or the server has ended by itself.
+    pub fn crash(&mut self) -> Result<(), String> {
+        let Kind::Luma { child, .. } = &mut self.kind else {
             return Err("only lumadb is crashed".to_owned());
         };
         if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
             return Err(format!("the server ended by itself: {status}\n{}", self.log_tail()));
         }
         process::stop(child);
-        verify(binary, &self.dir)?;
+        Ok(())
+    }
+
+    /// After a crash: `lumadb verify` must find every checksum and index right; then a start over the same data on the
+    /// same ports.
+    ///
+    /// # Errors
+    /// When the data is damaged, or the server does not come back.
+    pub fn restart(&mut self) -> Result<(), String> {
+        let Kind::Luma { binary, child } = &mut self.kind else {
+            return Err("only lumadb is crashed".to_owned());
+        };
+        verify(binary, &self.dir, &self.data)?;
         // The kernel tears a killed process's io_uring down after the process itself is reaped, and its listening
         // sockets with it: an address may be in use for a moment longer.
         let (new, addresses) = process::until("a free address", READY_DEADLINE, || {
-            match launch(binary, &self.dir, &self.addresses, &self.extra) {
+            match launch(binary, &self.dir, &self.data, &self.addresses, &self.extra) {
                 Ok(started) => Ok(Some(started)),
                 Err(error) => {
                     let end = process::last_lines(&error, 2);
@@ -165,10 +198,10 @@ pub fn io_uring_refusal(wrapper: &[&str], dir: &Path) -> Result<Option<String>, 
 
 /// `lumadb verify` over the data of a server that was killed. As with its address, the killed process's lock may outlive
 /// it for a moment.
-fn verify(binary: &Path, dir: &Path) -> Result<(), String> {
+fn verify(binary: &Path, dir: &Path, data: &Path) -> Result<(), String> {
     process::until("the lock of the data directory", READY_DEADLINE, || {
         let mut command = Command::new(binary);
-        command.arg("verify").arg("--data-dir").arg(dir.join("data"));
+        command.arg("verify").arg("--data-dir").arg(data);
         let (status, out, err) = process::run(&mut command, dir, "verify", READY_DEADLINE)?;
         if status.success() {
             return Ok(Some(()));
@@ -195,9 +228,18 @@ impl Drop for Server {
     }
 }
 
+/// An empty directory for the files of a test.
+fn scratch(name: &str) -> Result<PathBuf, String> {
+    let dir = env::temp_dir().join(format!("lumadb-e2e-{name}-{}", std::process::id()));
+    let _absent = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    Ok(dir)
+}
+
 fn launch(
     binary: &Path,
     dir: &Path,
+    data: &Path,
     wanted: &Addresses,
     extra: &[String],
 ) -> Result<(Child, Addresses), String> {
@@ -207,7 +249,7 @@ fn launch(
     let log =
         File::options().create(true).append(true).open(&log_path).map_err(|e| e.to_string())?;
     let mut serve = Command::new(binary);
-    serve.arg("serve").arg("--data-dir").arg(dir.join("data")).arg("--ready-file").arg(&ready);
+    serve.arg("serve").arg("--data-dir").arg(data).arg("--ready-file").arg(&ready);
     serve.args(["--kafka", &wanted.kafka, "--pg", &wanted.pg, "--http", &wanted.http]);
     for setting in extra {
         serve.args(["--set", setting]);

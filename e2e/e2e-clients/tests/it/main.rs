@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod clients;
 mod crash;
+mod disk_full;
 mod kafka_python;
 mod librdkafka;
 mod lists;

@@ -1,0 +1,115 @@
+"""Fills the disk beneath a server, looks at what clients get, and frees it again.
+
+    disk_full.py fill    BOOTSTRAP PG DISK          prints the number of records that were acknowledged
+    disk_full.py recover BOOTSTRAP PG DISK COUNT    with that number
+
+DISK is the mounted file system that holds the server's data. A file of our own takes part of it, and is what gives the
+space back, with the harness's file that takes what is left. Ends with an error when something is not as it must be:
+- a write that finds no space is refused with an error that says so, over Kafka and over SQL;
+- what was acknowledged is read back while the disk is full;
+- writes go on once there is space, without a restart, at the offset after the last acknowledged record.
+"""
+import os
+import sys
+import time
+
+import psycopg
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition, OFFSET_BEGINNING
+from confluent_kafka.admin import AdminClient, NewTopic
+
+PHASE, BOOTSTRAP, PG, DISK, *COUNT = sys.argv[1:]
+TOPIC = "disk-full"
+RECORD_BYTES = 64 << 10
+DEADLINE_S = 60
+# One for the whole run: the futures that its calls return end with an error when the client is dropped.
+ADMIN = AdminClient({"bootstrap.servers": BOOTSTRAP})
+PRODUCER = Producer({"bootstrap.servers": BOOTSTRAP, "acks": "all", "retries": 0, "linger.ms": 0, "log_level": 0})
+BALLAST = os.path.join(DISK, "ballast")
+
+
+def value_of(i):
+    return b"%08d" % i + bytes((i * 31 + j * 7) % 256 for j in range(256)) * (RECORD_BYTES // 256)
+
+
+def write(i):
+    """Sends record `i` alone; its offset, or the error."""
+    result = []
+    PRODUCER.produce(TOPIC, value_of(i), partition=0,
+                     on_delivery=lambda error, message: result.append(error or message.offset()))
+    assert PRODUCER.flush(DEADLINE_S) == 0, f"record {i} was neither acknowledged nor refused"
+    return result[0]
+
+
+def read_all(count):
+    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "full", "enable.auto.commit": False, "check.crcs": True})
+    consumer.assign([TopicPartition(TOPIC, 0, OFFSET_BEGINNING)])
+    end = time.monotonic() + DEADLINE_S
+    for i in range(count):
+        message = None
+        while message is None:
+            assert time.monotonic() < end, f"{i} of {count} records were read in {DEADLINE_S} s"
+            message = consumer.poll(0.2)
+        assert message.error() is None, message.error()
+        assert (message.offset(), message.value()) == (i, value_of(i)), f"record {i} differs at offset {message.offset()}"
+    consumer.close()
+
+
+def sql(statement):
+    host, port = PG.rsplit(":", 1)
+    with psycopg.connect(host=host, port=port, user="luma", dbname="luma", autocommit=True) as connection:
+        return connection.execute(statement)
+
+
+def reads_go_on(count):
+    read_all(count)
+    assert sql(f'SELECT count(*) FROM "{TOPIC}"').fetchone() == (count,)
+
+
+def refused(error, code):
+    assert error.code() == code, f"refused with {error}"
+
+
+def fill():
+    ADMIN.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(DEADLINE_S)
+    free = os.statvfs(DISK)
+    with open(BALLAST, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize // 2)
+    count = 0
+    while isinstance(result := write(count), int):
+        assert result == count, f"record {count} has offset {result}"
+        count += 1
+        assert count * RECORD_BYTES < free.f_bavail * free.f_frsize, "the disk never gets full"
+    assert count > 50, f"it was full after {count} records"
+    refused(result, KafkaError.KAFKA_STORAGE_ERROR)
+    refused(write(count), KafkaError.KAFKA_STORAGE_ERROR)
+    reads_go_on(count)
+    try:
+        sql(f"INSERT INTO \"{TOPIC}\" (key, value) VALUES ('k', 'v')")
+        raise AssertionError("a row was inserted on a full disk")
+    except psycopg.Error as error:
+        assert error.sqlstate == "53100", f"{error.sqlstate} instead of disk_full (53100): {error}"
+    try:
+        ADMIN.create_topics([NewTopic("later", 1, 1)])["later"].result(DEADLINE_S)
+        raise AssertionError("a topic was created on a full disk")
+    except KafkaException as error:
+        refused(error.args[0], KafkaError.KAFKA_STORAGE_ERROR)
+    print(count, flush=True)
+
+
+def recover(count):
+    reads_go_on(count)
+    for name in os.listdir(DISK):
+        if name.startswith("ballast"):
+            os.remove(os.path.join(DISK, name))
+    end = time.monotonic() + DEADLINE_S
+    while not isinstance(result := write(count), int):
+        assert time.monotonic() < end, f"space is back, but writes are refused after {DEADLINE_S} s: {result}"
+        time.sleep(0.1)
+    assert result == count, f"the first record after it has offset {result} instead of {count}"
+    reads_go_on(count + 1)
+
+
+if PHASE == "fill":
+    fill()
+else:
+    recover(int(COUNT[0]))

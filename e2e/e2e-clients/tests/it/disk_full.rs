@@ -1,0 +1,52 @@
+//! The real binary on a disk that is full: reads go on, writes are refused with an error that says so, a restart succeeds
+//! although not one block is free, and writes go on when space returns.
+//!
+//! The clients' half is `e2e/clients/faults/disk_full.py`.
+
+use e2e_clients::{process, server::Server, small_disk::SmallDisk, tools};
+use std::{
+    io::{self, Write as _},
+    process::Command,
+    time::Duration,
+};
+
+/// Two shards with two segments each, what the ballast takes, and room for a few segments.
+const DISK_MEBIBYTES: u64 = 160;
+const SETTINGS: [&str; 2] = ["node.cores=2", "log.segment_bytes=24MiB"];
+
+#[test]
+fn a_full_disk_refuses_writes_and_nothing_else() {
+    let say = |text: &str| io::stderr().lock().write_all(text.as_bytes()).unwrap();
+    let _alone = crate::alone();
+    let python = tools::installed().join("python/bin/python");
+    let disk = match SmallDisk::mount("full", DISK_MEBIBYTES) {
+        Ok(disk) if python.exists() => disk,
+        refused => {
+            let why = refused.err().unwrap_or_else(|| "the Python clients are missing".to_owned());
+            assert!(!tools::all_required(), "{why}");
+            return say(&format!("\nfull disk | skipped because {why}\n"));
+        }
+    };
+    let mut server = Server::start_on(&disk.path(), "disk-full", &SETTINGS).unwrap();
+    if !server.is_luma() {
+        return;
+    }
+    let acknowledged = clients(&server, &disk, &["fill"]);
+    server.crash().unwrap();
+    disk.take_the_rest().unwrap();
+    server.restart().unwrap();
+    clients(&server, &disk, &["recover", acknowledged.trim()]);
+    say(&format!("\nfull disk | {} | {} records, then refused\n", disk.kind, acknowledged.trim()));
+}
+
+/// Runs a phase of the script; what it printed.
+fn clients(server: &Server, disk: &SmallDisk, phase: &[&str]) -> String {
+    let mut command = Command::new(tools::installed().join("python/bin/python"));
+    command.arg(tools::repository().join("e2e/clients/faults/disk_full.py")).arg(phase[0]);
+    command.args([&server.addresses.kafka, &server.addresses.pg]).arg(disk.path());
+    command.args(&phase[1..]);
+    let (status, out, err) =
+        process::run(&mut command, server.dir(), phase[0], Duration::from_secs(180)).unwrap();
+    assert!(status.success(), "{}: {err}\n{}", phase[0], server.log_tail());
+    out
+}
