@@ -6,7 +6,11 @@
 //! - L3: no record is in the log twice. L4: an offset holds one record for ever, whoever reads it, before and after crashes.
 //! - L5: what is sent after an acknowledgement gets a higher offset; an idempotent producer's records keep their order.
 //! - L6: the high watermark never goes back in real time; no record at or above it is returned; what was read stays.
-//! - G1: an acknowledged committed offset is what the next member finds; it does not go back.
+//! - L8: the log starts at 0 until somebody asks for a deletion, never beyond what was asked, and never goes back behind an
+//!   acknowledged one.
+//! - G1: an acknowledged committed offset is what the next member finds; it does not go back. G2: a partition has one owner
+//!   per generation. G3: a generation is refused once a later one has begun.
+//! - F5: a fetch gets no error without a cause: reads go on while the disk is full.
 //!
 //! Real time is the order of the calls to these methods: a request takes its floor when it is sent, its answer is held
 //! against that floor.
@@ -15,6 +19,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::payload::RecordId;
+
+mod groups;
+mod starts;
 
 /// Violations kept; more of them say nothing new.
 const VIOLATIONS_MAX: usize = 20;
@@ -39,6 +46,10 @@ struct Partition {
     acked_end: i64,
     /// Highest high watermark seen or implied.
     watermark: i64,
+    /// Highest log start that somebody asked for.
+    delete_asked: i64,
+    /// Highest log start that was acknowledged.
+    delete_acked: i64,
     seen: BTreeMap<i64, RecordId>,
 }
 
@@ -53,12 +64,21 @@ struct Committed {
 /// How much happened, for the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
+    pub deletes: u64,
     pub sent: u64,
     pub acked: u64,
     pub read: u64,
     pub fetches: u64,
     pub commits: u64,
     pub rebalances: u64,
+    /// Requests of generations that had ended, all of them refused unless there is a violation.
+    pub zombies: u64,
+    /// Fetches answered within a session.
+    pub session_fetches: u64,
+    /// Batches sent compressed.
+    pub compressed: u64,
+    /// States in checkpoints that were proven to be the fold of the journal.
+    pub states_proven: u64,
 }
 
 #[derive(Default)]
@@ -66,6 +86,9 @@ struct State {
     sent: BTreeMap<RecordId, Sent>,
     partitions: BTreeMap<i32, Partition>,
     committed: BTreeMap<(String, i32), Committed>,
+    groups: BTreeMap<String, groups::Generations>,
+    /// Retention may move log starts at any time.
+    retention: bool,
     counts: Counts,
     violations: Vec<String>,
 }
@@ -99,6 +122,10 @@ impl History {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.state.borrow().counts
+    }
+
+    pub(crate) fn count(&self, add: impl FnOnce(&mut Counts)) {
+        add(&mut self.state.borrow_mut().counts);
     }
 
     pub(crate) fn rebalanced(&self) {
@@ -215,6 +242,8 @@ impl History {
         let mut state = self.state.borrow_mut();
         let known = state.committed.entry((group.to_owned(), partition)).or_default();
         let attempted = offset < 0 || known.attempted.contains(&offset);
+        // Whoever has seen it may count on it, also when the answer to the commit was lost.
+        known.acked = known.acked.max(offset);
         if offset.max(0) < floor {
             state.violation(format!(
                 "G1: group {group} partition {partition}: offset {offset} is committed after {floor} was acknowledged"
@@ -228,11 +257,18 @@ impl History {
     }
 
     /// Holds the whole log, as read at the end, against everything seen before.
-    pub(crate) fn check_final(&self, partition: i32, end: i64, log: &[(i64, RecordId)]) {
+    pub(crate) fn check_final(
+        &self,
+        partition: i32,
+        start: i64,
+        end: i64,
+        log: &[(i64, RecordId)],
+    ) {
         let mut state = self.state.borrow_mut();
         let mut at: BTreeMap<RecordId, i64> = BTreeMap::new();
         let mut last: BTreeMap<u32, RecordId> = BTreeMap::new();
-        for (expected, (offset, id)) in (0i64..).zip(log) {
+        state.check_start(partition, 0, start, "final reader");
+        for (expected, (offset, id)) in (start..).zip(log) {
             if expected != *offset {
                 state.violation(format!(
                     "L1: partition {partition} has offset {offset} where {expected} is due"
@@ -255,23 +291,23 @@ impl History {
             }
             state.seen(partition, *offset, *id, "final reader");
         }
-        if log.len() as u64 != end.unsigned_abs() {
+        if log.len() as u64 != (end - start).unsigned_abs() {
             state.violation(format!(
-                "L1: partition {partition} has {} records and ends at {end}",
+                "L1: partition {partition} has {} records from {start} to {end}",
                 log.len()
             ));
         }
-        state.compare(partition, end, &at);
+        state.compare(partition, start, end, &at);
     }
 }
 
 impl State {
     /// Acknowledged and observed records against where the final log has them.
-    fn compare(&mut self, partition: i32, end: i64, at: &BTreeMap<RecordId, i64>) {
+    fn compare(&mut self, partition: i32, start: i64, end: i64, at: &BTreeMap<RecordId, i64>) {
         let mut found = Vec::new();
         for (id, sent) in self.sent.iter().filter(|(_, sent)| sent.partition == partition) {
             match (sent.fate, at.get(id)) {
-                (Fate::Acked(offset), None) => {
+                (Fate::Acked(offset), None) if offset >= start => {
                     found.push(format!(
                         "L1: {id:?} was acknowledged at {partition}/{offset} and is gone"
                     ));

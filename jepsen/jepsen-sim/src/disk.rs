@@ -26,6 +26,9 @@ use crate::random::{between, one_in};
 use crate::trace::Event;
 use crate::world::World;
 
+/// Where the frames of a segment start: a disk lies about those only, or no start would get beyond the first header.
+const FRAMES_START: u64 = 16_384;
+
 /// What the next operation of a kind meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskFault {
@@ -34,11 +37,21 @@ pub enum DiskFault {
     SyncError,
 }
 
+/// One operation that fails, counted over all disks and all starts of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailNth {
+    pub kind: OpKind,
+    /// From 0.
+    pub n: u64,
+    pub fault: Fault,
+}
+
 /// The disks of one machine; they outlive its processes.
 pub struct Host {
     world: Rc<World>,
     disks: RefCell<BTreeMap<PathBuf, SimDisk>>,
     armed: Cell<Option<DiskFault>>,
+    fail: Cell<Option<FailNth>>,
     /// Reports writes and syncs as done and keeps them volatile: what a checker must notice.
     lying: Cell<bool>,
     capacity_bytes: Cell<u64>,
@@ -52,6 +65,7 @@ impl Host {
             world: Rc::clone(world),
             disks: RefCell::default(),
             armed: Cell::new(None),
+            fail: Cell::new(None),
             lying: Cell::new(false),
             capacity_bytes: Cell::new(u64::MAX),
             faults_hit: Cell::new(0),
@@ -66,6 +80,19 @@ impl Host {
     /// The next matching operation fails.
     pub fn arm(&self, fault: DiskFault) {
         self.armed.set(Some(fault));
+    }
+
+    /// The n-th operation of a kind fails.
+    pub fn fail_nth(&self, fail: FailNth) {
+        self.fail.set(Some(fail));
+    }
+
+    /// The fault of [`Host::fail_nth`] when this is the operation.
+    fn due(&self, kind: OpKind) -> Option<Fault> {
+        let fail = self.fail.get().filter(|fail| fail.kind == kind)?;
+        let left = fail.n.checked_sub(1);
+        self.fail.set(left.map(|n| FailNth { n, ..fail }));
+        left.is_none().then_some(fail.fault)
     }
 
     /// Takes back a fault that has not hit.
@@ -88,6 +115,12 @@ impl Host {
         }
         // A directory made meanwhile has as much room.
         self.capacity_bytes.set(spare_bytes.unwrap_or(u64::MAX));
+    }
+
+    /// The disks as they are, in the order of their directories.
+    #[must_use]
+    pub fn disks(&self) -> Vec<SimDisk> {
+        self.disks.borrow().values().cloned().collect()
     }
 
     /// What a power cut leaves: each disk by a policy drawn from the faults stream.
@@ -137,6 +170,10 @@ impl Host {
 
     /// Arms the inner disk when the fault that waits is for this kind.
     fn inject(&self, disk: &SimDisk, kind: OpKind) {
+        if let Some(fault) = self.due(kind) {
+            self.hit(disk, kind, fault);
+            return;
+        }
         let fault = match (self.armed.get(), kind) {
             (Some(DiskFault::WriteError), OpKind::Write)
             | (Some(DiskFault::SyncError), OpKind::Sync) => Fault::Io,
@@ -144,6 +181,10 @@ impl Host {
             _ => return,
         };
         self.armed.set(None);
+        self.hit(disk, kind, fault);
+    }
+
+    fn hit(&self, disk: &SimDisk, kind: OpKind, fault: Fault) {
         self.faults_hit.set(self.faults_hit.get() + 1);
         self.world.note(&format!("disk fault {fault:?} on {kind:?}"));
         disk.fail_at(disk.ops(), fault);
@@ -253,7 +294,8 @@ impl File for HostFile {
         durability: Durability,
     ) -> LocalFuture<'_, io::Result<()>> {
         let tag = position ^ (tag_of(&block.bytes()[..len]) << 32);
-        let durability = if self.host.lying.get() { Durability::Volatile } else { durability };
+        let lies = self.host.lying.get() && position >= FRAMES_START;
+        let durability = if lies { Durability::Volatile } else { durability };
         let operation = self.inner.write_at(position, block, len, durability);
         Box::pin(self.host.timed(&self.disk, OpKind::Write, tag, operation))
     }

@@ -26,6 +26,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::consumer::{Positions, fetch};
 use crate::rpc::{Context, Lost, Rpc, TOPIC};
+use crate::session::Session;
 
 const UNKNOWN_MEMBER: i16 = 25;
 const MEMBER_ID_REQUIRED: i16 = 79;
@@ -57,11 +58,16 @@ pub(crate) struct Member {
     group: &'static str,
     member_id: StrBytes,
     generation: i32,
+    /// The generation before this one, to be refused from now on.
+    ended: Option<i32>,
+    /// Takes every partition, whatever the leader says: a seeded bug.
+    greedy: bool,
 }
 
 impl Member {
-    pub(crate) fn new(context: Context, group: &'static str) -> Self {
-        Self { context, group, member_id: StrBytes::default(), generation: -1 }
+    pub(crate) fn new(context: Context, group: &'static str, greedy: bool) -> Self {
+        let member_id = StrBytes::default();
+        Self { context, group, member_id, generation: -1, ended: None, greedy }
     }
 
     /// Takes part until the scenario stops.
@@ -99,13 +105,16 @@ impl Member {
         let joined = self.join(rpc).await?;
         let mine = self.sync(rpc, &joined).await?;
         self.context.history.rebalanced();
+        self.context.history.assigned(self.group, self.generation, &self.member_id, &mine);
+        self.try_ended(rpc).await?;
         let mut positions = self.committed(rpc, &mine).await?;
         while !self.context.stopping.get() {
             if positions.is_empty() {
                 self.context.pause(200).await;
             } else {
                 let before = positions.clone();
-                fetch(&self.context, rpc, &mut positions, 200).await?;
+                let session = &mut Session::none();
+                fetch(&self.context, rpc, &mut positions, session, 200).await?;
                 if before != positions {
                     self.commit(rpc, &before, &positions).await?;
                 }
@@ -132,6 +141,7 @@ impl Member {
         }
         refused(answer.error_code)?;
         self.member_id = answer.member_id.clone();
+        self.ended = (self.generation > 0).then_some(self.generation);
         self.generation = answer.generation_id;
         Ok(answer)
     }
@@ -163,7 +173,25 @@ impl Member {
         let answer = rpc.call(ApiKey::SyncGroup, 5, RequestKind::SyncGroup(request)).await?;
         let ResponseKind::SyncGroup(answer) = answer else { return Err(Out::Lost) };
         refused(answer.error_code)?;
+        if self.greedy {
+            return Ok((0..self.context.partitions).collect());
+        }
         Ok(answer.assignment.iter().map(|partition| i32::from(*partition)).collect())
+    }
+
+    /// Commits as if the generation before were not over, which must be refused (G3).
+    async fn try_ended(&mut self, rpc: &Rpc) -> Result<(), Out> {
+        let Some(ended) = self.ended.take().filter(|ended| *ended < self.generation) else {
+            return Ok(());
+        };
+        let history = &self.context.history;
+        history.count(|counts| counts.zombies += 1);
+        let floor = history.generation_floor(self.group);
+        let answer = self.commit_as(rpc, ended, &[(0, 0)]).await?;
+        if answer.iter().any(|(_, code)| *code == 0) {
+            history.accepted(self.group, ended, floor, "a commit");
+        }
+        Ok(())
     }
 
     async fn committed(&self, rpc: &Rpc, mine: &[i32]) -> Result<Positions, Out> {
@@ -202,8 +230,30 @@ impl Member {
             .filter(|(partition, offset)| before.get(partition) != Some(offset))
             .map(|(partition, offset)| (*partition, *offset))
             .collect();
-        let partitions = moved.iter().map(|(partition, offset)| {
+        for (partition, offset) in &moved {
             history.committing(self.group, *partition, *offset);
+        }
+        let floor = history.generation_floor(self.group);
+        for (answered, code) in self.commit_as(rpc, self.generation, &moved).await? {
+            refused(code)?;
+            history.accepted(self.group, self.generation, floor, "a commit");
+            if let Some((partition, offset)) =
+                moved.iter().find(|(partition, _)| *partition == answered)
+            {
+                history.committed(self.group, *partition, *offset);
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits offsets for a generation; gives partitions and error codes.
+    async fn commit_as(
+        &self,
+        rpc: &Rpc,
+        generation: i32,
+        offsets: &[(i32, i64)],
+    ) -> Result<Vec<(i32, i16)>, Out> {
+        let partitions = offsets.iter().map(|(partition, offset)| {
             OffsetCommitRequestPartition::default()
                 .with_partition_index(*partition)
                 .with_committed_offset(*offset)
@@ -215,20 +265,13 @@ impl Member {
             .with_partitions(partitions.collect());
         let request = OffsetCommitRequest::default()
             .with_group_id(self.group_id())
-            .with_generation_id_or_member_epoch(self.generation)
+            .with_generation_id_or_member_epoch(generation)
             .with_member_id(self.member_id.clone())
             .with_topics(vec![topic]);
         let answer = rpc.call(ApiKey::OffsetCommit, 8, RequestKind::OffsetCommit(request)).await?;
         let ResponseKind::OffsetCommit(answer) = answer else { return Err(Out::Lost) };
-        for result in answer.topics.iter().flat_map(|topic| &topic.partitions) {
-            refused(result.error_code)?;
-            if let Some((partition, offset)) =
-                moved.iter().find(|(partition, _)| *partition == result.partition_index)
-            {
-                history.committed(self.group, *partition, *offset);
-            }
-        }
-        Ok(())
+        let results = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        Ok(results.map(|result| (result.partition_index, result.error_code)).collect())
     }
 
     async fn heartbeat(&self, rpc: &Rpc) -> Result<(), Out> {
@@ -236,9 +279,12 @@ impl Member {
             .with_group_id(self.group_id())
             .with_generation_id(self.generation)
             .with_member_id(self.member_id.clone());
+        let floor = self.context.history.generation_floor(self.group);
         let answer = rpc.call(ApiKey::Heartbeat, 4, RequestKind::Heartbeat(request)).await?;
         let ResponseKind::Heartbeat(answer) = answer else { return Err(Out::Lost) };
-        refused(answer.error_code)
+        refused(answer.error_code)?;
+        self.context.history.accepted(self.group, self.generation, floor, "a heartbeat");
+        Ok(())
     }
 
     async fn leave(&self, rpc: &Rpc) -> Result<(), Out> {

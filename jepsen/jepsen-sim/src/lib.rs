@@ -5,7 +5,7 @@
 //!                  │ steps
 //!  clients ──► World: seeded executor · virtual time · Network ◄── SimRuntime: broker_rt::Runtime ◄── real node
 //!     │                                                              │                               (broker-node)
-//!     └─ what they saw ─► History (rules L1–L6, G1)               Host: SimDisk per directory, survives a crash
+//!     └─ what they saw ─► History (rules L1–L6, L8, G1–G3, F5)               Host: SimDisk per directory, survives a crash
 //! ```
 //!
 //! Invariants:
@@ -13,25 +13,29 @@
 //!   run twice and its trace hashes are compared.
 //! - The product runs unchanged; seeded bugs are made in the disk, the settings or the clients.
 //!
-//! Deliberately absent: several nodes, the query side (it runs on tokio and reads immutable snapshots), bit rot.
+//! Deliberately absent: several nodes, the query side (it runs on tokio and reads immutable snapshots).
 
+mod audit;
 mod check;
 mod consumer;
 mod disk;
 mod group;
 mod net;
 mod node;
+mod operator;
 mod payload;
 mod producer;
 mod random;
+mod rot;
 mod rpc;
 mod runtime;
 mod scenario;
+mod session;
 mod trace;
 mod world;
 
 pub use check::{Counts, History};
-pub use disk::{DiskFault, Host};
+pub use disk::{DiskFault, FailNth, Host};
 pub use node::SimNode;
 pub use payload::RecordId;
 pub use random::Streams;

@@ -12,7 +12,8 @@ const USAGE: &str = "usage: cargo sim --seed N [--count K] [--time SECONDS] [--b
   --seed N   first seed
   --count K  how many seeds, default 1
   --time S   virtual seconds of load and faults per run, default 2
-  --bug B    with a defect put in: lying-disk, async-topic, forgotten-producer
+  --bug B    with a defect put in: lying-disk, async-topic, forgotten-producer, wrong-codec, unasked-delete,
+             greedy-member, skipping-session, forgetful-disk, secret-rot, forged-state
 ";
 
 struct Arguments {
@@ -43,6 +44,13 @@ fn bug(name: &str) -> Option<SeededBug> {
         "lying-disk" => Some(SeededBug::LyingDisk),
         "async-topic" => Some(SeededBug::AsyncTopic),
         "forgotten-producer" => Some(SeededBug::ForgottenProducer),
+        "wrong-codec" => Some(SeededBug::WrongCodec),
+        "unasked-delete" => Some(SeededBug::UnaskedDelete),
+        "greedy-member" => Some(SeededBug::GreedyMember),
+        "skipping-session" => Some(SeededBug::SkippingSession),
+        "forgetful-disk" => Some(SeededBug::ForgetfulDisk),
+        "secret-rot" => Some(SeededBug::SecretRot),
+        "forged-state" => Some(SeededBug::ForgedState),
         _ => None,
     }
 }
@@ -54,7 +62,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let faults_ms = u64::try_from(arguments.time.as_millis()).unwrap_or(u64::MAX);
-    let options = Options { faults_ms, bug: arguments.bug };
+    let options = Options { faults_ms, bug: arguments.bug, fail: None };
     let mut failed = Vec::new();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.count) {
         say(&format!("seed {seed}"));

@@ -19,6 +19,9 @@ use crate::world::{ProcessId, SCENARIO, World};
 pub(crate) const NODE_ADDR: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 9092);
 
+/// The cluster of every run.
+pub(crate) const CLUSTER: ClusterId = ClusterId(*b"simulated-luma-1");
+
 /// One machine with one node.
 pub struct SimNode {
     world: Rc<World>,
@@ -42,6 +45,7 @@ impl SimNode {
         settings.segment_bytes = 384 << 10;
         settings.checkpoint_bytes = 512 << 10;
         settings.tail_bytes_max = 64 << 10;
+        settings.retention_check = std::time::Duration::from_millis(200);
         settings.broker =
             broker.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Rc::new(Self {
@@ -67,11 +71,7 @@ impl SimNode {
         self.process.set(Some(process));
         world.note(&format!("node start {}", self.starts.get()));
         let shards = u32::try_from(self.settings.cores).expect("a few cores");
-        let identity = HostedIdentity {
-            cluster: ClusterId(*b"simulated-luma-1"),
-            shards,
-            term: self.starts.get(),
-        };
+        let identity = HostedIdentity { cluster: CLUSTER, shards, term: self.starts.get() };
         let HostedNode { main, mut failures, started, .. } =
             HostedNode::new(self.settings.clone(), identity);
         for core in 0..self.settings.cores {

@@ -2,8 +2,11 @@
 //!
 //! key = producer u32, number u32, big endian; value = a length and filler that follow from the key.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use log_record::{BATCH_HEADER_BYTES, BatchBuilder, Batches, Records, verify_crc};
+use log_codec::{BATCH_BYTES_MAX, Compression, compress, decompress};
+use log_record::{BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, Batches, Records, verify_crc};
 use log_testkit::SimRng;
 use log_types::{ProducerEpoch, ProducerId};
 
@@ -40,8 +43,16 @@ fn key_of(id: RecordId) -> [u8; 8] {
     ((u64::from(id.producer) << 32) | u64::from(id.number)).to_be_bytes()
 }
 
+/// How a batch is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Codec {
+    pub(crate) codec: Compression,
+    /// What the header says it is: another one is a seeded bug.
+    pub(crate) label: Compression,
+}
+
 /// One batch of these records.
-pub(crate) fn batch(ids: &[RecordId], stamp: Option<Stamp>, now_ms: i64) -> Bytes {
+pub(crate) fn batch(ids: &[RecordId], stamp: Option<Stamp>, now_ms: i64, codec: Codec) -> Bytes {
     let mut builder = BatchBuilder::new();
     if let Some(Stamp { id, epoch, sequence }) = stamp {
         builder = builder.producer(ProducerId(id), ProducerEpoch(epoch), sequence);
@@ -52,7 +63,27 @@ pub(crate) fn batch(ids: &[RecordId], stamp: Option<Stamp>, now_ms: i64) -> Byte
             .push(now_ms, Some(&key_of(*id)), Some(&value), &[])
             .expect("a few small records fit a batch");
     }
-    builder.build().expect("a batch has records")
+    let built = if codec.codec == Compression::None {
+        builder.build()
+    } else {
+        let compressed = compress(codec.codec, builder.records()).expect("memory is enough");
+        builder.build_compressed(codec.label.id(), &compressed)
+    };
+    built.expect("a batch has records")
+}
+
+/// The records of a batch, decompressed when they are compressed.
+fn records_of<'a>(header: &BatchHeader, batch: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
+    let records = batch.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+    let id = header.attributes.compression();
+    match Compression::from_id(id) {
+        None => Err(format!("unknown codec {id}")),
+        Some(Compression::None) => Ok(Cow::Borrowed(records)),
+        Some(codec) => {
+            let plain = decompress(codec, records, BATCH_BYTES_MAX);
+            plain.map(Cow::Owned).map_err(|error| error.to_string())
+        }
+    }
 }
 
 /// Every record of `bytes` with its offset; an error says what is wrong with them.
@@ -61,7 +92,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<(i64, RecordId)>, String> {
     for batch in Batches::strict(bytes) {
         let (header, batch) = batch.map_err(|error| error.to_string())?;
         verify_crc(batch).map_err(|error| error.to_string())?;
-        for record in Records::new(&batch[BATCH_HEADER_BYTES..], header.records_count) {
+        let records = records_of(&header, batch)?;
+        for record in Records::new(&records, header.records_count) {
             let record = record.map_err(|error| error.to_string())?;
             let offset = header.base_offset.0 + i64::from(record.offset_delta);
             let key = record.key.and_then(|key| <[u8; 8]>::try_from(key).ok());

@@ -16,9 +16,10 @@ use broker_kafka_wire::{
     ApiKey, PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
 use kafka_protocol::messages::{InitProducerIdRequest, RequestKind, ResponseKind};
+use log_codec::Compression;
 use log_types::PartitionId;
 
-use crate::payload::{RecordId, Stamp, batch};
+use crate::payload::{Codec, RecordId, Stamp, batch};
 use crate::random::{between, index, one_in};
 use crate::rpc::{Context, Lost, Rpc, TOPIC};
 
@@ -33,6 +34,10 @@ pub(crate) struct ProducerPlan {
     pub(crate) idempotent: bool,
     /// Requests in flight.
     pub(crate) window: usize,
+    /// Batches are compressed, with a codec that follows from the first record.
+    pub(crate) compressed: bool,
+    /// Compressed batches say that they are of another codec: a seeded bug.
+    pub(crate) mislabelled: bool,
     /// A retry gets a fresh producer id and sequence, as if the broker had forgotten the old one: a seeded bug.
     pub(crate) forgotten_on_retry: bool,
 }
@@ -201,6 +206,18 @@ impl Producer {
         self.pending.push_back(request);
     }
 
+    /// The same for every attempt.
+    fn codec(&self, ids: &[RecordId]) -> Codec {
+        let all = Compression::ALL;
+        let number = ids.first().map_or(0, |id| id.number) as usize;
+        let codec = if self.plan.compressed { all[number % all.len()] } else { Compression::None };
+        let other = if codec == Compression::Zstd { Compression::Lz4 } else { Compression::Zstd };
+        let mislabelled = self.plan.mislabelled && codec != Compression::None;
+        let compressed = u64::from(codec != Compression::None);
+        self.context.history.count(|counts| counts.compressed += compressed);
+        Codec { codec, label: if mislabelled { other } else { codec } }
+    }
+
     async fn send(&self, rpc: &Rpc, at: usize) -> Result<(), Lost> {
         let now_ms = self.context.runtime.clock().wall_ms();
         let data = self.pending[at].iter().map(|pending| {
@@ -208,7 +225,7 @@ impl Producer {
                 self.identity.map(|(id, epoch)| Stamp { id, epoch, sequence: pending.sequence });
             PartitionProduceData {
                 partition: PartitionId(pending.partition),
-                records: Some(batch(&pending.ids, stamp, now_ms)),
+                records: Some(batch(&pending.ids, stamp, now_ms, self.codec(&pending.ids))),
             }
         });
         let topic = TopicProduceData {

@@ -22,6 +22,8 @@ pub(crate) const TOPIC: &str = "events";
 
 /// How long a client waits for an answer before it gives the connection up.
 const ANSWER_WAIT: Duration = Duration::from_secs(8);
+/// What a fetch says when stored bytes fail their checks.
+const CORRUPT_MESSAGE: i16 = 2;
 /// Longest answer a client takes.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
@@ -37,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) draining: Rc<Cell<bool>>,
     /// The scenario is over for consumers.
     pub(crate) stopping: Rc<Cell<bool>>,
+    /// A bit of the stored log is wrong at the moment: reads of it may be refused.
+    pub(crate) rotten: Rc<Cell<bool>>,
 }
 
 /// The connection is gone, or too slow to be waited for. Whether the requests in flight took effect is unknown.
@@ -54,6 +58,16 @@ impl Context {
     /// Waits for so many milliseconds.
     pub(crate) async fn pause(&self, ms: u64) {
         self.runtime.sleep(Duration::from_millis(ms)).await;
+    }
+
+    /// A fetch was answered with an error for a partition that exists.
+    pub(crate) fn fetch_refused(&self, partition: i32, code: i16) {
+        if code == CORRUPT_MESSAGE && self.rotten.get() {
+            return;
+        }
+        let name = &self.name;
+        self.history
+            .violation(format!("F5: {name}: error {code} on a fetch of partition {partition}"));
     }
 
     /// Connects, again and again until it works.

@@ -8,7 +8,10 @@
 //!
 //! Fault model: a crash happens between any two polls and is a power cut (each un-synced sector is kept or lost by
 //! policy); at most one disk error is armed at a time and it ends the process; the network delays, splits and resets
-//! but does not corrupt. Absent: bit rot (the journal's own tests have it), several nodes.
+//! but does not corrupt. A bit below the durable watermark rots during a power cut and is right again some time later: the
+//! node refuses to start or refuses to serve that batch meanwhile, and has changed nothing. Absent: several nodes.
+//!
+//! When all is read, the node is ended and its disks are audited: every checksum, every index, every checkpoint's state.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -19,15 +22,19 @@ use std::time::Duration;
 use broker_rt::Runtime;
 use log_io::Random;
 
+use crate::audit::audit;
 use crate::check::{Counts, History};
 use crate::consumer::{read_all, tail};
-use crate::disk::{DiskFault, Host};
+use crate::disk::{DiskFault, FailNth, Host};
 use crate::group::Member;
 use crate::node::SimNode;
+use crate::operator::operate;
 use crate::producer::{Producer, ProducerPlan};
 use crate::random::{between, index, one_in};
+use crate::rot::{Rot, forge_state};
 use crate::rpc::Context;
 use crate::runtime::{HostClock, SimRuntime};
+use crate::session::Session;
 use crate::world::{ProcessId, SCENARIO, Step, World};
 
 /// How long after the heal everything may take, in virtual time.
@@ -48,6 +55,20 @@ pub enum SeededBug {
     AsyncTopic,
     /// A retry is new to the broker, as if it had forgotten the producer over a restart.
     ForgottenProducer,
+    /// Compressed batches say that they are of another codec.
+    WrongCodec,
+    /// Records are deleted that nobody, as far as the checker knows, asked to delete.
+    UnaskedDelete,
+    /// A member reads and commits partitions that are not its own.
+    GreedyMember,
+    /// A reader with a fetch session tells the broker a position that is one too far.
+    SkippingSession,
+    /// Where a bit rots, the disk forgets what is behind it and that it was ever durable.
+    ForgetfulDisk,
+    /// A bit rots, and nobody is told that reads may fail.
+    SecretRot,
+    /// The newest checkpoint has a wrong state under right checksums.
+    ForgedState,
 }
 
 /// What a run does besides what its seed says.
@@ -56,11 +77,13 @@ pub struct Options {
     /// Virtual milliseconds of load and faults.
     pub faults_ms: u64,
     pub bug: Option<SeededBug>,
+    /// The only fault of the run, instead of the seed's.
+    pub fail: Option<FailNth>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { faults_ms: 2_000, bug: None }
+        Self { faults_ms: 2_000, bug: None, fail: None }
     }
 }
 
@@ -101,6 +124,9 @@ struct Scenario {
     hits_at_start: u64,
     space_short: Rc<Cell<bool>>,
     restarting: Rc<Cell<bool>>,
+    /// What is rotten at the moment, and until when.
+    rot: Option<(Rot, u64)>,
+    rotten: Rc<Cell<bool>>,
     /// Failures of the node without a fault.
     unexplained: u32,
 }
@@ -121,24 +147,40 @@ impl Scenario {
     fn new(world: &Rc<World>, options: Options) -> Self {
         let rng = &world.random.workload;
         let partitions = i32::try_from(between(rng, 1, 4)).expect("at most 4");
-        let cores = if one_in(rng, 2) { 1 } else { 2 };
+        // A disk that lies about one shard of several loses the catalog and not what it names: no sound disk does that.
+        let lying = options.bug == Some(SeededBug::LyingDisk);
+        let cores = if lying { 1 } else { [1, 1, 2, 3][index(rng, 4)] };
         let count = partitions.to_string();
         let durability = if options.bug == Some(SeededBug::AsyncTopic) { "async" } else { "fsync" };
+        let compression = ["producer", "producer", "uncompressed", "lz4", "zstd"][index(rng, 5)];
+        // More than the clocks are ever off, or little.
+        let bytes_max = if one_in(rng, 5) { "200000" } else { "-1" };
         let broker = [
             ("num.partitions", count.as_str()),
             ("group.initial.rebalance.delay.ms", "50"),
             ("luma.durability", durability),
+            ("compression.type", compression),
+            ("log.retention.ms", "172800000"),
+            ("log.retention.bytes", bytes_max),
+            ("producer.id.expiration.ms", "600000"),
         ];
         let node = SimNode::new(world, cores, &broker);
-        if options.bug == Some(SeededBug::LyingDisk) {
+        if lying {
             node.host.lie();
+        }
+        if let Some(fail) = options.fail {
+            node.host.fail_nth(fail);
+        }
+        let history: Rc<History> = Rc::default();
+        if bytes_max != "-1" {
+            history.retention_deletes();
         }
         world.note(&format!("{cores} cores, {partitions} partitions"));
         node.start();
         Self {
             world: Rc::clone(world),
             node,
-            history: Rc::default(),
+            history,
             options,
             partitions,
             draining: Rc::default(),
@@ -147,10 +189,15 @@ impl Scenario {
             clients: Cell::new(0),
             members: RefCell::default(),
             node_polls: 0,
-            next_fault: between(&world.random.faults, 100, 2_000),
+            next_fault: match options.fail {
+                Some(_) => u64::MAX,
+                None => between(&world.random.faults, 100, 2_000),
+            },
             hits_at_start: 0,
             space_short: Rc::default(),
             restarting: Rc::default(),
+            rot: None,
+            rotten: Rc::default(),
             unexplained: 0,
         }
     }
@@ -176,6 +223,7 @@ impl Scenario {
             partitions: self.partitions,
             draining: Rc::clone(&self.draining),
             stopping: Rc::clone(&self.stopping),
+            rotten: Rc::clone(&self.rotten),
         };
         let (live, name) = (Rc::clone(&self.live), name.to_owned());
         live.borrow_mut().insert(name.clone());
@@ -190,7 +238,8 @@ impl Scenario {
     /// Starts one more member of the group.
     fn member(&self) {
         let name = format!("member-{}", self.clients.get());
-        let process = self.client(&name, |context| Member::new(context, GROUP).run());
+        let greedy = self.options.bug == Some(SeededBug::GreedyMember);
+        let process = self.client(&name, |context| Member::new(context, GROUP, greedy).run());
         self.members.borrow_mut().push((name, process));
     }
 
@@ -219,6 +268,8 @@ impl Scenario {
                 number: u32::try_from(number).expect("a few producers"),
                 idempotent: number < idempotent,
                 window: usize::try_from(between(rng, 1, 5)).expect("at most 5"),
+                compressed: one_in(rng, 2),
+                mislabelled: self.options.bug == Some(SeededBug::WrongCodec),
                 forgotten_on_retry: self.options.bug == Some(SeededBug::ForgottenProducer),
             };
             self.client(&format!("producer-{number}"), |context| {
@@ -226,10 +277,17 @@ impl Scenario {
             });
         }
         for number in 0..=rng.below(2) {
-            self.client(&format!("tail-{number}"), tail);
+            let skipping = self.options.bug == Some(SeededBug::SkippingSession);
+            let sessions = skipping || one_in(rng, 2);
+            let session = if sessions { Session::new(skipping) } else { Session::none() };
+            self.client(&format!("tail-{number}"), |context| tail(context, session));
         }
         for _ in 0..rng.below(4) {
             self.member();
+        }
+        let unasked = self.options.bug == Some(SeededBug::UnaskedDelete);
+        if one_in(rng, 2) || unasked {
+            self.client("operator", |context| operate(context, unasked));
         }
     }
 
@@ -249,6 +307,9 @@ impl Scenario {
                 }
             }
             self.end_failed_node();
+            if self.rot.as_ref().is_some_and(|(_, until_ns)| self.world.now_ns() >= *until_ns) {
+                self.mend();
+            }
             if self.unexplained >= UNEXPLAINED_MAX {
                 return;
             }
@@ -263,9 +324,13 @@ impl Scenario {
                 self.stopping.set(true);
                 if self.live.borrow().is_empty() {
                     if reading {
+                        self.audit();
                         return;
                     }
                     reading = true;
+                    if self.options.bug == Some(SeededBug::SecretRot) {
+                        self.rot();
+                    }
                     self.client("final-reader", read_all);
                 }
             }
@@ -298,6 +363,13 @@ impl Scenario {
     /// The process ends when the node says that it must: nothing it answers after that counts.
     fn end_failed_node(&mut self) {
         let Some(failure) = self.node.failure() else { return };
+        if self.rot.is_some() {
+            if !failure.contains("corrupt") {
+                self.history.violation(format!("F2: rot is reported as: {failure}"));
+            }
+            self.mend();
+            return;
+        }
         if self.node.host.faults_hit() == self.hits_at_start && !self.space_short.get() {
             self.unexplained += 1;
             self.history.violation(format!("F: the node failed without a fault: {failure}"));
@@ -307,7 +379,10 @@ impl Scenario {
 
     fn crash(&mut self) {
         self.node.crash();
-        let down_ms = between(&self.world.random.faults, 0, 300);
+        let down_ms = match self.options.fail {
+            Some(_) => 5,
+            None => between(&self.world.random.faults, 0, 300),
+        };
         self.restart_in(down_ms);
     }
 
@@ -330,10 +405,11 @@ impl Scenario {
         let world = Rc::clone(&self.world);
         let rng = &world.random.faults;
         self.next_fault = self.node_polls + between(rng, 50, 2_500);
-        if self.node.running().is_none() {
+        if self.node.running().is_none() || self.rot.is_some() {
             return;
         }
-        match rng.below(15) {
+        match rng.below(17) {
+            15..=16 => self.rot(),
             14 => self.replace_member(),
             12..=13 => {
                 // At most a day off in either direction, and right again some time.
@@ -351,6 +427,52 @@ impl Scenario {
             10 => self.node.host.arm(DiskFault::SyncError),
             _ => self.node.host.arm(DiskFault::TornWrite),
         }
+    }
+
+    /// A bit below the durable watermark rots while the power is off.
+    fn rot(&mut self) {
+        self.node.crash();
+        let rng = &self.world.random.faults;
+        let disks = self.node.host.disks();
+        let secret = self.options.bug == Some(SeededBug::SecretRot);
+        let rot = if secret { Rot::oldest_batch(&disks) } else { Rot::pick(&disks, rng) };
+        if let Some(rot) = rot {
+            self.world.note(&format!("rot: {rot:?}"));
+            rot.apply(&disks);
+            if self.options.bug == Some(SeededBug::ForgetfulDisk) {
+                rot.forget(&disks);
+            }
+            self.rotten.set(!secret);
+            let rotten_ms = if secret { SETTLE_MS_MAX } else { between(rng, 50, 400) };
+            let until_ns = self.world.now_ns() + rotten_ms * 1_000_000;
+            self.rot = Some((rot, until_ns));
+        }
+        self.restart_in(0);
+    }
+
+    /// The bit is right again, as a copy would have it.
+    fn mend(&mut self) {
+        let Some((rot, _)) = self.rot.take() else { return };
+        self.node.crash();
+        rot.mend(&self.node.host.disks());
+        self.world.note("rot is mended");
+        // An answer from before may still be on its way.
+        let (rotten, grace) = (Rc::clone(&self.rotten), self.world.sleep(Duration::from_secs(1)));
+        self.world.spawn(SCENARIO, "rot-grace", async move {
+            grace.await;
+            rotten.set(false);
+        });
+        self.restart_in(0);
+    }
+
+    /// The end: what is on the disks.
+    fn audit(&self) {
+        self.node.crash();
+        let disks = self.node.host.disks();
+        if self.options.bug == Some(SeededBug::ForgedState) {
+            forge_state(&disks);
+        }
+        audit(&disks, &self.history);
     }
 
     /// No space for a while.
@@ -372,6 +494,7 @@ impl Scenario {
 
     fn heal(&mut self) {
         self.world.note("heal");
+        self.mend();
         self.draining.set(true);
         self.node.host.disarm();
         // A broker an hour or more behind its clients refuses their timestamps, as Kafka does.

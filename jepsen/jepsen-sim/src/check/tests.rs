@@ -33,14 +33,14 @@ fn a_correct_history_passes() {
     history.committing("g", 0, 2);
     history.committed("g", 0, 2);
     history.committed_seen("g", 0, history.committed_floor("g", 0), 2);
-    history.check_final(0, 2, &[(0, id(1, 0)), (1, id(1, 1))]);
+    history.check_final(0, 0, 2, &[(0, id(1, 0)), (1, id(1, 1))]);
     assert_eq!(history.violations(), Vec::<String>::new());
 }
 
 #[test]
 fn l1_a_lost_record_is_reported() {
     let history = two();
-    history.check_final(0, 1, &[(0, id(1, 0))]);
+    history.check_final(0, 0, 1, &[(0, id(1, 0))]);
     check(&history, "L1");
 }
 
@@ -54,7 +54,7 @@ fn l2_a_phantom_is_reported() {
 #[test]
 fn l3_a_duplicate_is_reported() {
     let history = two();
-    history.check_final(0, 3, &[(0, id(1, 0)), (1, id(1, 1)), (2, id(1, 1))]);
+    history.check_final(0, 0, 3, &[(0, id(1, 0)), (1, id(1, 1)), (2, id(1, 1))]);
     check(&history, "L3");
 }
 
@@ -62,7 +62,7 @@ fn l3_a_duplicate_is_reported() {
 fn l4_a_changed_offset_is_reported() {
     let history = two();
     history.read(0, 0, 2, &[(0, id(1, 0)), (1, id(1, 1))], "tail");
-    history.check_final(0, 2, &[(0, id(1, 1)), (1, id(1, 0))]);
+    history.check_final(0, 0, 2, &[(0, id(1, 1)), (1, id(1, 0))]);
     check(&history, "L4");
 }
 
@@ -82,7 +82,7 @@ fn l6_a_falling_watermark_and_a_vanished_read_are_reported() {
     let history = History::default();
     history.sent(id(1, 0), 0, false);
     history.read(0, 0, 1, &[(0, id(1, 0))], "tail");
-    history.check_final(0, 0, &[]);
+    history.check_final(0, 0, 0, &[]);
     check(&history, "L6");
 }
 
@@ -100,4 +100,53 @@ fn g1_a_lost_commit_is_reported() {
     history.committed("g", 0, 2);
     history.committed_seen("g", 0, history.committed_floor("g", 0), -1);
     check(&history, "G1");
+}
+
+#[test]
+fn l8_a_log_start_that_nobody_asked_for_or_that_goes_back_is_reported() {
+    let history = two();
+    history.log_start(0, history.start_floor(0), 1, "tail");
+    check(&history, "L8");
+    let history = two();
+    history.deleting(0, 1);
+    history.log_start(0, history.start_floor(0), 1, "tail");
+    history.log_start(0, history.start_floor(0), 0, "tail");
+    assert_eq!(history.violations(), Vec::<String>::new(), "not acknowledged yet");
+    history.deleted(0, 1);
+    history.log_start(0, history.start_floor(0), 0, "tail");
+    check(&history, "L8");
+}
+
+#[test]
+fn what_was_deleted_need_not_be_there_and_the_rest_must() {
+    let history = two();
+    history.deleting(0, 1);
+    history.deleted(0, 1);
+    history.check_final(0, 1, 2, &[(1, id(1, 1))]);
+    assert_eq!(history.violations(), Vec::<String>::new());
+    history.check_final(0, 1, 1, &[]);
+    check(&history, "L1");
+}
+
+#[test]
+fn g2_a_partition_with_two_owners_is_reported() {
+    let history = History::default();
+    history.assigned("g", 1, "a", &[0, 1]);
+    history.assigned("g", 1, "a", &[0, 1]);
+    history.assigned("g", 2, "b", &[0]);
+    assert_eq!(history.violations(), Vec::<String>::new());
+    history.assigned("g", 2, "a", &[1, 0]);
+    check(&history, "G2");
+}
+
+#[test]
+fn g3_an_accepted_request_of_an_ended_generation_is_reported() {
+    let history = History::default();
+    history.assigned("g", 3, "a", &[0]);
+    let floor = history.generation_floor("g");
+    history.assigned("g", 4, "b", &[0]);
+    history.accepted("g", 3, floor, "a commit");
+    assert_eq!(history.violations(), Vec::<String>::new(), "it was sent before");
+    history.accepted("g", 3, history.generation_floor("g"), "a commit");
+    check(&history, "G3");
 }

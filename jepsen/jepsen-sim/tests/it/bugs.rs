@@ -7,7 +7,7 @@ use jepsen_sim::{Options, SeededBug, run};
 const SEEDS_MAX: u64 = 12;
 
 fn check(bug: SeededBug, rules: &[&str]) {
-    let options = Options { faults_ms: 400, bug: Some(bug) };
+    let options = Options { faults_ms: 400, bug: Some(bug), fail: None };
     for seed in 0..SEEDS_MAX {
         let violations = run(seed, options).violations;
         if rules.iter().any(|rule| violations.iter().any(|text| text.starts_with(rule))) {
@@ -17,10 +17,10 @@ fn check(bug: SeededBug, rules: &[&str]) {
     panic!("{bug:?} breaks none of {rules:?} with seeds below {SEEDS_MAX}");
 }
 
-/// Acknowledgements before durability: records are lost.
+/// Acknowledgements before durability: records are lost, or a start misses what the watermark calls durable.
 #[test]
 fn a_disk_that_lies_about_syncs_is_caught() {
-    check(SeededBug::LyingDisk, &["L1"]);
+    check(SeededBug::LyingDisk, &["L1", "F: the node failed without a fault"]);
 }
 
 /// A consumer reads beyond what is durable: what it read is gone after a crash.
@@ -33,4 +33,46 @@ fn reading_beyond_the_durable_end_is_caught() {
 #[test]
 fn a_forgotten_producer_is_caught() {
     check(SeededBug::ForgottenProducer, &["L3"]);
+}
+
+/// A client's compressed batch does not hold what its header says.
+#[test]
+fn a_mislabelled_codec_is_caught() {
+    check(SeededBug::WrongCodec, &["L2"]);
+}
+
+/// The log starts later than anybody asked for.
+#[test]
+fn a_deletion_nobody_asked_for_is_caught() {
+    check(SeededBug::UnaskedDelete, &["L8"]);
+}
+
+/// Two members read the same partition in one generation.
+#[test]
+fn a_greedy_member_is_caught() {
+    check(SeededBug::GreedyMember, &["G2"]);
+}
+
+/// Recovery takes rot below the watermark for a torn tail and cuts off what was acknowledged.
+#[test]
+fn a_truncated_log_is_caught() {
+    check(SeededBug::ForgetfulDisk, &["L1", "L4", "L6"]);
+}
+
+/// A fetch fails although nothing is known to be wrong.
+#[test]
+fn a_read_that_fails_without_a_cause_is_caught() {
+    check(SeededBug::SecretRot, &["F5"]);
+}
+
+/// A checkpoint says something else than the journal.
+#[test]
+fn a_state_that_is_not_the_fold_is_caught() {
+    check(SeededBug::ForgedState, &["M1"]);
+}
+
+/// A reader misses a record of each answer.
+#[test]
+fn a_session_that_skips_is_caught() {
+    check(SeededBug::SkippingSession, &["L1"]);
 }
