@@ -12,7 +12,7 @@ pub(crate) const HELP: &str = "\
 bench-versus: side-by-side measurements of Kafka-protocol servers
 
   --subjects A,B,...   the first is \"ours\"; default luma-io_uring,luma-epoll,kafka,floor
-                       luma-REACTOR[-PREEMPTus], kafka, floor
+                       luma-REACTOR, kafka, floor
   --scenarios A,B,...  default all; see the README of this folder
   --rounds N           default 5
   --seconds S          length of a round, default 3
@@ -28,7 +28,7 @@ bench-versus: side-by-side measurements of Kafka-protocol servers
 /// One column of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    Luma { reactor: String, preempt_us: Option<u32> },
+    Luma { reactor: String },
     Kafka,
     Floor,
 }
@@ -95,8 +95,8 @@ impl Options {
         };
         ensure!(limits.round <= Duration::from_secs(60), "a round lasts at most 60 s");
         ensure!(
-            limits.log_bytes <= 4 << 30 && limits.round_bytes <= 2 << 30,
-            "more than the 10 GB of disk a run may use"
+            limits.log_bytes <= 12 << 30 && limits.round_bytes <= 2 << 30,
+            "more than the disk a run may use"
         );
         Ok(Self {
             subjects: subjects.split(',').map(subject).collect::<anyhow::Result<_>>()?,
@@ -118,13 +118,9 @@ fn subject(text: &str) -> anyhow::Result<Subject> {
         "floor" => return Ok(Subject::Floor),
         _ => {}
     }
-    let rest = text.strip_prefix("luma-").with_context(|| format!("unknown subject {text:?}"))?;
-    let Some((reactor, slice)) = rest.split_once('-') else {
-        return Ok(Subject::Luma { reactor: rest.to_owned(), preempt_us: None });
-    };
-    let preempt_us = slice.strip_suffix("us").and_then(|us| us.parse().ok());
-    ensure!(preempt_us.is_some(), "a time slice is written like 250us, not {slice:?}");
-    Ok(Subject::Luma { reactor: reactor.to_owned(), preempt_us })
+    let reactor =
+        text.strip_prefix("luma-").with_context(|| format!("unknown subject {text:?}"))?;
+    Ok(Subject::Luma { reactor: reactor.to_owned() })
 }
 
 #[cfg(test)]

@@ -81,9 +81,7 @@ fn columns(options: &Options) -> anyhow::Result<Vec<Column>> {
                 continue;
             }
             Subject::Kafka => Box::new(Kafka::new(options.kafka_script.clone(), dir)),
-            Subject::Luma { reactor, preempt_us } => {
-                Box::new(Luma::new(options.lumadb.clone(), dir, reactor, *preempt_us)?)
-            }
+            Subject::Luma { reactor } => Box::new(Luma::new(options.lumadb.clone(), dir, reactor)?),
         };
         match peer.start() {
             Ok(_) => columns.push(Column::Peer(peer)),

@@ -105,8 +105,7 @@ impl Node {
         let (failure, mut failures) = mpsc::unbounded();
         let (started, start_result) = oneshot::channel();
         let (shared, main) = plan(settings, identity, failure, started);
-        let mut options = Options::new(chosen.backend, shared.settings.cores.max(1));
-        options.io_memory_bytes = IO_MEMORY_BYTES;
+        let options = Options::new(chosen.backend, shared.settings.cores.max(1));
         let threads = run_cores(&options, main).map_err(NodeError::Threads)?;
         let thread = std::thread::spawn(move || threads.join());
         let kafka_addr = match wait_for_start(start_result, &mut failures) {
@@ -384,9 +383,6 @@ async fn first_catalog(core: Rc<Core>, started: StartedSlot) {
         let _ = started.send(bound);
     }
 }
-
-/// Memory per core registered with io_uring: the frames in flight and some reads. More would be idle memory.
-const IO_MEMORY_BYTES: usize = 4 << 20;
 
 /// How often an address is tried that was asked for and is in use: a killed predecessor's sockets may outlive it for a
 /// moment, until the kernel has taken its rings down.

@@ -12,7 +12,7 @@ use crate::probe;
 /// What the operator asks for (`--reactor`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reactor {
-    /// The one that measures better today, which is epoll: see `design/0001-reactor.md`.
+    /// io_uring where the kernel allows it, epoll elsewhere.
     #[default]
     Auto,
     IoUring,
@@ -74,17 +74,22 @@ impl fmt::Display for RtError {
 
 impl std::error::Error for RtError {}
 
-/// Decides for a back end. Asking for io_uring takes some milliseconds: it is tried out in a thread of its own.
+/// Decides for a back end.
 ///
 /// # Errors
 /// [`RtError::IoUringRefused`] when io_uring is demanded and does not work here.
 pub fn choose(reactor: Reactor) -> Result<Chosen, RtError> {
     let epoll = |reason: String| Chosen { backend: Backend::Epoll, name: "epoll", reason };
-    match reactor {
-        Reactor::Auto => return Ok(epoll("default".to_owned())),
-        Reactor::Epoll => return Ok(epoll("asked for".to_owned())),
-        Reactor::IoUring => {}
+    let io_uring = |reason: &str| Chosen {
+        backend: Backend::IoUring,
+        name: "io_uring",
+        reason: reason.to_owned(),
+    };
+    match (reactor, probe::io_uring_works()) {
+        (Reactor::Epoll, _) => Ok(epoll("asked for".to_owned())),
+        (Reactor::Auto, Ok(())) => Ok(io_uring("default")),
+        (Reactor::Auto, Err(refused)) => Ok(epoll(format!("no io_uring: {refused}"))),
+        (Reactor::IoUring, Ok(())) => Ok(io_uring("asked for")),
+        (Reactor::IoUring, Err(refused)) => Err(RtError::IoUringRefused(refused)),
     }
-    probe::io_uring_works().map_err(RtError::IoUringRefused)?;
-    Ok(Chosen { backend: Backend::IoUring, name: "io_uring", reason: "asked for".to_owned() })
 }

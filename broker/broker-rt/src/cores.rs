@@ -21,10 +21,9 @@ use std::time::Duration;
 use log_io::LocalFuture;
 
 use crate::choose::Backend;
-use crate::epoll;
+use crate::executor;
 use crate::facade::Runtime;
 use crate::pool::DiskPool;
-use crate::uring;
 
 /// Index of a core's thread, `0..cores`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,11 +47,8 @@ pub struct Options {
     pub cores: usize,
     /// Bind each thread to one processor. Ignored when there are fewer processors than `cores`.
     pub pin: bool,
-    /// Threads for blocking system calls, shared by all cores; at least 1. The epoll back end's device queue depth.
+    /// Threads for blocking system calls, shared by all cores; at least 1. Without io_uring also the device queue depth.
     pub disk_threads: usize,
-    /// io_uring only: memory per core that is registered with the kernel, in bytes. Larger needs more `RLIMIT_MEMLOCK`
-    /// (about three times this per core when not root); what does not fit is served unregistered.
-    pub io_memory_bytes: usize,
     /// How long a task may run before [`Runtime::need_preempt`] says so.
     pub preempt: Duration,
 }
@@ -61,20 +57,10 @@ impl Options {
     /// More would exceed the shards a node may have.
     pub const CORES_MAX: usize = 1024;
 
-    /// Unpinned, 4 disk threads, 32 MiB of I/O memory per core, a time slice of 50 ms.
-    ///
-    /// Tasks yield by themselves long before that. A short slice would trigger glommio's defect of parking with runnable
-    /// tasks whenever the thread loses its processor for as long (see `uring::heartbeat`).
+    /// Unpinned, 4 disk threads, a time slice of 500 µs.
     #[must_use]
     pub fn new(backend: Backend, cores: usize) -> Self {
-        Self {
-            backend,
-            cores,
-            pin: false,
-            disk_threads: 4,
-            io_memory_bytes: 32 << 20,
-            preempt: Duration::from_millis(50),
-        }
+        Self { backend, cores, pin: false, disk_threads: 4, preempt: Duration::from_micros(500) }
     }
 }
 
@@ -187,10 +173,7 @@ fn check(options: &Options) -> io::Result<()> {
 fn run_core(start: CoreStart) -> io::Result<()> {
     abort_on_panic_in_this_thread();
     let built = start.gate.built.clone();
-    let result = match start.options.backend {
-        Backend::Epoll => epoll::run(&start),
-        Backend::IoUring => uring::run(&start),
-    };
+    let result = executor::run(&start);
     if let Err(error) = &result {
         // Nobody listens any more when the error came after the start.
         let _ = built.send(Err(io::Error::new(error.kind(), error.to_string())));

@@ -1,4 +1,4 @@
-//! Blocking directory and allocation calls, run on the disk pool by both back ends.
+//! Blocking directory and allocation calls, run on the disk pool by both back ends, and the arithmetic of blocks.
 //!
 //! Invariants:
 //! - A name is one path component: no separator, not empty, not `.` or `..`.
@@ -9,7 +9,10 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use log_io::BLOCK_BYTES;
+use bytes::Bytes;
+use log_io::{BLOCK_BYTES, Block};
+
+use crate::memory::AlignedMemory;
 
 /// The path of `name` in `dir`.
 ///
@@ -89,6 +92,22 @@ pub(crate) struct BlockRange {
     /// Where the wanted bytes begin and end, counted from `start`.
     pub(crate) skip: usize,
     pub(crate) end: usize,
+}
+
+impl BlockRange {
+    /// The wanted bytes, as far as `memory` was filled.
+    pub(crate) fn slice_of(&self, memory: AlignedMemory) -> Bytes {
+        let end = self.end.min(memory.filled());
+        memory.into_bytes(self.skip.min(end)..end)
+    }
+}
+
+/// # Panics
+/// When a write is not in whole, aligned blocks of `block`.
+pub(crate) fn check_write(position: u64, block: &Block, len: usize) {
+    assert!(len <= block.bytes().len(), "{len} bytes lie inside the block");
+    assert!(len.is_multiple_of(BLOCK_BYTES), "length {len} is in whole blocks");
+    assert!(position.is_multiple_of(BLOCK_BYTES as u64), "position {position} is aligned");
 }
 
 /// The blocks around `position..position + len`, cut at the end of the file so that a length from a damaged index

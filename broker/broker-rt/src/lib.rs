@@ -1,16 +1,17 @@
 //! The runtime facade: one executor per core, chosen at start, behind small object-safe traits.
 //!
-//! It is the only crate that names glommio, and the place where the epoll back end lives. Everything above it
-//! (`broker-node`, the listeners) sees only the traits of [`facade`](Runtime) and of `log-io`; the deterministic
-//! simulator implements the same traits elsewhere.
+//! It is the only crate that names an executor of cores or io_uring. Everything above it (`broker-node`, the listeners)
+//! sees only the traits of [`facade`](Runtime) and of `log-io`; the deterministic simulator implements the same traits
+//! elsewhere.
 //!
 //! ```text
 //!                 run_cores(options, main)            one named thread per core
 //!                     │
+//!             executor (tokio current_thread): tasks, timers, sockets by readiness
+//!                     │
 //!        ┌────────────┴───────────┐
-//!   uring (glommio)          epoll (tokio current_thread)
-//!   O_DIRECT on io_uring     O_DIRECT on a disk thread pool
-//!        └────────────┬───────────┘
+//!   io_uring: one ring per core   epoll: a disk thread pool
+//!        └────────────┬───────────┘  O_DIRECT in both
 //!              dyn Runtime ─► Clock · Random · spawn · sleep · Listener/Connection · Disk
 //! ```
 //!
@@ -28,15 +29,18 @@
 mod choose;
 mod clock;
 mod cores;
+mod device;
 mod directory;
-mod epoll;
+mod disk;
+mod executor;
 mod facade;
 mod memory;
 mod net;
 mod pool;
-mod pool_disk;
+mod pool_file;
 mod probe;
-mod uring;
+mod ring;
+mod ring_file;
 
 pub use choose::{Backend, Chosen, Reactor, RtError, choose};
 pub use cores::{CoreId, CoreMain, Cores, Options, run_cores};

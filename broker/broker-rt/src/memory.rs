@@ -1,4 +1,4 @@
-//! Aligned memory from the allocator: what the epoll back end writes from and reads into.
+//! Aligned memory from the allocator: what files are written from and read into.
 //!
 //! Invariants:
 //! - The address is a multiple of `BLOCK_BYTES`, the capacity a positive multiple of it.
@@ -41,23 +41,36 @@ impl AlignedMemory {
         Self { data, layout, filled: len }
     }
 
-    /// Room for `capacity` bytes of which `fill` writes the first ones; it returns how many.
+    /// Room for `capacity` bytes, none of them initialised.
     ///
-    /// # Errors
-    /// That of `fill`.
-    pub(crate) fn filled_by<E>(
-        capacity: usize,
-        fill: impl FnOnce(*mut u8, usize) -> Result<usize, E>,
-    ) -> Result<Self, E> {
+    /// # Panics
+    /// When `capacity` is not a positive multiple of `BLOCK_BYTES`.
+    pub(crate) fn room(capacity: usize) -> Self {
         let layout = layout(capacity);
         // SAFETY: `layout` has a non-zero size.
         let data = unsafe { alloc(layout) };
         let Some(data) = NonNull::new(data) else { handle_alloc_error(layout) };
-        let mut memory = Self { data, layout, filled: 0 };
-        let filled = fill(memory.data.as_ptr(), capacity)?;
-        assert!(filled <= capacity, "filled {filled} fits into {capacity}");
-        memory.filled = filled;
-        Ok(memory)
+        Self { data, layout, filled: 0 }
+    }
+
+    /// Bytes that are initialised.
+    pub(crate) fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// Where the rest begins, for the kernel to write to, and its length.
+    pub(crate) fn spare(&mut self) -> (*mut u8, usize) {
+        // SAFETY: `filled` is at most the size of the allocation.
+        (unsafe { self.data.as_ptr().add(self.filled) }, self.layout.size() - self.filled)
+    }
+
+    /// Counts the next `count` bytes as initialised.
+    ///
+    /// # Safety
+    /// The kernel has written them, at the place that [`AlignedMemory::spare`] names.
+    pub(crate) unsafe fn add_filled(&mut self, count: usize) {
+        assert!(count <= self.layout.size() - self.filled, "{count} bytes fit");
+        self.filled += count;
     }
 
     /// A view of `range` that owns the memory.

@@ -1,7 +1,6 @@
-//! Threads for system calls that block: the epoll back end's file I/O and both back ends' directory operations.
+//! Threads for system calls that block: directory operations, and the file I/O that no ring does (see [`crate::disk`]).
 //!
-//! One pool per process, started by `run_cores` and shared by its cores. glommio's own blocking pool is not used: it
-//! has one thread, sits on the executor's processor and hangs its callers after a panic.
+//! One pool per process, started by `run_cores` and shared by its cores.
 //!
 //! Invariants:
 //! - Jobs are taken in order of arrival; with several threads they finish in any order.

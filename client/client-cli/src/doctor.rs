@@ -18,7 +18,7 @@ use crate::local::default_data_dir;
 use crate::run::Server;
 use crate::terminal::Terminal;
 
-/// What glommio wants to lock per core, in bytes.
+/// Before Linux 5.12 a ring counts against this limit, in bytes.
 const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
 /// Descriptors below this are soon used up by connections.
 const OPEN_FILES_MIN: u64 = 4096;
@@ -101,7 +101,7 @@ fn memlock() -> Check {
         "memlock",
         "warn",
         found,
-        "io_uring wants 512 KiB per core: ulimit -l unlimited, or LimitMEMLOCK=infinity",
+        "before Linux 5.12 io_uring wants 512 KiB per core: ulimit -l unlimited, or LimitMEMLOCK=infinity",
     )
 }
 

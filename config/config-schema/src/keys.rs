@@ -129,7 +129,7 @@ settings! {
         data_dir: String = "", Kind::Text, Restart;
         /// Cores to run shards on; 0 takes all that the process may use.
         cores: u32 = "0", Kind::Int { min: 0, max: 1024 }, Restart;
-        /// How disk and network are driven. `auto` takes the one that measures better, today epoll.
+        /// How files are driven. `auto` takes io_uring where the kernel allows it, and a pool of threads (`epoll`) elsewhere.
         reactor: String = "auto", Kind::OneOf(&["auto", "io_uring", "epoll"]), Restart;
         /// Permits addresses beyond loopback although nobody has to log in yet.
         insecure: bool = "false", Kind::Bool, Restart;

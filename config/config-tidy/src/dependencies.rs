@@ -12,9 +12,9 @@ pub struct Confined {
 /// Heavy or infectious packages and the members that may name them.
 pub const CONFINED: &[Confined] = &[
     Confined {
-        package: "glommio",
+        package: "io-uring",
         to: &["broker-rt"],
-        reason: "its futures are !Send and Linux-only, and the simulator must be able to replace it",
+        reason: "it is Linux-only, and the simulator must be able to replace it",
     },
     Confined {
         package: "tokio*",

@@ -30,10 +30,10 @@ fn one(path: &str, text: &str) -> Vec<Source> {
 
 #[test]
 fn a_confined_package_is_found_outside_and_allowed_inside() {
-    let outside = graph(&[("broker-kafka", "glommio", Use::Normal)], &[]);
+    let outside = graph(&[("broker-kafka", "io-uring", Use::Normal)], &[]);
     assert!(dependencies::confined(&outside)[0].contains("simulator"));
     let inside =
-        graph(&[("broker-rt", "glommio", Use::Normal), ("log-types", "tokio", Use::Dev)], &[]);
+        graph(&[("broker-rt", "io-uring", Use::Normal), ("log-types", "tokio", Use::Dev)], &[]);
     assert_eq!(dependencies::confined(&inside), Vec::<String>::new());
 }
 

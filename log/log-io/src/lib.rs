@@ -1,6 +1,6 @@
 //! The seam to the outside world: clock, randomness and disk as small object-safe traits.
 //!
-//! `broker-rt` implements them on glommio and on tokio/epoll, `log-testkit` and `jepsen-sim` in memory with
+//! `broker-rt` implements them on io_uring and on a thread pool, `log-testkit` and `jepsen-sim` in memory with
 //! faults. Everything in `log-*` takes these traits and never names a runtime. All futures are thread-local
 //! (`!Send`): a shard and its files belong to one core.
 //!

@@ -18,7 +18,6 @@ pub(crate) struct Luma {
     full: bool,
     dir: PathBuf,
     reactor: String,
-    preempt_us: Option<u32>,
     running: Option<(Child, SocketAddr)>,
 }
 
@@ -27,7 +26,6 @@ impl Luma {
         lumadb: Option<PathBuf>,
         dir: PathBuf,
         reactor: &str,
-        preempt_us: Option<u32>,
     ) -> anyhow::Result<Self> {
         let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name("bench-server"));
         let full = lumadb.is_some();
@@ -35,7 +33,7 @@ impl Luma {
         if !program.exists() {
             bail!("{} is missing: build it first", program.display());
         }
-        Ok(Self { program, full, dir, reactor: reactor.to_owned(), preempt_us, running: None })
+        Ok(Self { program, full, dir, reactor: reactor.to_owned(), running: None })
     }
 
     fn words(&self) -> Vec<String> {
@@ -51,9 +49,6 @@ impl Luma {
         words.extend(["--reactor".to_owned(), self.reactor.clone()]);
         words.extend(["--cores".to_owned(), "1".to_owned()]);
         words.extend(["--ready-file".to_owned(), self.ready_file().display().to_string()]);
-        if let Some(us) = self.preempt_us {
-            words.extend(["--preempt-us".to_owned(), us.to_string()]);
-        }
         words
     }
 
@@ -74,8 +69,7 @@ fn parse_ready(text: &str) -> Option<SocketAddr> {
 
 impl Peer for Luma {
     fn name(&self) -> String {
-        let slice = self.preempt_us.map_or(String::new(), |us| format!("-{us}us"));
-        format!("luma-{}{slice}", self.reactor)
+        format!("luma-{}", self.reactor)
     }
 
     fn start(&mut self) -> anyhow::Result<f64> {
@@ -157,11 +151,7 @@ impl Peer for Luma {
         let shown = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let program = shown(&self.program).unwrap_or_default();
         let serve = if self.full { " serve" } else { "" };
-        let slice = self.preempt_us.map_or(String::new(), |us| format!(" --preempt-us {us}"));
-        format!(
-            "taskset -c {SERVER_CPU} {program}{serve} --reactor {} --cores 1{slice}",
-            self.reactor
-        )
+        format!("taskset -c {SERVER_CPU} {program}{serve} --reactor {} --cores 1", self.reactor)
     }
 }
 

@@ -1,3 +1,5 @@
+//! Requests of every size out of streams cut at every place.
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;

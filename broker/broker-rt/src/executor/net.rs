@@ -16,19 +16,19 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::facade::{Connection, Listener};
 use crate::net::{BoundAddr, SLICES_MAX, accept_error_is_transient, listen_socket};
 
-pub(super) struct EpollListener {
+pub(super) struct TokioListener {
     listener: TcpListener,
     bound: BoundAddr,
 }
 
-impl EpollListener {
+impl TokioListener {
     pub(super) fn bind(addr: SocketAddr) -> io::Result<Self> {
         let (listener, bound) = listen_socket(addr)?;
         Ok(Self { listener: TcpListener::from_std(listener)?, bound })
     }
 }
 
-impl Listener for EpollListener {
+impl Listener for TokioListener {
     fn local_addr(&self) -> SocketAddr {
         self.bound.addr()
     }
@@ -53,15 +53,15 @@ pub(super) async fn connect(addr: SocketAddr) -> io::Result<Rc<dyn Connection>> 
 fn wrap(stream: TcpStream, peer: SocketAddr) -> Rc<dyn Connection> {
     // It fails only for a connection that is already gone; the first read then says so.
     let _ = stream.set_nodelay(true);
-    Rc::new(EpollConnection { stream, peer })
+    Rc::new(TokioConnection { stream, peer })
 }
 
-struct EpollConnection {
+struct TokioConnection {
     stream: TcpStream,
     peer: SocketAddr,
 }
 
-impl Connection for EpollConnection {
+impl Connection for TokioConnection {
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.stream.poll_read_ready(cx))?;

@@ -1,4 +1,4 @@
-//! The back end for where io_uring is refused: tokio's current-thread executor and a disk thread pool.
+//! A core's executor: tokio on the core's thread, with the ring for files where io_uring was chosen.
 //!
 //! Invariants:
 //! - Everything runs in one `LocalSet` per core thread; when `main` ends the set is dropped with its tasks.
@@ -20,11 +20,13 @@ use std::time::{Duration, Instant};
 use log_io::{Clock, Disk, LocalFuture, Random};
 use tokio::task::LocalSet;
 
+use crate::choose::Backend;
 use crate::clock::{SystemClock, SystemRandom};
 use crate::cores::{CoreStart, pin_this_thread};
+use crate::disk::FileDisk;
 use crate::facade::{Connection, Listener, Queue, Runtime};
 use crate::pool::DiskPool;
-use crate::pool_disk::PoolDisk;
+use crate::ring::Ring;
 
 /// Runs one core on the calling thread until its main future ends.
 pub(crate) fn run(start: &CoreStart) -> io::Result<()> {
@@ -33,16 +35,28 @@ pub(crate) fn run(start: &CoreStart) -> io::Result<()> {
     }
     let executor =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let ring = match start.options.backend {
+        Backend::Epoll => None,
+        Backend::IoUring => Some(executor.block_on(async { Ring::new() })?),
+    };
     if !start.ready() {
         return Ok(());
     }
-    let runtime = Rc::new(EpollRuntime {
+    let runtime = Rc::new(CoreRuntime {
         clock: Rc::new(SystemClock),
         random: Rc::new(SystemRandom::new()),
         pool: Arc::clone(&start.pool),
+        ring: ring.clone(),
         slice: start.options.preempt,
     });
     let tasks = LocalSet::new();
+    if let Some(ring) = ring {
+        tasks.spawn_local(async move {
+            if let Err(error) = ring.drive().await {
+                panic!("the ring for files has failed: {error}");
+            }
+        });
+    }
     // Called inside the executor, so that it may listen or spawn before it returns its future.
     let (main, core) = (Arc::clone(&start.main), start.core);
     let main = Timed(Box::pin(async move { main(core, runtime).await }));
@@ -53,10 +67,11 @@ pub(crate) fn run(start: &CoreStart) -> io::Result<()> {
     Ok(())
 }
 
-struct EpollRuntime {
+struct CoreRuntime {
     clock: Rc<dyn Clock>,
     random: Rc<dyn Random>,
     pool: Arc<DiskPool>,
+    ring: Option<Rc<Ring>>,
     slice: Duration,
 }
 
@@ -77,7 +92,7 @@ impl Future for Timed {
     }
 }
 
-impl Runtime for EpollRuntime {
+impl Runtime for CoreRuntime {
     fn clock(&self) -> Rc<dyn Clock> {
         Rc::clone(&self.clock)
     }
@@ -103,7 +118,7 @@ impl Runtime for EpollRuntime {
     }
 
     fn listen(&self, addr: SocketAddr) -> io::Result<Rc<dyn Listener>> {
-        Ok(Rc::new(net::EpollListener::bind(addr)?))
+        Ok(Rc::new(net::TokioListener::bind(addr)?))
     }
 
     fn connect(&self, addr: SocketAddr) -> LocalFuture<'static, io::Result<Rc<dyn Connection>>> {
@@ -111,6 +126,6 @@ impl Runtime for EpollRuntime {
     }
 
     fn disk(&self, dir: &Path) -> io::Result<Rc<dyn Disk>> {
-        Ok(Rc::new(PoolDisk::open(Arc::clone(&self.pool), dir)?))
+        Ok(Rc::new(FileDisk::open(Arc::clone(&self.pool), self.ring.clone(), dir)?))
     }
 }
