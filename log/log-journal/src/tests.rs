@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod format;
 mod read;
+mod recovery;
 mod rig;
 mod roundtrip;
 mod rot;

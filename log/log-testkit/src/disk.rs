@@ -205,6 +205,7 @@ struct State {
     sequence: u64,
     ops: u64,
     counts: BTreeMap<&'static str, u64>,
+    bytes_read: u64,
     faults: BTreeMap<u64, Fault>,
     halt_at: Option<u64>,
     rng: SimRng,
@@ -229,6 +230,7 @@ impl SimDisk {
             sequence: 0,
             ops: 0,
             counts: BTreeMap::new(),
+            bytes_read: 0,
             faults: BTreeMap::new(),
             halt_at: None,
             rng: SimRng::new(options.seed),
@@ -246,6 +248,12 @@ impl SimDisk {
     #[must_use]
     pub fn count(&self, kind: OpKind) -> u64 {
         self.state.borrow().counts.get(kind_name(kind)).copied().unwrap_or(0)
+    }
+
+    /// Bytes that reads returned so far.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.state.borrow().bytes_read
     }
 
     /// Makes operation number `op` (0-based) fail.
@@ -643,6 +651,8 @@ impl File for SimFile {
             let inode = state.inode_mut(self.id);
             let left = inode.current_len.saturating_sub(position);
             let len = usize::try_from(left).unwrap_or(usize::MAX).min(len);
+            state.bytes_read += len as u64;
+            let inode = state.inode_mut(self.id);
             Ok(Bytes::from(inode.current.read(position, len)))
         }))
     }
