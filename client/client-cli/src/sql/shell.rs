@@ -16,6 +16,9 @@ use crate::terminal::Terminal;
 
 const HISTORY_LINES_MAX: usize = 10_000;
 
+/// What completed words hold besides letters and digits: without these a word would end before them.
+const WORD_SIGNS: &[char] = &['_', '-', '.', '"', '(', '*', ')'];
+
 const WORDS: &[&str] = &[
     "select",
     "from",
@@ -108,11 +111,12 @@ fn editor(session: &mut Session, home: Option<String>) -> Result<Reedline, Failu
     // Completion is a comfort: a catalog that cannot be read leaves the keywords.
     let _ = session.query(TABLES, |event| {
         if let Event::Row(cells) = event {
-            words.extend(cells.into_iter().flatten());
+            words.extend(cells.into_iter().flatten().map(identifier));
         }
         Ok(())
     });
-    let completer = Box::new(DefaultCompleter::new_with_wordlen(words, 2));
+    let mut completer = DefaultCompleter::with_inclusions(WORD_SIGNS).set_min_word_len(2);
+    completer.insert(words);
     let menu = Box::new(ColumnarMenu::default().with_name("completion"));
     let mut keys = default_emacs_keybindings();
     let next = ReedlineEvent::UntilFound(vec![
@@ -121,7 +125,7 @@ fn editor(session: &mut Session, home: Option<String>) -> Result<Reedline, Failu
     ]);
     keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, next);
     let mut editor = Reedline::create()
-        .with_completer(completer)
+        .with_completer(Box::new(completer))
         .with_menu(ReedlineMenu::EngineCompleter(menu))
         .with_edit_mode(Box::new(Emacs::new(keys)))
         .with_validator(Box::new(UntilSemicolon));
@@ -133,6 +137,15 @@ fn editor(session: &mut Session, home: Option<String>) -> Result<Reedline, Failu
         }
     }
     Ok(editor)
+}
+
+/// A name as SQL writes it: quoted unless it is plain.
+fn identifier(name: String) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        return name;
+    }
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// While a statement runs the terminal is in its normal mode, so Ctrl-C is a signal: it cancels that statement.
