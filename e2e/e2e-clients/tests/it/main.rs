@@ -13,6 +13,7 @@ mod disk_full;
 mod kafka_python;
 mod librdkafka;
 mod lists;
+mod sql_shell;
 
 /// Held by each test that runs servers and clients: one at a time on a machine of two cores, so that the deadlines of
 /// one never depend on the load that another makes.
