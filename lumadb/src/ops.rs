@@ -57,6 +57,7 @@ impl Ops for NodeOps {
                     frames: node.journal.frames,
                     written_bytes: node.journal.bytes,
                     syncs: node.journal.syncs,
+                    checkpoints_rejected: node.journal.checkpoints_rejected,
                 },
             }
         })

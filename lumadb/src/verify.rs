@@ -68,7 +68,7 @@ fn failure(error: &VerifyError) -> Failure {
 fn summary(shards: &[ShardVerification]) -> String {
     let sum = |of: fn(&ShardVerification) -> u64| shards.iter().map(of).sum::<u64>();
     format!(
-        "checked {} shards: {} segments, {} frames, {} batches, {} bytes, {} footers, {} checkpoints",
+        "checked {} shards: {} segments, {} frames, {} batches, {} bytes, {} footers, {} checkpoints, {} of their states proven",
         shards.len(),
         sum(|shard| shard.report.segments),
         sum(|shard| shard.report.frames),
@@ -76,5 +76,6 @@ fn summary(shards: &[ShardVerification]) -> String {
         sum(|shard| shard.report.bytes),
         sum(|shard| shard.report.footers),
         sum(|shard| shard.report.checkpoints),
+        sum(|shard| shard.report.states_proven),
     )
 }

@@ -150,6 +150,7 @@ impl crate::core::Core {
                 frames: totals.frames + journal.frames,
                 bytes: totals.bytes + journal.bytes,
                 syncs: totals.syncs + journal.syncs + journal.synced_writes,
+                checkpoints_rejected: totals.checkpoints_rejected + journal.checkpoints_rejected,
                 segments: totals.segments + journal.segments,
                 spare_segments: totals.spare_segments + journal.spare_segments,
                 tail_bytes: totals.tail_bytes + journal.tail_bytes,

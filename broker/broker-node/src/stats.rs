@@ -67,6 +67,7 @@ pub struct JournalTotals {
     pub frames: u64,
     pub bytes: u64,
     pub syncs: u64,
+    pub checkpoints_rejected: u64,
     pub segments: u64,
     pub spare_segments: u64,
     pub tail_bytes: u64,
@@ -86,6 +87,7 @@ impl NodeStats {
         self.journal.frames += other.journal.frames;
         self.journal.bytes += other.journal.bytes;
         self.journal.syncs += other.journal.syncs;
+        self.journal.checkpoints_rejected += other.journal.checkpoints_rejected;
         self.journal.segments += other.journal.segments;
         self.journal.spare_segments += other.journal.spare_segments;
         self.journal.tail_bytes += other.journal.tail_bytes;

@@ -24,6 +24,7 @@ pub const METRIC_NAMES: &[&str] = &[
     "lumadb_connections_refused_total",
     "lumadb_connections_total",
     "lumadb_consumer_groups",
+    "lumadb_journal_checkpoints_rejected_total",
     "lumadb_journal_frames_total",
     "lumadb_journal_syncs_total",
     "lumadb_journal_written_bytes_total",
@@ -158,6 +159,11 @@ impl Page {
             "lumadb_journal_syncs",
             "Times the device made journal writes durable",
             float(journal.syncs),
+        )?;
+        out.counter(
+            "lumadb_journal_checkpoints_rejected",
+            "Damaged checkpoints that the start passed over",
+            float(journal.checkpoints_rejected),
         )?;
         let written = float(journal.written_bytes);
         out.counter(

@@ -91,6 +91,8 @@ pub struct JournalStats {
     pub written_bytes: u64,
     /// Times the device made writes durable: frames written through, and separate `fdatasync` calls.
     pub syncs: u64,
+    /// Damaged checkpoints that the start passed over for an older one.
+    pub checkpoints_rejected: u64,
 }
 
 /// A histogram in plain numbers.

@@ -115,6 +115,7 @@ fn stats_json(stats: &Stats) -> Value {
             "frames": stats.journal.frames,
             "written_bytes": stats.journal.written_bytes,
             "syncs": stats.journal.syncs,
+            "checkpoints_rejected": stats.journal.checkpoints_rejected,
         },
     })
 }
