@@ -9,7 +9,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use log_io::Durability;
 use log_journal::{Entry, EntryHead, EntryKind, Journal, JournalHooks, JournalOptions, ReplaySink};
-use log_record::{BatchHeader, patched_prefix};
+use log_record::{BatchHeader, CRC_COVERS_FROM, patched_prefix};
 use log_testkit::{Executor, SimClock, SimDisk, SimDiskOptions};
 use log_types::{ClusterId, LeaderEpoch, Offset, Position, ShardId, StreamId};
 
@@ -80,7 +80,8 @@ impl Log {
             last_offset: last,
             max_timestamp: header.max_timestamp,
             durability: Durability::Synced,
-            parts: &[&prefix, &batch[prefix.len()..]],
+            parts: &[&prefix, &batch[prefix.len()..CRC_COVERS_FROM], &batch[CRC_COVERS_FROM..]],
+            last_part_crc: Some(header.crc),
         };
         self.journal.append(&entry).expect("there is room");
         self.end = last.plus(1);

@@ -94,6 +94,8 @@ impl State {
             block,
             used: FRAME_HEADER_BYTES,
             entries,
+            crc: 0,
+            crc_end: FRAME_HEADER_BYTES,
             durability: Durability::Volatile,
             position: self.plan.position,
             segment: self.plan.segment,

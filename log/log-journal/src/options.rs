@@ -78,6 +78,9 @@ pub struct Entry<'a> {
     pub durability: Durability,
     /// Gathered into the frame buffer in this order; the only copy.
     pub parts: &'a [&'a [u8]],
+    /// CRC-32C of the last part where the caller has checked it against the bytes: the frame's checksum is then put
+    /// together from it, without another pass.
+    pub last_part_crc: Option<u32>,
 }
 
 /// What `open` feeds the owner to rebuild its state.

@@ -16,6 +16,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use log_io::{BLOCK_BYTES, Block, Disk, Durability};
+use log_record::crc32c;
 use log_types::{Position, SegmentId};
 
 use crate::checkpoint::{self, Kept, Loaded};
@@ -189,7 +190,7 @@ impl Scanner {
         }
         let len = header.frame_bytes as usize;
         let bytes = self.bytes(at, len).await?;
-        let crc = crc32fast::hash(bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default());
+        let crc = crc32c(bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default());
         let mismatch = if bytes.len() != len {
             Some(Mismatch {
                 what: "frame length in the file",

@@ -10,8 +10,8 @@ mod format;
 mod read;
 mod recovery;
 mod rig;
-mod roundtrip;
 mod rot;
+mod roundtrip;
 mod space;
 
 use rig::{Rig, Step, append, volatile};

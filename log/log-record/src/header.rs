@@ -5,8 +5,10 @@
 //! - [`patched_prefix`] changes only bytes the CRC does not cover.
 //! - [`set_log_append_time`] leaves a batch whose CRC is right.
 
-use crate::error::BatchError;
 use log_types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
+
+use crate::crc::crc32c;
+use crate::error::BatchError;
 
 /// Bytes before the first record.
 pub const BATCH_HEADER_BYTES: usize = 61;
@@ -22,6 +24,8 @@ const EPOCH_AT: usize = 12;
 const MAGIC_AT: usize = 16;
 const CRC_AT: usize = 17;
 const ATTRIBUTES_AT: usize = 21;
+/// Where the part begins that a batch's CRC covers, to its end.
+pub const CRC_COVERS_FROM: usize = ATTRIBUTES_AT;
 const LAST_OFFSET_DELTA_AT: usize = 23;
 const BASE_TIMESTAMP_AT: usize = 27;
 const MAX_TIMESTAMP_AT: usize = 35;
@@ -225,7 +229,7 @@ pub fn compute_crc(batch: &[u8]) -> Result<u32, BatchError> {
     let covered = batch
         .get(ATTRIBUTES_AT..)
         .ok_or(BatchError::Truncated { needed: ATTRIBUTES_AT, available: batch.len() })?;
-    Ok(crc_fast::crc32_iscsi(covered))
+    Ok(crc32c(covered))
 }
 
 /// Checks the CRC of `batch`, which must be exactly one batch.
@@ -310,7 +314,7 @@ pub(crate) fn write_header(header: &BatchHeader, out: &mut Vec<u8>) {
 /// Computes and stores the CRC of a batch built here.
 pub(crate) fn seal(batch: &mut [u8]) {
     assert!(batch.len() >= BATCH_HEADER_BYTES, "sealing {} bytes", batch.len());
-    let crc = crc_fast::crc32_iscsi(&batch[ATTRIBUTES_AT..]);
+    let crc = crc32c(&batch[ATTRIBUTES_AT..]);
     put(batch, CRC_AT, &crc.to_be_bytes());
 }
 

@@ -21,6 +21,7 @@
 
 mod batches;
 mod builder;
+mod crc;
 mod error;
 mod header;
 mod records;
@@ -29,10 +30,12 @@ mod varint;
 
 pub use batches::Batches;
 pub use builder::BatchBuilder;
+pub use crc::{crc32c, crc32c_combine, crc32c_extend};
 pub use error::{BatchError, BuildError, RecordError};
 pub use header::{
-    Attributes, BATCH_HEADER_BYTES, BATCH_LENGTH_OFFSET, BatchHeader, COMPRESSION_MAX, MAGIC,
-    TimestampType, compute_crc, frame_len, patched_prefix, set_log_append_time, verify_crc,
+    Attributes, BATCH_HEADER_BYTES, BATCH_LENGTH_OFFSET, BatchHeader, COMPRESSION_MAX,
+    CRC_COVERS_FROM, MAGIC, TimestampType, compute_crc, frame_len, patched_prefix,
+    set_log_append_time, verify_crc,
 };
 pub use records::{Header, Headers, Record, Records};
 pub use validate::{BatchSummary, InvalidBatch, RecordRules, validate_batch, validate_records};

@@ -9,7 +9,7 @@ use broker_kafka::broker::{Appended, Fatal, PartitionError};
 use bytes::Bytes;
 use log_io::Durability;
 use log_journal::{AppendError as JournalAppendError, Entry};
-use log_record::{BatchHeader, patched_prefix};
+use log_record::{BatchHeader, CRC_COVERS_FROM, patched_prefix};
 use log_types::{Offset, Position, StreamId};
 
 use super::{Pending, Shard, add, kind};
@@ -138,7 +138,8 @@ impl Shard {
             last_offset: base_offset.plus(i64::from(header.last_offset_delta)),
             max_timestamp: header.max_timestamp,
             durability,
-            parts: &[&prefix, &batch[prefix.len()..]],
+            parts: &[&prefix, &batch[prefix.len()..CRC_COVERS_FROM], &batch[CRC_COVERS_FROM..]],
+            last_part_crc: Some(header.crc),
         })
     }
 }

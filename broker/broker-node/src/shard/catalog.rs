@@ -81,6 +81,7 @@ impl Shard {
             max_timestamp: self.now_ms(),
             durability: Durability::Synced,
             parts: &[&record.encode()],
+            last_part_crc: None,
         })
     }
 

@@ -253,6 +253,7 @@ impl Shard {
             max_timestamp: self.now_ms(),
             durability: Durability::Synced,
             parts: &[payload],
+            last_part_crc: None,
         })
     }
 

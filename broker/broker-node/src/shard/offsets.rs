@@ -134,6 +134,7 @@ impl Shard {
             max_timestamp: -1,
             durability: Durability::Synced,
             parts: &[],
+            last_part_crc: None,
         })?;
         if let Some(partition) = self.partitions.borrow_mut().get_mut(&stream) {
             partition.raise_log_start(target);

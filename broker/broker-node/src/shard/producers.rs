@@ -94,6 +94,7 @@ impl Shard {
             // Whether the last step is lost in a crash makes no difference to anybody.
             durability: Durability::Volatile,
             parts: &[&step.encode()],
+            last_part_crc: None,
         })?;
         partition.age_producers(step.elapsed_ms, step.expiration_ms);
         Ok(())

@@ -212,6 +212,7 @@ fn build() -> Image {
             max_timestamp: 1_000 + last.0,
             durability: Durability::Synced,
             parts: &[&bytes],
+            last_part_crc: None,
         };
         journal.append(&entry).expect("the flusher keeps up");
         let entry = Written { stream: entry.stream, base: entry.base_offset, last, bytes };
@@ -328,7 +329,7 @@ fn repair(content: &mut [u8]) {
         if rest.starts_with(b"LFRM") {
             let end = word(rest, 88) as usize;
             if let Some(payload) = rest.get(FRAME_HEADER_BYTES..end) {
-                let crc = crc32fast::hash(payload);
+                let crc = log_record::crc32c(payload);
                 rest[92..96].copy_from_slice(&crc.to_le_bytes());
             }
             let crc = crc32fast::hash(&rest[..FRAME_HEADER_BYTES - 4]);

@@ -310,6 +310,7 @@ impl Rig {
             max_timestamp: 1_000 + last.0,
             durability,
             parts: &[head, tail],
+            last_part_crc: Some(log_record::crc32c(tail)),
         };
         loop {
             match self.journal.append(&entry) {
