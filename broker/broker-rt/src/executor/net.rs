@@ -3,6 +3,7 @@
 //! Invariants:
 //! - Reading and writing need only `&TcpStream`: readiness is polled, then the call is tried without blocking.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use log_io::LocalFuture;
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::facade::{Connection, Listener};
@@ -53,12 +55,26 @@ pub(super) async fn connect(addr: SocketAddr) -> io::Result<Rc<dyn Connection>> 
 fn wrap(stream: TcpStream, peer: SocketAddr) -> Rc<dyn Connection> {
     // It fails only for a connection that is already gone; the first read then says so.
     let _ = stream.set_nodelay(true);
-    Rc::new(TokioConnection { stream, peer })
+    Rc::new(TokioConnection { stream, peer, drained: Cell::new(false) })
 }
 
 struct TokioConnection {
     stream: TcpStream,
     peer: SocketAddr,
+    /// The last read left room: nothing more was there, and asking again would only be told so.
+    drained: Cell<bool>,
+}
+
+impl TokioConnection {
+    /// Forgets the readiness that a short read has used up. What arrives meanwhile is signalled anew, and the end of the
+    /// stream is remembered apart.
+    fn settle(&self) {
+        if self.drained.take() {
+            let used_up = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
+            // It can only fail as it is told to.
+            let _ = self.stream.try_io(Interest::READABLE, used_up);
+        }
+    }
 }
 
 impl Connection for TokioConnection {
@@ -74,15 +90,20 @@ impl Connection for TokioConnection {
     }
 
     fn poll_read_buf(&self, cx: &mut Context<'_>, buf: &mut BytesMut) -> Poll<io::Result<usize>> {
+        let room = buf.capacity() - buf.len();
         // A full buffer would be grown by 64 bytes.
-        if buf.len() == buf.capacity() {
+        if room == 0 {
             return Poll::Ready(Ok(0));
         }
+        self.settle();
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_read_buf(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
+                result => {
+                    self.drained.set(result.as_ref().is_ok_and(|count| (1..room).contains(count)));
+                    return Poll::Ready(result);
+                }
             }
         }
     }
