@@ -10,6 +10,7 @@
 //!   acknowledged one.
 //! - G1: an acknowledged committed offset is what the next member finds; it does not go back. G2: a partition has one owner
 //!   per generation. G3: a generation is refused once a later one has begun.
+//! - T: a topic is there from the answer to its creation to its deletion, and not after that.
 //! - F5: a fetch gets no error without a cause: reads go on while the disk is full.
 //!
 //! Real time is the order of the calls to these methods: a request takes its floor when it is sent, its answer is held
@@ -65,6 +66,7 @@ struct Committed {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub deletes: u64,
+    pub topics_deleted: u64,
     pub sent: u64,
     pub acked: u64,
     pub read: u64,

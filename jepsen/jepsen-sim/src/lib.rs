@@ -17,6 +17,7 @@
 
 mod audit;
 mod check;
+mod churn;
 mod consumer;
 mod disk;
 mod group;

@@ -13,7 +13,7 @@ const USAGE: &str = "usage: cargo sim --seed N [--count K] [--time SECONDS] [--b
   --count K  how many seeds, default 1
   --time S   virtual seconds of load and faults per run, default 2
   --bug B    with a defect put in: lying-disk, async-topic, forgotten-producer, wrong-codec, unasked-delete,
-             greedy-member, skipping-session, forgetful-disk, secret-rot, forged-state
+             greedy-member, skipping-session, kept-topic, forgetful-disk, secret-rot, forged-state
 ";
 
 struct Arguments {
@@ -48,6 +48,7 @@ fn bug(name: &str) -> Option<SeededBug> {
         "unasked-delete" => Some(SeededBug::UnaskedDelete),
         "greedy-member" => Some(SeededBug::GreedyMember),
         "skipping-session" => Some(SeededBug::SkippingSession),
+        "kept-topic" => Some(SeededBug::KeptTopic),
         "forgetful-disk" => Some(SeededBug::ForgetfulDisk),
         "secret-rot" => Some(SeededBug::SecretRot),
         "forged-state" => Some(SeededBug::ForgedState),

@@ -152,9 +152,28 @@ impl Rpc {
         version: i16,
         request: RequestKind,
     ) -> Result<ResponseKind, Lost> {
+        self.start(api, version, &request).await?;
+        self.guarded_answer(api, version).await
+    }
+
+    /// Sends a request of the APIs without an own codec.
+    pub(crate) async fn start(
+        &self,
+        api: ApiKey,
+        version: i16,
+        request: &RequestKind,
+    ) -> Result<(), Lost> {
         let id = self.correlation_id();
         let name = Rc::clone(&self.context.name);
-        self.send(encode_guarded_request(api, version, id, Some(&name), &request)).await?;
+        self.send(encode_guarded_request(api, version, id, Some(&name), request)).await
+    }
+
+    /// The answer to a request of [`Rpc::start`].
+    pub(crate) async fn guarded_answer(
+        &self,
+        api: ApiKey,
+        version: i16,
+    ) -> Result<ResponseKind, Lost> {
         self.answer(|body| decode_trusted_response(api, version, body)).await
     }
 

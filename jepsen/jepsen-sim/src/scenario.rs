@@ -24,6 +24,7 @@ use log_io::Random;
 
 use crate::audit::audit;
 use crate::check::{Counts, History};
+use crate::churn::Churn;
 use crate::consumer::{read_all, tail};
 use crate::disk::{DiskFault, FailNth, Host};
 use crate::group::Member;
@@ -63,6 +64,8 @@ pub enum SeededBug {
     GreedyMember,
     /// A reader with a fetch session tells the broker a position that is one too far.
     SkippingSession,
+    /// A topic that was deleted is still there.
+    KeptTopic,
     /// Where a bit rots, the disk forgets what is behind it and that it was ever durable.
     ForgetfulDisk,
     /// A bit rots, and nobody is told that reads may fail.
@@ -284,6 +287,10 @@ impl Scenario {
         }
         for _ in 0..rng.below(4) {
             self.member();
+        }
+        let keeping = self.options.bug == Some(SeededBug::KeptTopic);
+        if one_in(rng, 2) || keeping {
+            self.client("churn", |context| Churn::new(context, keeping).run());
         }
         let unasked = self.options.bug == Some(SeededBug::UnaskedDelete);
         if one_in(rng, 2) || unasked {

@@ -76,3 +76,9 @@ fn a_state_that_is_not_the_fold_is_caught() {
 fn a_session_that_skips_is_caught() {
     check(SeededBug::SkippingSession, &["L1"]);
 }
+
+/// A topic that was deleted is still there when it is created again.
+#[test]
+fn a_topic_that_stays_is_caught() {
+    check(SeededBug::KeptTopic, &["T"]);
+}
