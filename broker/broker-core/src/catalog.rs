@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use log_types::{PartitionId, ShardId, StreamId, TopicId};
 
-pub use plan::{CatalogError, NewTopicSpec, PlannedTopic};
+pub use plan::{CatalogError, NewTopicSpec, PlannedTopic, TopicRef};
 pub use record::CatalogRecord;
 use record::NUMBER_MAX;
 

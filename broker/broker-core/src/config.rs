@@ -24,7 +24,9 @@ mod topic_table;
 #[cfg(test)]
 mod tests;
 
-pub use alter::{AlterOp, alter_incremental, alter_replace, validate_broker, validate_topic};
+pub use alter::{
+    AlterOp, ConfigChange, alter_incremental, alter_replace, validate_broker, validate_topic,
+};
 pub use broker_table::{BROKER_CONFIGS, BrokerDef};
 pub use describe::{
     BrokerConfigs, ConfigEntry, ConfigSource, ConfigSynonym, describe_broker, describe_topic,

@@ -6,14 +6,13 @@
 //! - `append` completes only when the topic's durability is met. A [`Fatal`] result must never be answered: the
 //!   connection is closed instead, because nothing is known about the write.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker_core::catalog::{
-    Catalog, CatalogError, CatalogRecord, NewTopicSpec, PartitionPlace, Topic,
+    Catalog, CatalogError, CatalogRecord, NewTopicSpec, PartitionPlace, Topic, TopicRef,
 };
-use broker_core::config::{BrokerConfigs, TopicConfig};
+use broker_core::config::{BrokerConfigs, ConfigChange, TopicConfig};
 use broker_core::group::{
     CommitRequest, CommittedOffset, GroupDescription, GroupError, GroupListing, HeartbeatRequest,
     JoinReply, JoinRequest, LeaveMember, LeaveRequest, PartitionResult, SyncReply, SyncRequest,
@@ -128,22 +127,19 @@ pub struct FoundOffset {
 #[derive(Clone, Debug)]
 pub enum CatalogCommand {
     CreateTopic(NewTopicSpec),
-    DeleteTopic {
-        name: String,
-    },
+    DeleteTopic(TopicRef),
     AddPartitions {
         name: String,
         count: usize,
     },
-    /// The complete new overrides of a topic.
+    /// New overrides for the topic that has this name and id.
     ConfigureTopic {
         name: String,
-        configs: BTreeMap<String, String>,
+        id: TopicId,
+        change: ConfigChange,
     },
-    /// The complete new overrides of the brokers.
-    ConfigureBroker {
-        configs: BTreeMap<String, String>,
-    },
+    /// New overrides for the brokers.
+    ConfigureBroker(ConfigChange),
     DeclareTable {
         name: String,
         topic: String,
@@ -323,8 +319,8 @@ pub trait Broker {
         command: CatalogCommand,
     ) -> LocalFuture<'static, Result<CatalogRecord, CatalogFailure>>;
 
-    /// A producer id that was never given out before.
-    fn new_producer_id(&self) -> LocalFuture<'static, Result<i64, Fatal>>;
+    /// A producer id that was never given out before; ids are reserved in the catalog.
+    fn new_producer_id(&self) -> LocalFuture<'static, Result<i64, CatalogFailure>>;
 
     /// Runs a request in the shard that owns the group; completes when the reply may be sent.
     fn group(&self, call: GroupCall) -> LocalFuture<'static, Result<GroupAnswer, Fatal>>;

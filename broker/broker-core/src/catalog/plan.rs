@@ -6,6 +6,7 @@ use std::fmt;
 use log_types::{ShardId, StreamId, TopicId};
 
 use super::{Catalog, CatalogRecord, Declaration, PartitionPlace, Topic};
+use crate::config::{BrokerConfigs, ConfigChange, ConfigError};
 
 /// A topic that a client asks for; its name and configuration were validated by the caller.
 #[derive(Clone, Debug)]
@@ -14,6 +15,15 @@ pub struct NewTopicSpec {
     /// At least 1.
     pub partition_count: usize,
     pub configs: BTreeMap<String, String>,
+}
+
+/// Which topic a command is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TopicRef {
+    /// Whichever has the name when the command is planned.
+    Name(String),
+    /// This one, never one that was made later under the same name.
+    Id(TopicId),
 }
 
 /// What `plan_topic` decided.
@@ -38,6 +48,9 @@ pub enum CatalogError {
     TopicMissing {
         name: String,
     },
+    TopicIdMissing {
+        id: TopicId,
+    },
     /// A topic has `current` partitions; a smaller or equal number was asked for.
     NotMorePartitions {
         name: String,
@@ -53,6 +66,7 @@ pub enum CatalogError {
     TableMissing {
         name: String,
     },
+    Config(ConfigError),
 }
 
 impl fmt::Display for CatalogError {
@@ -67,6 +81,8 @@ impl fmt::Display for CatalogError {
                 f,
                 "Topic '{name}' currently has {current} partitions, which is not lower than the requested {asked}."
             ),
+            Self::TopicIdMissing { id } => write!(f, "No topic has the id {id}."),
+            Self::Config(error) => error.fmt(f),
             Self::PartitionsMax { max } => {
                 write!(f, "More than {max} partitions are not supported.")
             }
@@ -130,6 +146,64 @@ impl Catalog {
         }
         let places = self.plan_places(count - current, shard_count)?;
         Ok(CatalogRecord::PartitionsAdded { id: topic.id, places })
+    }
+
+    /// Plans deleting a topic.
+    ///
+    /// # Errors
+    /// `TopicMissing`, `TopicIdMissing`.
+    pub fn plan_deletion(&self, topic: &TopicRef) -> Result<CatalogRecord, CatalogError> {
+        let id = match topic {
+            TopicRef::Name(name) => self.topic(name).map(|topic| topic.id),
+            TopicRef::Id(id) => self.topic_by_id(*id).map(|topic| topic.id),
+        };
+        let id = id.ok_or_else(|| match topic {
+            TopicRef::Name(name) => CatalogError::TopicMissing { name: name.clone() },
+            TopicRef::Id(id) => CatalogError::TopicIdMissing { id: *id },
+        })?;
+        Ok(CatalogRecord::TopicDeleted { id })
+    }
+
+    /// Plans new overrides for the topic that has this name and id; `broker` holds the broker's values.
+    ///
+    /// # Errors
+    /// `TopicMissing`, also when another topic has the name by now; `Config`.
+    pub fn plan_topic_configs(
+        &self,
+        name: &str,
+        id: TopicId,
+        change: &ConfigChange,
+        broker: &BrokerConfigs,
+    ) -> Result<CatalogRecord, CatalogError> {
+        let topic = self.topic(name).filter(|topic| topic.id == id);
+        let topic = topic.ok_or_else(|| CatalogError::TopicMissing { name: name.to_owned() })?;
+        let configs = change.apply(true, &topic.configs, broker).map_err(CatalogError::Config)?;
+        Ok(CatalogRecord::TopicConfigured { id, configs })
+    }
+
+    /// Plans new overrides for the brokers; `broker` holds the broker's values.
+    ///
+    /// # Errors
+    /// `Config`.
+    pub fn plan_broker_configs(
+        &self,
+        change: &ConfigChange,
+        broker: &BrokerConfigs,
+    ) -> Result<CatalogRecord, CatalogError> {
+        let changed = change.apply(false, &self.broker_configs, broker);
+        Ok(CatalogRecord::BrokerConfigured { configs: changed.map_err(CatalogError::Config)? })
+    }
+
+    /// Whether the record gives overrides that are in force already, so that nothing is left to log.
+    #[must_use]
+    pub fn holds(&self, record: &CatalogRecord) -> bool {
+        match record {
+            CatalogRecord::TopicConfigured { id, configs } => {
+                self.topic_by_id(*id).is_some_and(|topic| topic.configs == *configs)
+            }
+            CatalogRecord::BrokerConfigured { configs } => *self.broker_configs == *configs,
+            _ => false,
+        }
     }
 
     /// Plans a declaration; its number is assigned here.

@@ -35,6 +35,34 @@ impl AlterOp {
     }
 }
 
+/// A change of a resource's overrides. It is applied where the overrides live, to what they are at that moment, so two
+/// changes made at the same time both count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigChange {
+    /// AlterConfigs: exactly these; None is a null on the wire.
+    Replace(Vec<(String, Option<String>)>),
+    /// IncrementalAlterConfigs.
+    Incremental(Vec<(String, AlterOp)>),
+}
+
+impl ConfigChange {
+    /// The overrides after the change; `topic` says whether they are a topic's or the brokers'.
+    ///
+    /// # Errors
+    /// As [`alter_incremental`].
+    pub fn apply(
+        &self,
+        topic: bool,
+        current: &BTreeMap<String, String>,
+        broker: &BrokerConfigs,
+    ) -> Result<BTreeMap<String, String>, ConfigError> {
+        match self {
+            Self::Replace(configs) => alter_replace(topic, broker, configs),
+            Self::Incremental(ops) => alter_incremental(topic, current, broker, ops),
+        }
+    }
+}
+
 /// Checks one topic config.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use broker_core::catalog::Topic;
-use broker_core::config::{BrokerConfigs, ConfigError, topic_name_error};
+use broker_core::config::{ConfigChange, ConfigError, topic_name_error};
 
 use super::refusal::Refusal;
 use crate::broker::{Broker, CatalogCommand, Fatal};
@@ -59,57 +59,81 @@ pub(super) fn find(broker: &dyn Broker, kind: i8, name: &str) -> Result<Resource
     }
 }
 
-/// Changes a resource's overrides: `change` gets whether it is a topic, the overrides as they are, and the broker's
-/// configs, and gives the complete new overrides.
-pub(super) async fn change(
+/// One resource of AlterConfigs or IncrementalAlterConfigs.
+pub(super) struct Wanted {
+    pub(super) kind: i8,
+    pub(super) name: String,
+    /// What to change, or what is wrong with the request itself.
+    pub(super) change: Result<ConfigChange, ConfigError>,
+}
+
+/// What became of it.
+pub(super) struct Changed {
+    pub(super) kind: i8,
+    pub(super) name: String,
+    pub(super) outcome: Result<(), Refusal>,
+}
+
+/// Changes each resource by itself, in order. One that is named twice is answered once, refused.
+pub(super) async fn change_all(
+    broker: &dyn Broker,
+    wanted: Vec<Wanted>,
+    validate_only: bool,
+) -> Result<Vec<Changed>, Fatal> {
+    let mut repeated: BTreeMap<(i8, String), bool> = BTreeMap::new();
+    for one in &wanted {
+        let key = (one.kind, one.name.clone());
+        repeated.entry(key).and_modify(|twice| *twice = true).or_insert(false);
+    }
+    let mut changed = Vec::with_capacity(repeated.len());
+    for one in wanted {
+        let (kind, name) = (one.kind, one.name);
+        let outcome = match repeated.remove(&(kind, name.clone())) {
+            None => continue,
+            Some(true) => {
+                let message = "Each resource must appear at most once.";
+                Err(Refusal::new(code::INVALID_REQUEST, message))
+            }
+            Some(false) => {
+                match find(broker, kind, &name).and_then(|found| Ok((found, one.change?))) {
+                    Ok((resource, wanted)) => {
+                        change(broker, &resource, wanted, validate_only).await?
+                    }
+                    Err(refusal) => Err(refusal),
+                }
+            }
+        };
+        changed.push(Changed { kind, name, outcome });
+    }
+    Ok(changed)
+}
+
+/// The catalog applies the change to the overrides as they are when it comes to it: what another client changes
+/// meanwhile is not lost.
+async fn change(
     broker: &dyn Broker,
     resource: &Resource,
+    change: ConfigChange,
     validate_only: bool,
-    change: impl FnOnce(
-        bool,
-        &BTreeMap<String, String>,
-        &BrokerConfigs,
-    ) -> Result<BTreeMap<String, String>, ConfigError>,
 ) -> Result<Result<(), Refusal>, Fatal> {
-    let config = broker.broker_config();
-    let (changed, current) = match resource {
-        Resource::Topic(topic) => (change(true, &topic.configs, &config), topic.configs.clone()),
-        Resource::AllBrokers | Resource::ThisBroker => {
-            let current = broker.catalog().broker_configs.as_ref().clone();
-            (change(false, &current, &config), current)
-        }
-    };
-    let configs = match changed {
-        Ok(configs) => configs,
-        Err(error) => return Ok(Err(Refusal::from(error))),
-    };
-    if validate_only || configs == current {
-        return Ok(Ok(()));
+    if validate_only {
+        let (catalog, config) = (broker.catalog(), broker.broker_config());
+        let checked = match resource {
+            Resource::Topic(topic) => change.apply(true, &topic.configs, &config),
+            Resource::AllBrokers | Resource::ThisBroker => {
+                change.apply(false, &catalog.broker_configs, &config)
+            }
+        };
+        return Ok(checked.map(|_| ()).map_err(Refusal::from));
     }
     let command = match resource {
         Resource::Topic(topic) => {
-            CatalogCommand::ConfigureTopic { name: topic.name.clone(), configs }
+            CatalogCommand::ConfigureTopic { name: topic.name.clone(), id: topic.id, change }
         }
-        Resource::AllBrokers | Resource::ThisBroker => CatalogCommand::ConfigureBroker { configs },
+        Resource::AllBrokers | Resource::ThisBroker => CatalogCommand::ConfigureBroker(change),
     };
     match broker.change_catalog(command).await {
         Ok(_) => Ok(Ok(())),
         Err(failure) => Refusal::of_catalog(failure).map(Err),
     }
-}
-
-/// How often each resource of a request is named: twice is INVALID_REQUEST for all of them.
-pub(super) fn repeated<'a>(
-    resources: impl Iterator<Item = (i8, &'a str)>,
-) -> BTreeMap<(i8, String), bool> {
-    let mut seen = BTreeMap::new();
-    for (kind, name) in resources {
-        seen.entry((kind, name.to_owned())).and_modify(|twice| *twice = true).or_insert(false);
-    }
-    seen
-}
-
-/// What is answered for a resource that is named twice.
-pub(super) fn named_twice() -> Refusal {
-    Refusal::new(code::INVALID_REQUEST, "Each resource must appear at most once.")
 }

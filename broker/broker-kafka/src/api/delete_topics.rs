@@ -1,11 +1,13 @@
 //! DeleteTopics (20), versions 1–6: by name, from version 6 also by id (KIP-516); messages from version 5 (KIP-599).
 //!
+//! A topic that is named by its id is that topic or none: not one that was made meanwhile under the same name.
+//!
 //! The answer comes when the deletion is durable and every core knows of it. `delete.topic.enable=false` refuses all:
 //! TOPIC_DELETION_DISABLED from version 3 (KIP-322), INVALID_REQUEST before.
 
 use std::collections::BTreeMap;
 
-use broker_core::catalog::Catalog;
+use broker_core::catalog::{Catalog, CatalogRecord, TopicRef};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, ResponseKind};
@@ -98,8 +100,14 @@ async fn delete(
         Ok(found) => found,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    match broker.change_catalog(CatalogCommand::DeleteTopic { name: found.0.clone() }).await {
-        Ok(_) => Ok(Ok(found)),
+    let topic = match wanted.id == TopicId::default() {
+        true => TopicRef::Name(found.0.clone()),
+        false => TopicRef::Id(wanted.id),
+    };
+    match broker.change_catalog(CatalogCommand::DeleteTopic(topic)).await {
+        Ok(CatalogRecord::TopicDeleted { id }) => Ok(Ok((found.0, id))),
+        // The catalog answers a command with its own record.
+        Ok(_) => Err(Fatal),
         Err(failure) => Refusal::of_catalog(failure).map(Err),
     }
 }

@@ -61,6 +61,10 @@ impl From<CatalogError> for Refusal {
             CatalogError::TopicExists { .. } => code::TOPIC_ALREADY_EXISTS,
             CatalogError::NameCollides { .. } => code::INVALID_TOPIC_EXCEPTION,
             CatalogError::TopicMissing { .. } => return Self::unknown_topic(),
+            CatalogError::TopicIdMissing { .. } => {
+                return Self::new(code::UNKNOWN_TOPIC_ID, UNKNOWN_ID);
+            }
+            CatalogError::Config(error) => error.code(),
             CatalogError::NotMorePartitions { .. } | CatalogError::PartitionsMax { .. } => {
                 code::INVALID_PARTITIONS
             }

@@ -222,6 +222,27 @@ fn semantics_30_incremental_operations_in_every_version() {
     }
 }
 
+/// Two changes that both start from the same overrides: the second used to write back what it had read, and with that
+/// the first was lost.
+#[test]
+fn semantics_30_concurrent_incremental_changes_are_both_kept() {
+    let client = Client::with_topic();
+    let before = client.double.catalog();
+    client.double.show_catalog(Some(before));
+    assert_eq!(alter(&client, TOPIC, "t", &[("retention.ms", SET, Some("5"))]).0, 0);
+    assert_eq!(alter(&client, TOPIC, "t", &[("cleanup.policy", APPEND, Some("compact"))]).0, 0);
+    assert_eq!(alter(&client, BROKER, "", &[("message.max.bytes", SET, Some("2000"))]).0, 0);
+    assert_eq!(alter(&client, BROKER, "", &[("log.retention.ms", SET, Some("7"))]).0, 0);
+    client.double.show_catalog(None);
+    let configs = topic_configs(&client);
+    assert_eq!(configs.get("retention.ms").map(String::as_str), Some("5"));
+    assert_eq!(configs.get("cleanup.policy").map(String::as_str), Some("delete,compact"));
+    assert_eq!(client.double.catalog().broker_configs.len(), 2);
+    let version = client.double.catalog().version;
+    assert_eq!(alter(&client, TOPIC, "t", &[("retention.ms", SET, Some("6"))]).0, 0);
+    assert_eq!(client.double.catalog().version, version + 1);
+}
+
 #[test]
 fn semantics_30_alter_configs_replaces_all() {
     for version in 0..=2 {

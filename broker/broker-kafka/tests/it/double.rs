@@ -45,6 +45,8 @@ pub(crate) struct Double {
     pub(crate) unavailable: Cell<bool>,
     /// Catalog changes find the disk full.
     pub(crate) disk_full: Cell<bool>,
+    /// An older catalog that the handlers still see, as on a core that has not been told of a change yet.
+    stale: RefCell<Option<Arc<Catalog>>>,
 }
 
 impl Double {
@@ -59,6 +61,7 @@ impl Double {
             next: Cell::new(1),
             unavailable: Cell::new(false),
             disk_full: Cell::new(false),
+            stale: RefCell::default(),
         })
     }
 
@@ -71,34 +74,38 @@ impl Double {
         if self.disk_full.get() {
             return Err(CatalogFailure::DiskFull);
         }
-        let catalog = self.catalog();
-        let id_of = |name: &str| {
-            let missing =
-                broker_core::catalog::CatalogError::TopicMissing { name: name.to_owned() };
-            catalog.topic(name).map(|topic| topic.id).ok_or(CatalogFailure::Refused(missing))
-        };
+        let catalog = Arc::clone(&self.catalog.borrow());
+        let broker = self.broker_config_of(&catalog);
         let planned = match command {
             CatalogCommand::CreateTopic(spec) => {
                 let random = u128::from(self.count());
                 catalog.plan_topic(spec, 1, random).map(|planned| planned.record)
             }
-            CatalogCommand::DeleteTopic { name } => {
-                Ok(CatalogRecord::TopicDeleted { id: id_of(&name)? })
-            }
+            CatalogCommand::DeleteTopic(topic) => catalog.plan_deletion(&topic),
             CatalogCommand::AddPartitions { name, count } => {
                 catalog.plan_partitions(&name, count, 1)
             }
-            CatalogCommand::ConfigureTopic { name, configs } => {
-                Ok(CatalogRecord::TopicConfigured { id: id_of(&name)?, configs })
+            CatalogCommand::ConfigureTopic { name, id, change } => {
+                catalog.plan_topic_configs(&name, id, &change, &broker)
             }
-            CatalogCommand::ConfigureBroker { configs } => {
-                Ok(CatalogRecord::BrokerConfigured { configs })
+            CatalogCommand::ConfigureBroker(change) => {
+                catalog.plan_broker_configs(&change, &broker)
             }
             CatalogCommand::DeclareTable { .. } | CatalogCommand::DropTable { .. } => {
                 unreachable!("no Kafka request declares tables")
             }
         };
         planned.map_err(CatalogFailure::Refused)
+    }
+
+    fn broker_config_of(&self, catalog: &Catalog) -> BrokerConfigs {
+        let dynamic = catalog.broker_configs.as_ref().clone();
+        BrokerConfigs { fixed: self.fixed.borrow().clone(), dynamic }
+    }
+
+    /// Handlers see this catalog instead of the newest, until told otherwise.
+    pub(crate) fn show_catalog(&self, catalog: Option<Arc<Catalog>>) {
+        self.stale.replace(catalog);
     }
 
     fn append_one(&self, request: &AppendRequest) -> Result<Appended, PartitionError> {
@@ -242,12 +249,12 @@ impl Broker for Double {
     }
 
     fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.catalog.borrow())
+        let stale = self.stale.borrow();
+        stale.as_ref().map_or_else(|| Arc::clone(&self.catalog.borrow()), Arc::clone)
     }
 
     fn broker_config(&self) -> Arc<BrokerConfigs> {
-        let dynamic = self.catalog().broker_configs.as_ref().clone();
-        Arc::new(BrokerConfigs { fixed: self.fixed.borrow().clone(), dynamic })
+        Arc::new(self.broker_config_of(&self.catalog()))
     }
 
     fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig> {
@@ -353,15 +360,18 @@ impl Broker for Double {
     ) -> LocalFuture<'static, Result<CatalogRecord, CatalogFailure>> {
         let planned = self.plan(command);
         if let Ok(record) = &planned {
-            let mut catalog = Catalog::clone(&self.catalog());
+            let mut catalog = Catalog::clone(&self.catalog.borrow());
             catalog.apply(record.clone());
             self.catalog.replace(Arc::new(catalog));
         }
         Box::pin(ready(planned))
     }
 
-    fn new_producer_id(&self) -> LocalFuture<'static, Result<i64, Fatal>> {
-        Box::pin(ready(Ok(i64::try_from(self.count()).unwrap())))
+    fn new_producer_id(&self) -> LocalFuture<'static, Result<i64, CatalogFailure>> {
+        Box::pin(ready(match self.disk_full.get() {
+            true => Err(CatalogFailure::DiskFull),
+            false => Ok(i64::try_from(self.count()).unwrap()),
+        }))
     }
 
     fn group(&self, call: GroupCall) -> LocalFuture<'static, Result<GroupAnswer, Fatal>> {

@@ -1,6 +1,7 @@
 //! Fetch: whole batches and incremental sessions (KIP-227), by name and by id.
 
-use broker_kafka::broker::Broker;
+use broker_core::catalog::TopicRef;
+use broker_kafka::broker::{Broker, CatalogCommand};
 use broker_kafka::code;
 use broker_kafka_wire::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic};
 use log_types::{LeaderEpoch, Offset, PartitionId, TopicId};
@@ -192,9 +193,8 @@ fn semantics_16_a_recreated_topic_is_not_read_with_the_old_id() {
     let reader = Reader { client: &client, version: 13 };
     let wanted = reader.wanted("t", &[(0, 0)]);
     let id = reader.ask((0, 0), vec![wanted]).session_id;
-    let deleting = client
-        .double
-        .change_catalog(broker_kafka::broker::CatalogCommand::DeleteTopic { name: "t".to_owned() });
+    let deletion = CatalogCommand::DeleteTopic(TopicRef::Name("t".to_owned()));
+    let deleting = client.double.change_catalog(deletion);
     futures_executor::block_on(deleting).expect("deleted");
     client.create("t", 1, &[]);
     assert_eq!(shown(&reader.ask((id, 1), Vec::new())), [(0, code::UNKNOWN_TOPIC_ID, 0)]);

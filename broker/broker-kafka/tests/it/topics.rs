@@ -16,7 +16,7 @@ use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_protocol::messages::{
     BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
-    DeleteTopicsRequest, DescribeLogDirsRequest, RequestKind, ResponseKind,
+    DeleteTopicsRequest, DescribeLogDirsRequest, InitProducerIdRequest, RequestKind, ResponseKind,
 };
 use log_record::BatchBuilder;
 use log_types::{PartitionId, TopicId};
@@ -237,6 +237,43 @@ fn kip_516_topics_are_deleted_by_id() {
     assert_eq!(codes, [0, code::UNKNOWN_TOPIC_ID, invalid, invalid]);
     assert_eq!(response.responses[0].name, Some(topic_name("t")));
     assert!(client.double.catalog().topic("u").is_some(), "name and id together delete nothing");
+}
+
+/// A name that meant one topic when the request came may mean another when it is carried out: the id decides.
+#[test]
+fn kip_516_an_id_never_deletes_the_topic_that_took_its_name() {
+    let client = Client::with_topic();
+    let old = Uuid::from_bytes(client.double.catalog().topic("t").unwrap().id.0);
+    let before = client.double.catalog();
+    let mut by_name = DeleteTopicsRequest::default();
+    by_name.topics = vec![state(Some("t"), Uuid::nil())];
+    assert_eq!(ask!(client, DeleteTopics, 6, by_name).responses[0].error_code, 0);
+    client.create("t", 1, &[]);
+    let new = client.double.catalog().topic("t").unwrap().id;
+    // A core that has not heard of the deletion yet resolves the old id to the name.
+    client.double.show_catalog(Some(before));
+    let mut by_id = DeleteTopicsRequest::default();
+    by_id.topics = vec![state(None, old)];
+    let response = ask!(client, DeleteTopics, 6, by_id);
+    assert_eq!(response.responses[0].error_code, code::UNKNOWN_TOPIC_ID);
+    client.double.show_catalog(None);
+    assert_eq!(client.double.catalog().topic("t").map(|topic| topic.id), Some(new));
+}
+
+#[test]
+fn f5_a_full_disk_refuses_producer_ids_without_closing_the_connection() {
+    let client = Client::new();
+    client.double.disk_full.set(true);
+    let mut request = InitProducerIdRequest::default();
+    request.transactional_id = None;
+    for version in 0..=5 {
+        let response = ask!(client, InitProducerId, version, request);
+        let given = (response.error_code, response.producer_id.0, response.producer_epoch);
+        assert_eq!(given, (code::KAFKA_STORAGE_ERROR, -1, -1), "v{version}");
+    }
+    client.double.disk_full.set(false);
+    let response = ask!(client, InitProducerId, 5, request);
+    assert_eq!((response.error_code, response.producer_epoch), (0, 0));
 }
 
 #[test]

@@ -81,20 +81,16 @@ impl CoreBroker {
     }
 
     async fn change(self, command: CatalogCommand) -> Result<CatalogRecord, CatalogFailure> {
-        let shard_count = self.0.shared.router.shard_count();
-        let deleted = match &command {
-            CatalogCommand::DeleteTopic { name } => Some(name.clone()),
-            _ => None,
-        };
-        let changing = self.0.on_shard(META_SHARD, move |shard| {
-            Box::pin(shard.change_catalog(command, shard_count))
-        });
+        let shared = Arc::clone(&self.0.shared);
+        let changing = self
+            .0
+            .on_shard(META_SHARD, move |shard| Box::pin(shard.change_catalog(command, shared)));
         let change = changing.await.map_err(|Fatal| CatalogFailure::Fatal)??;
         self.0
             .publish(change.catalog, change.changed)
             .await
             .map_err(|Fatal| CatalogFailure::Fatal)?;
-        if let Some(topic) = deleted {
+        if let Some(topic) = change.deleted {
             self.forget_offsets(&topic).await.map_err(|Fatal| CatalogFailure::Fatal)?;
         }
         Ok(change.record)
@@ -111,13 +107,13 @@ impl CoreBroker {
         answers.into_iter().try_for_each(|answer| answer?)
     }
 
-    async fn next_producer_id(self) -> Result<i64, Fatal> {
+    async fn next_producer_id(self) -> Result<i64, CatalogFailure> {
         let mut ids = self.0.producer_ids.take();
         if ids.is_empty() {
             let reserving = self.0.on_shard(META_SHARD, |shard| {
                 Box::pin(shard.reserve_producer_ids(PRODUCER_IDS_RESERVED))
             });
-            let first = reserving.await?.map_err(|_| Fatal)?;
+            let first = reserving.await.map_err(|Fatal| CatalogFailure::Fatal)??;
             ids = first..first + PRODUCER_IDS_RESERVED;
         }
         let id = ids.start;
@@ -276,7 +272,7 @@ impl Broker for CoreBroker {
         Box::pin(self.clone().change(command))
     }
 
-    fn new_producer_id(&self) -> Answer<i64> {
+    fn new_producer_id(&self) -> LocalFuture<'static, Result<i64, CatalogFailure>> {
         Box::pin(self.clone().next_producer_id())
     }
 

@@ -9,7 +9,7 @@ use log_io::Durability;
 use log_journal::{AppendError, Entry};
 use log_types::{Offset, Position};
 
-use crate::core::PlacesChanged;
+use crate::core::{PlacesChanged, Shared};
 
 use super::{INTERNAL_STREAM, META_SHARD, Shard, kind};
 
@@ -18,6 +18,8 @@ pub(crate) struct CatalogChange {
     pub(crate) record: CatalogRecord,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) changed: PlacesChanged,
+    /// The name of the topic that was deleted.
+    pub(crate) deleted: Option<String>,
 }
 
 impl Shard {
@@ -29,9 +31,9 @@ impl Shard {
     pub(crate) async fn change_catalog(
         self: Rc<Self>,
         command: CatalogCommand,
-        shard_count: u32,
+        shared: Arc<Shared>,
     ) -> Result<CatalogChange, CatalogFailure> {
-        self.log_catalog_change(|shard| shard.plan(&command, shard_count)).await
+        self.log_catalog_change(|shard| shard.plan(&command, &shared)).await
     }
 
     /// Reserves the next `count` producer ids and gives the first.
@@ -55,13 +57,12 @@ impl Shard {
         assert_eq!(self.id, META_SHARD, "the catalog lives in the meta shard");
         let (position, change) = loop {
             let record = plan(self).map_err(CatalogFailure::Refused)?;
+            if self.catalog.borrow().holds(&record) {
+                // What made it so may still be on its way to the disk.
+                break (self.journal.appended(), self.fold_catalog(record, false));
+            }
             match self.append_catalog(&record) {
-                Ok(position) => {
-                    let changed = places_changed(&record, &self.catalog.borrow());
-                    self.catalog.borrow_mut().apply(record.clone());
-                    let catalog = self.catalog_snapshot();
-                    break (position, CatalogChange { record, catalog, changed });
-                }
+                Ok(position) => break (position, self.fold_catalog(record, true)),
                 Err(AppendError::Full) => self.journal.room().await,
                 Err(AppendError::DiskFull) => return Err(CatalogFailure::DiskFull),
                 Err(_) => return Err(CatalogFailure::Fatal),
@@ -69,6 +70,18 @@ impl Shard {
         };
         self.journal.wait_durable(position).await.map_err(|_| CatalogFailure::Fatal)?;
         Ok(change)
+    }
+
+    /// The change that a planned record makes; `logged` unless nothing was left to change.
+    fn fold_catalog(&self, record: CatalogRecord, logged: bool) -> CatalogChange {
+        let (changed, deleted) = {
+            let before = self.catalog.borrow();
+            (places_changed(&record, &before), deleted_topic(&record, &before))
+        };
+        if logged {
+            self.catalog.borrow_mut().apply(record.clone());
+        }
+        CatalogChange { record, catalog: self.catalog_snapshot(), changed, deleted }
     }
 
     fn append_catalog(&self, record: &CatalogRecord) -> Result<Position, AppendError> {
@@ -88,29 +101,26 @@ impl Shard {
     fn plan(
         &self,
         command: &CatalogCommand,
-        shard_count: u32,
+        shared: &Shared,
     ) -> Result<CatalogRecord, CatalogError> {
         let catalog = self.catalog.borrow();
-        let topic_id = |name: &str| {
-            let missing = || CatalogError::TopicMissing { name: name.to_owned() };
-            catalog.topic(name).map(|topic| topic.id).ok_or_else(missing)
-        };
+        let shard_count = shared.router.shard_count();
+        let broker_config =
+            |catalog: &Catalog| shared.settings.broker_config(&catalog.broker_configs);
         match command {
             CatalogCommand::CreateTopic(spec) => {
                 let planned = catalog.plan_topic(spec.clone(), shard_count, self.random_u128())?;
                 Ok(planned.record)
             }
-            CatalogCommand::DeleteTopic { name } => {
-                Ok(CatalogRecord::TopicDeleted { id: topic_id(name)? })
-            }
+            CatalogCommand::DeleteTopic(topic) => catalog.plan_deletion(topic),
             CatalogCommand::AddPartitions { name, count } => {
                 catalog.plan_partitions(name, *count, shard_count)
             }
-            CatalogCommand::ConfigureTopic { name, configs } => {
-                Ok(CatalogRecord::TopicConfigured { id: topic_id(name)?, configs: configs.clone() })
+            CatalogCommand::ConfigureTopic { name, id, change } => {
+                catalog.plan_topic_configs(name, *id, change, &broker_config(&catalog))
             }
-            CatalogCommand::ConfigureBroker { configs } => {
-                Ok(CatalogRecord::BrokerConfigured { configs: configs.clone() })
+            CatalogCommand::ConfigureBroker(change) => {
+                catalog.plan_broker_configs(change, &broker_config(&catalog))
             }
             CatalogCommand::DeclareTable { name, topic, payload } => {
                 catalog.plan_declaration(name, topic, payload.clone())
@@ -135,4 +145,9 @@ fn places_changed(record: &CatalogRecord, before: &Catalog) -> PlacesChanged {
         }
         _ => PlacesChanged::default(),
     }
+}
+
+fn deleted_topic(record: &CatalogRecord, before: &Catalog) -> Option<String> {
+    let CatalogRecord::TopicDeleted { id } = record else { return None };
+    before.topic_by_id(*id).map(|topic| topic.name.clone())
 }
