@@ -228,17 +228,31 @@ fn check_compressed(
 /// Limit on a decompressed batch, in bytes: a small compressed batch must not take the node's memory.
 pub const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
 
+/// How many times larger than its compressed form a batch may be: what real data reaches stays far below, what is made
+/// to fill memory does not.
+pub(super) const DECOMPRESSION_RATIO_MAX: usize = 1000;
+
+/// Up to this size a batch may be compressed to anything: a few zeros compress by more than any ratio.
+pub(super) const DECOMPRESSED_BYTES_FREE: usize = 1 << 20;
+
+/// How large a batch of `compressed` bytes may become.
+pub(super) fn decompressed_bytes_max(compressed: usize) -> usize {
+    let by_ratio = compressed.saturating_mul(DECOMPRESSION_RATIO_MAX);
+    by_ratio.clamp(DECOMPRESSED_BYTES_FREE, DECOMPRESSED_BYTES_MAX)
+}
+
 /// The records section of a whole batch, decompressed when it is compressed.
 ///
 /// # Errors
-/// What is wrong with the compressed bytes, or that they would exceed [`DECOMPRESSED_BYTES_MAX`].
+/// What is wrong with the compressed bytes, or that they would exceed [`DECOMPRESSED_BYTES_MAX`] or, from 1 MiB
+/// on, 1000 times their own size (`reliability.md` §13.2).
 pub fn batch_records<'a>(header: &BatchHeader, batch: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
     let records = batch.get(BATCH_HEADER_BYTES..header.frame_len()).unwrap_or_default();
     let id = header.attributes.compression();
     match Compression::from_id(id) {
         None => Err(format!("unknown compression {id}")),
         Some(Compression::None) => Ok(Cow::Borrowed(records)),
-        Some(codec) => decompress(codec, records, DECOMPRESSED_BYTES_MAX)
+        Some(codec) => decompress(codec, records, decompressed_bytes_max(records.len()))
             .map(Cow::Owned)
             .map_err(|error| error.to_string()),
     }

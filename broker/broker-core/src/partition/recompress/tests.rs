@@ -132,3 +132,43 @@ fn log_append_time_holds_after_recompression() {
     assert_eq!(header.attributes.timestamp_type(), log_record::TimestampType::LogAppend);
     assert_eq!((header.max_timestamp, verify_crc(&kept)), (NOW_MS, Ok(())));
 }
+
+/// One record of zeros whose records section is exactly `records_bytes` long before compression.
+fn zeros(codec: Compression, records_bytes: usize) -> Bytes {
+    let mut value_bytes = records_bytes - 40;
+    loop {
+        let mut builder = BatchBuilder::new();
+        builder.push(NOW_MS, None, Some(&vec![0; value_bytes]), &[]).expect("fits");
+        let left = records_bytes - builder.records().len();
+        if left == 0 {
+            let compressed = compress(codec, builder.records()).expect("compresses");
+            return builder.build_compressed(codec.id(), &compressed).expect("fits");
+        }
+        value_bytes += left;
+    }
+}
+
+/// `reliability.md` §13.2: ratio at most 1000, which counts from 1 MiB on, and 64 MiB in any case.
+#[test]
+fn z2_a_decompression_bomb_is_refused_at_one_byte_above_the_limit() {
+    let opened = |batch: &Bytes| {
+        let header = BatchHeader::parse(batch).expect("a batch");
+        batch_records(&header, batch).map(|records| records.len())
+    };
+    let free = super::super::append::DECOMPRESSED_BYTES_FREE;
+    let within = zeros(Compression::Zstd, free);
+    assert!(within.len() * 1000 < free, "a few zeros may compress to almost nothing");
+    assert_eq!(opened(&within), Ok(free));
+    let beyond = zeros(Compression::Zstd, free + 1);
+    assert!(opened(&beyond).is_err_and(|error| error.contains("1048576")));
+    // 1032 to 1 is the most that deflate can do.
+    let bomb = zeros(Compression::Gzip, 8 << 20);
+    assert!(opened(&bomb).is_err(), "8 MiB from {} bytes", bomb.len());
+}
+
+#[test]
+fn z2_the_limit_of_a_decompressed_batch_follows_its_size() {
+    let max = super::super::append::decompressed_bytes_max;
+    assert_eq!([0, 1_048, 1_049, 5_000].map(max), [1 << 20, 1 << 20, 1_049_000, 5_000_000]);
+    assert_eq!([67_108, 67_109, usize::MAX].map(max), [67_108_000, 64 << 20, 64 << 20]);
+}
