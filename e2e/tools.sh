@@ -30,7 +30,7 @@ unchanged() { local part=$1; shift; [ "$(cat "$root/$part.stamp" 2>/dev/null)" =
 installed() { local part=$1; shift; stamp_of "$@" >"$root/$part.stamp"; }
 
 debian() {
-    local wanted=(kcat postgresql-client prometheus python3-venv gcc g++ make zlib1g-dev libzstd-dev rapidjson-dev) missing=() package
+    local wanted=(kcat postgresql-client prometheus python3-venv gcc g++ make zlib1g-dev libzstd-dev libssl-dev rapidjson-dev) missing=() package
     for package in "${wanted[@]}"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
@@ -120,7 +120,7 @@ librdkafka() {
     (
         cd "$root/librdkafka"
         chmod +x configure lds-gen.py tests/*.sh 2>/dev/null || true
-        ./configure --disable-curl --disable-ssl --disable-gssapi --disable-lz4-ext
+        ./configure --disable-curl --disable-gssapi --disable-lz4-ext
         make -j"$(nproc)" libs
         make -j"$(nproc)" -C tests build
     ) >"$root/librdkafka.log" 2>&1 || { tail -n 30 "$root/librdkafka.log" >&2; die "librdkafka does not build"; }
