@@ -21,13 +21,13 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use query_api::{Error, ErrorKind, Follow, Ingest, Sql, SqlSession, SqlSessionOptions};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::bad::BadRecords;
+use crate::dialect::BoundedDialect;
 use crate::error::Text;
 use crate::literals::ArrayLiterals;
 use crate::memory::{MemoryLimits, StatementPool, Total};
@@ -191,10 +191,16 @@ pub(crate) fn parse(sql: String, tokens: Vec<TokenWithSpan>) -> Result<Option<Pa
     if let Some(reserved) = guard::reserved_name(&tokens) {
         return Err(text.reserved(reserved));
     }
-    let mut parser = Parser::new(&PostgreSqlDialect {})
-        .with_recursion_limit(500)
-        .with_tokens_with_locations(tokens.clone());
-    let statement = parser.parse_statement().map_err(|error| text.syntax(&error.to_string()))?;
+    let dialect = BoundedDialect::new(tokens.len());
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(500).with_tokens_with_locations(tokens.clone());
+    let statement = parser.parse_statement().map_err(|error| {
+        if dialect.exhausted() || error == ParserError::RecursionLimitExceeded {
+            guard::too_complex("its parts are nested in too many ways")
+        } else {
+            text.syntax(&error.to_string())
+        }
+    })?;
     while parser.consume_token(&Token::SemiColon) {}
     let rest = parser.peek_token();
     if rest.token != Token::EOF {
@@ -219,7 +225,7 @@ pub(crate) struct PlanContext {
     pub(crate) bad: Arc<BadRecords>,
 }
 
-struct SnapshotNames<'a>(&'a Snapshot);
+struct SnapshotNames<'a>(&'a Snapshot, &'a SessionState);
 
 impl Names for SnapshotNames<'_> {
     fn is_topic(&self, name: &str) -> bool {
@@ -232,6 +238,11 @@ impl Names for SnapshotNames<'_> {
 
     fn is_empty_catalog(&self, name: &str) -> bool {
         pg_catalog::is_always_empty(name)
+    }
+
+    fn unaliased(&self, name: &str) -> Option<String> {
+        let function = self.1.scalar_functions().get(name)?;
+        (function.name() != name).then(|| function.name().to_owned())
     }
 }
 
@@ -251,7 +262,7 @@ impl Shared {
         shapes: &mut Shapes,
     ) -> Result<(SessionState, LogicalPlan), Error> {
         let mut statement = parsed.statement.clone();
-        rewrite::rewrite(&mut statement, &SnapshotNames(&context.snapshot))?;
+        rewrite::rewrite(&mut statement, &SnapshotNames(&context.snapshot, &self.base))?;
         let state = self.statement_state(parsed, &statement, context, shapes).await?;
         let statement = DfStatement::Statement(Box::new(statement));
         let plan = state

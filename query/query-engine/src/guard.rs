@@ -147,15 +147,16 @@ fn check(sql: &str, tokens: &[TokenWithSpan]) -> Result<(), Error> {
         } else {
             continue;
         };
-        return Err(Error::new(
-            ErrorKind::LimitExceeded,
-            format!("the statement is too complex: {what}"),
-        )
-        .with_sqlstate("54001")
-        .with_hint("split the statement, or use IN (…) or a VALUES list in place of a chain")
-        .with_position(position(sql, token.span.start)));
+        return Err(too_complex(&what).with_position(position(sql, token.span.start)));
     }
     Ok(())
+}
+
+pub(crate) fn too_complex(what: &str) -> Error {
+    let message = format!("the statement is too complex: {what}");
+    Error::new(ErrorKind::LimitExceeded, message)
+        .with_sqlstate("54001")
+        .with_hint("split the statement, or use IN (…) or a VALUES list in place of a chain")
 }
 
 /// Splits at top-level semicolons; pieces without a token are left out.

@@ -21,6 +21,7 @@ mod copy;
 mod cursor;
 mod ddl;
 mod decode;
+mod dialect;
 mod engine;
 mod error;
 mod functions;

@@ -24,6 +24,7 @@ use datafusion::sql::sqlparser::ast::{
 use query_api::Error;
 
 use crate::error::unsupported;
+use crate::guard;
 use crate::shape::SYSTEM_COLUMNS;
 
 /// Separates a column's name from the number that makes it unique; no client can type it into a name unnoticed.
@@ -42,6 +43,8 @@ pub(crate) trait Names {
     fn is_catalog(&self, name: &str) -> bool;
     /// `name` is a relation of `pg_catalog` that has no rows, now or ever.
     fn is_empty_catalog(&self, name: &str) -> bool;
+    /// The name proper of a function that `name` is an alias of.
+    fn unaliased(&self, name: &str) -> Option<String>;
 }
 
 /// Relations a statement names outside its CTEs, as `[schema.]name`.
@@ -95,7 +98,7 @@ pub(crate) fn fold(ident: &Ident) -> String {
 /// 0A000 for constructs that would give a wrong answer.
 pub(crate) fn rewrite(statement: &mut Statement, names: &dyn Names) -> Result<(), Error> {
     let ctes = ctes(statement);
-    let mut rewriter = Rewriter { names, ctes };
+    let mut rewriter = Rewriter { names, ctes, doubling: 0 };
     match statement.visit(&mut rewriter) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -105,6 +108,24 @@ pub(crate) fn rewrite(statement: &mut Statement, names: &dyn Names) -> Result<()
 struct Rewriter<'a> {
     names: &'a dyn Names,
     ctes: BTreeSet<String>,
+    /// Expressions that [`doubles`] around the one that is visited, itself included.
+    doubling: usize,
+}
+
+/// Functions that the planner replaces by a CASE with an argument in it twice.
+const DOUBLING: [&str; 4] = ["coalesce", "nvl", "ifnull", "nvl2"];
+/// Deepest nesting of those and of subqueries in expressions: planning doubles with each level.
+const DOUBLING_MAX: usize = 8;
+
+/// Whether planning takes twice as long for what is inside.
+fn doubles(expr: &Expr) -> bool {
+    match expr {
+        Expr::Function(function) => {
+            parts(&function.name).last().is_some_and(|it| DOUBLING.contains(&it.as_str()))
+        }
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => true,
+        _ => false,
+    }
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -130,6 +151,11 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         subquery::null_when_empty(expr, &|name| self.is_empty(name));
         subquery::array(expr);
+        self.doubling += usize::from(doubles(expr));
+        if self.doubling > DOUBLING_MAX {
+            let what = format!("subqueries or coalesce are nested deeper than {DOUBLING_MAX}");
+            return ControlFlow::Break(guard::too_complex(&what));
+        }
         ControlFlow::Continue(())
     }
 
@@ -143,6 +169,14 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        self.doubling -= usize::from(doubles(expr));
+        // The planner spells out the arguments of a call by an alias: at each level of nesting twice as much.
+        if let Expr::Function(function) = expr
+            && let [name] = parts(&function.name).as_slice()
+            && let Some(name) = self.names.unaliased(name)
+        {
+            function.name = ObjectName::from(vec![Ident::new(name)]);
+        }
         rewrite_expr(expr);
         ControlFlow::Continue(())
     }

@@ -157,6 +157,50 @@ fn hostile_shapes_are_errors_and_never_abort() {
     assert_eq!(log.show(&long), "?column?\nInt8(61)\n");
 }
 
+/// The parser goes back over alternatives and the planner spells out calls by an alias: both doubled their work at each
+/// level, so twenty nested calls occupied a thread of the engine for minutes.
+#[test]
+fn nesting_costs_what_it_is_long() {
+    let log = Log::new("orders", &[&[r#"{"id":1,"name":"a"}"#]]);
+    for (open, close) in [
+        ("abs(", ")"),
+        ("length(", ")"),
+        ("coalesce(", ", 1)"),
+        ("cast(", " as int)"),
+        ("case when true then ", " end"),
+        ("position(", " in 'a')"),
+        ("nullif(", ", 3)"),
+        ("(select ", ")"),
+        ("array[", "]"),
+    ] {
+        for inner in ["1", "1 1", ""] {
+            let sql = format!("SELECT {}{inner}{}", open.repeat(40), close.repeat(40));
+            // An answer or an error: what counts is that there is one.
+            assert!(!log.show(&sql).is_empty(), "{sql}");
+        }
+    }
+    let calls = format!("SELECT {}name{} FROM orders", "length(".repeat(40), ")".repeat(40));
+    assert_eq!(log.show(&calls), "length\nInt4(1)\n");
+    let from = format!("SELECT id FROM {}orders{}", "(".repeat(90), ")".repeat(90));
+    // As in PostgreSQL: brackets are for joins and subqueries.
+    assert!(log.show(&from).starts_with("42601"), "{}", log.show(&from));
+}
+
+#[test]
+fn long_lists_are_answered_and_long_chains_refused() {
+    let log = Log::new("orders", &[&[r#"{"id":1,"name":"a"}"#]]);
+    let many = |part: &dyn Fn(usize) -> String, by: &str, count: usize| {
+        (0..count).map(part).collect::<Vec<_>>().join(by)
+    };
+    let chain = many(&|it| format!("id = {it}"), " OR ", 10_000);
+    let shown = log.show(&format!("SELECT id FROM orders WHERE {chain}"));
+    assert!(shown.starts_with("54001"), "{}", &shown[..shown.len().min(200)]);
+    let list = many(&|it| it.to_string(), ", ", 5_000);
+    assert_eq!(log.show(&format!("SELECT id FROM orders WHERE id IN ({list})")), "id\nInt8(1)\n");
+    let deep = format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000));
+    assert!(log.show(&deep).starts_with("54001"));
+}
+
 #[test]
 fn a_failed_block_ends_with_rollback_or_goes_on_from_a_savepoint() {
     let log = Log::new("orders", &[&[r#"{"id":1}"#]]);
