@@ -65,6 +65,8 @@ impl Partition {
         &self.epochs
     }
 
+    /// The largest timestamp ever appended and the base offset of its batch. When that lies below the log start, what is
+    /// left has a smaller one, which only the log itself knows.
     #[must_use]
     pub fn max_timestamp(&self) -> Option<(i64, Offset)> {
         self.max_timestamp
@@ -109,9 +111,6 @@ impl Partition {
         self.log_start = self.log_start.max(log_start);
         self.visible = self.visible.max(self.log_start);
         self.epochs.truncate_start(self.log_start);
-        if self.max_timestamp.is_some_and(|(_, offset)| offset < self.log_start) {
-            self.max_timestamp = None;
-        }
     }
 
     /// Folds a logged ageing step: forgets idempotent producers that have been silent for `expiration_ms`.

@@ -17,5 +17,7 @@ mod api;
 pub mod broker;
 pub mod code;
 mod handler;
+mod pace;
 
 pub use handler::{Handler, Peer, Response, SERVED, num_partitions};
+pub use pace::Pace;

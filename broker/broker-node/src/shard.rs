@@ -303,3 +303,6 @@ impl JournalHooks for Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

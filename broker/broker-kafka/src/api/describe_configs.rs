@@ -22,16 +22,19 @@ use super::refusal::Refusal;
 use super::text::{optional, text};
 use crate::broker::{Broker, Fatal};
 use crate::handler::Context;
+use crate::pace::Pace;
 
+/// What a resource's description is taken to cost, in bytes worked on: some 50 configs.
+const RESOURCE_BYTES: usize = 64 << 10;
 const TYPE_VERSION_MIN: i16 = 3;
 
-#[expect(clippy::unused_async, reason = "handlers have one shape")]
 pub(crate) async fn handle(
     context: &Context,
     request: DescribeConfigsRequest,
 ) -> Result<ResponseKind, Fatal> {
     let version = context.header.version;
     let mut response = DescribeConfigsResponse::default();
+    let mut pace = Pace::default();
     for resource in &request.resources {
         let mut result = DescribeConfigsResult::default();
         result.resource_type = resource.resource_type;
@@ -49,6 +52,7 @@ pub(crate) async fn handle(
             }
         }
         response.results.push(result);
+        pace.spend(RESOURCE_BYTES).await;
     }
     Ok(ResponseKind::DescribeConfigs(response))
 }

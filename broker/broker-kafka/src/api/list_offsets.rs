@@ -15,6 +15,10 @@ use super::topics;
 use crate::broker::{Broker, Fatal, OffsetQuery};
 use crate::code;
 use crate::handler::{Context, Response};
+use crate::pace::Pace;
+
+/// Partitions that are looked up at the same time, so that other cores work in parallel.
+const ASKED_AT_ONCE: usize = 64;
 
 /// What a timestamp of the request asks for; `Err` with what to answer where no record is looked for.
 fn query_of(timestamp: i64, version: i16) -> Result<OffsetQuery, i16> {
@@ -34,13 +38,17 @@ pub(crate) async fn handle(context: Context, request: ListOffsetsRequest) -> Res
     let (version, correlation_id) = (context.header.version, context.header.correlation_id);
     let broker = &*context.broker;
     let mut topics = Vec::with_capacity(request.topics.len());
+    let mut pace = Pace::default();
     for topic in request.topics {
-        let partitions =
-            topic.partitions.iter().map(|asked| one(broker, version, &topic.name, asked));
-        let Ok(partitions) = join_all(partitions).await.into_iter().collect::<Result<_, Fatal>>()
-        else {
-            return Response::Close;
-        };
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in topic.partitions.chunks(ASKED_AT_ONCE) {
+            let asking = asked.iter().map(|asked| one(broker, version, &topic.name, asked));
+            for answer in join_all(asking).await {
+                let Ok(answer) = answer else { return Response::Close };
+                partitions.push(answer);
+                pace.spend(0).await;
+            }
+        }
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     let response = ListOffsetsResponse { topics, ..ListOffsetsResponse::default() };

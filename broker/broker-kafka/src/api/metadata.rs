@@ -16,25 +16,36 @@ use log_types::{NodeId, PartitionId, TopicId};
 use crate::broker::{Broker, CatalogCommand, CatalogFailure};
 use crate::code;
 use crate::handler::{Context, Response, num_partitions};
+use crate::pace::Pace;
 
 /// Every operation on a topic: READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS (KIP-430).
 const TOPIC_OPERATIONS: i32 = 0b0000_1101_1111_1000;
 /// Every operation on the cluster: CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE.
 pub(super) const CLUSTER_OPERATIONS: i32 = 0b0001_1111_1010_0000;
 
+/// What a partition's description is taken to cost, in bytes worked on.
+const PARTITION_BYTES: usize = 1 << 10;
+
 pub(crate) async fn handle(context: Context, request: MetadataRequest) -> Response {
     let broker = &*context.broker;
     let (version, correlation_id) = (context.header.version, context.header.correlation_id);
     let identity = broker.identity();
     let mut topics = Vec::new();
+    let mut pace = Pace::default();
     if request.all_topics(version) {
         let catalog = broker.catalog();
-        topics.extend(catalog.topics.values().map(|topic| describe(broker, topic)));
+        for topic in catalog.topics.values() {
+            topics.push(describe(broker, topic));
+            pace.spend(topic.partitions.len() * PARTITION_BYTES).await;
+        }
     } else {
         for wanted in request.topics.iter().flatten() {
             let create = request.allow_auto_topic_creation;
             match one_topic(broker, wanted, create).await {
-                Ok(topic) => topics.push(topic),
+                Ok(topic) => {
+                    pace.spend(topic.partitions.len() * PARTITION_BYTES).await;
+                    topics.push(topic);
+                }
                 Err(Closed) => return Response::Close,
             }
         }

@@ -52,6 +52,16 @@ impl Client {
         Some(block_on(answering))
     }
 
+    /// How often the answer to a request has to be polled, when everything it waits for is there at once.
+    pub(crate) fn polls(&self, frame: &broker_kafka_wire::Frame) -> usize {
+        let request = frame.to_bytes().slice(4..);
+        let handled = Rc::clone(&self.handler).handle(&self.peer, request);
+        let (_, mut answering) = handled.expect("the request parses");
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let polls = (1..100_000).find(|_| answering.as_mut().poll(&mut cx).is_ready());
+        polls.expect("an answer")
+    }
+
     /// The response without its size field.
     fn frame(&self, frame: &broker_kafka_wire::Frame) -> Bytes {
         let response = self.send(frame.to_bytes().slice(4..)).expect("the request parses");

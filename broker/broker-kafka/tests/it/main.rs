@@ -9,4 +9,5 @@ mod fetch;
 mod groups;
 mod hostile;
 mod topics;
+mod pace;
 mod versions;

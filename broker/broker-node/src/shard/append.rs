@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use broker_core::config::{Durability as TopicDurability, TopicConfig};
 use broker_core::partition::{AppendRules, Verdict};
+use broker_kafka::Pace;
 use broker_kafka::broker::{Appended, Fatal, PartitionError};
 use bytes::Bytes;
 use log_io::Durability;
@@ -37,7 +38,7 @@ impl Shard {
         items: Vec<AppendItem>,
     ) -> Result<Vec<Result<Appended, PartitionError>>, Fatal> {
         let mut results = Vec::with_capacity(items.len());
-        let mut wait = None;
+        let (mut wait, mut pace) = (None, Pace::default());
         let turn = self.turn.take().await;
         for item in items {
             let outcome = loop {
@@ -48,6 +49,8 @@ impl Shard {
             };
             wait = wait.max(outcome.wait);
             results.push(outcome.result);
+            // With the turn kept: nothing overtakes what is left of this request.
+            pace.spend(item.batch.len()).await;
         }
         drop(turn);
         if let Some(position) = wait {

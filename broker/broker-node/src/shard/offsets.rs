@@ -32,15 +32,38 @@ impl Shard {
             OffsetQuery::Earliest => Ok(at(log_start)),
             OffsetQuery::Latest => Ok(at(visible)),
             OffsetQuery::MaxTimestamp => match max_timestamp {
-                Some((timestamp, batch)) if batch < visible => {
+                Some((timestamp, batch)) if batch >= log_start && batch < visible => {
                     self.find_timestamp(stream, batch, timestamp).await
                 }
-                _ => Ok(NOT_FOUND),
+                // Its batch is gone, or not visible yet: then it is another's turn.
+                Some(_) => self.find_max_timestamp(stream, log_start).await,
+                None => Ok(NOT_FOUND),
             },
             OffsetQuery::Timestamp(timestamp) => {
                 self.find_timestamp(stream, log_start, timestamp).await
             }
         }
+    }
+
+    /// The first record at or after `from` with the largest timestamp there. Bisects the timestamps: "is there one of at
+    /// least so much" is what the index answers, so 63 questions do however long the log is.
+    async fn find_max_timestamp(
+        &self,
+        stream: StreamId,
+        from: Offset,
+    ) -> Result<FoundOffset, PartitionError> {
+        let extents = self.journal.extents(stream);
+        let highest = extents.iter().map(|extent| extent.max_timestamp).max().unwrap_or(-1);
+        let mut best = self.find_timestamp(stream, from, 0).await?;
+        let (mut low, mut high) = (best.timestamp_ms, highest);
+        while best != NOT_FOUND && low < high {
+            let middle = low + (high - low) / 2 + 1;
+            match self.find_timestamp(stream, from, middle).await? {
+                NOT_FOUND => high = middle - 1,
+                found => (low, best) = (found.timestamp_ms, found),
+            }
+        }
+        Ok(best)
     }
 
     /// The first record at or after `from` whose timestamp is ≥ `timestamp_ms`.

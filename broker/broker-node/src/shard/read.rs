@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use broker_kafka::Pace;
 use broker_kafka::broker::{PartitionError, ReadReply, ReadRequest};
 use futures_channel::oneshot;
 use log_types::{LeaderEpoch, Offset, StreamId};
@@ -29,7 +30,7 @@ impl Shard {
         bytes_max: usize,
         mut at_least_one: bool,
     ) -> Vec<Result<ReadReply, PartitionError>> {
-        let mut left = bytes_max;
+        let (mut left, mut pace) = (bytes_max, Pace::default());
         let mut replies = Vec::with_capacity(requests.len());
         for request in requests {
             let reply = self.read_one(&request, left, at_least_one).await;
@@ -40,6 +41,7 @@ impl Shard {
                 add(&self.counters.read_bytes, bytes);
             }
             replies.push(reply);
+            pace.spend(0).await;
         }
         replies
     }

@@ -1,0 +1,135 @@
+//! A shard on a core of its own: requests over very many partitions let others run and keep their order; the largest
+//! timestamp.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use broker_core::catalog::PartitionPlace;
+use broker_core::config::{BrokerConfigs, TopicConfig};
+use broker_core::group::GroupConfig;
+use broker_kafka::broker::{OffsetQuery, ReadRequest};
+use broker_rt::{Backend, Options, Runtime, run_cores};
+use futures_util::FutureExt;
+use log_journal::JournalOptions;
+use log_record::BatchBuilder;
+use log_types::{ClusterId, LeaderEpoch, Offset, ShardId, StreamId};
+
+use super::{AppendItem, Shard, ShardOptions};
+
+const STREAM: StreamId = StreamId(16);
+const MISSING: StreamId = StreamId(17);
+const MANY: usize = 10_000;
+
+/// Runs `body` with a shard that has one stream, on a core of its own.
+fn with_shard(body: fn(Rc<Shard>)) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().to_owned();
+    let running = run_cores(
+        &Options::new(Backend::Epoll, 1),
+        Arc::new(move |_, runtime: Rc<dyn Runtime>| {
+            let path = path.clone();
+            Box::pin(async move {
+                let options = ShardOptions {
+                    journal: JournalOptions {
+                        segment_bytes: 16 << 20,
+                        ..JournalOptions::new(ClusterId([7; 16]), ShardId(0))
+                    },
+                    epoch: LeaderEpoch(1),
+                    groups: GroupConfig::default(),
+                };
+                let shard = Shard::open(&*runtime, &path, options).await.expect("opens");
+                shard.add_stream(STREAM);
+                body(shard);
+            })
+        }),
+    );
+    running.expect("the core starts").join().expect("the core ends well");
+}
+
+/// A batch that is answered from memory.
+fn item(stream: StreamId) -> AppendItem {
+    let mut builder = BatchBuilder::new();
+    builder.push(1_000, None, Some(b"v"), &[]).expect("fits");
+    let configs = BTreeMap::from([("luma.durability".to_owned(), "async".to_owned())]);
+    let config = Arc::new(TopicConfig::resolve(&configs, &BrokerConfigs::default()));
+    AppendItem { stream, batch: builder.build().expect("fits"), config }
+}
+
+#[test]
+fn appends_to_many_partitions_yield_and_keep_their_order() {
+    with_shard(|shard| {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut items = vec![item(STREAM)];
+        items.extend((0..MANY).map(|_| item(MISSING)));
+        items.push(item(STREAM));
+        let mut long = pin!(Rc::clone(&shard).append_all(items));
+        let mut short = pin!(Rc::clone(&shard).append_all(vec![item(STREAM)]));
+        assert!(long.as_mut().poll(&mut cx).is_pending(), "others get a turn");
+        assert!(short.as_mut().poll(&mut cx).is_pending(), "but not to append before it");
+        let mut turns = 0;
+        let results = loop {
+            turns += 1;
+            assert!(turns < MANY, "the request ends");
+            if let std::task::Poll::Ready(results) = long.as_mut().poll(&mut cx) {
+                break results.expect("no failure");
+            }
+        };
+        assert!(turns > 10, "{turns}");
+        let offset = |index: usize| results[index].as_ref().map(|appended| appended.base_offset);
+        assert_eq!((offset(0), offset(MANY + 1)), (Ok(Offset(0)), Ok(Offset(1))));
+        let std::task::Poll::Ready(results) = short.as_mut().poll(&mut cx) else {
+            panic!("its turn came");
+        };
+        let results = results.expect("no failure");
+        assert_eq!(results[0].as_ref().map(|one| one.base_offset), Ok(Offset(2)));
+    });
+}
+
+/// KIP-734: the record with the largest timestamp among those that are left. Deleting it used to leave none, and then
+/// whatever came next.
+#[test]
+fn semantics_9_the_largest_timestamp_is_found_again_when_its_record_is_deleted() {
+    with_shard(|shard| {
+        let timestamps = [500, 9_000, 700, 800, 800, 600];
+        for timestamp in timestamps {
+            let mut one = item(STREAM);
+            let mut builder = BatchBuilder::new();
+            builder.push(timestamp, None, Some(b"v"), &[]).expect("fits");
+            one.batch = builder.build().expect("fits");
+            let appended = Rc::clone(&shard).append_all(vec![one]).now_or_never();
+            assert!(appended.expect("from memory").expect("no failure")[0].is_ok());
+        }
+        let max = || {
+            let query = OffsetQuery::MaxTimestamp;
+            let finding = Rc::clone(&shard).find_offset(STREAM, query, LeaderEpoch(-1));
+            let found = finding.now_or_never().expect("from memory").expect("found");
+            (found.offset, found.timestamp_ms)
+        };
+        assert_eq!(max(), (Offset(1), 9_000));
+        for (log_start, expected) in [(2, (3, 800)), (4, (4, 800)), (5, (5, 600)), (6, (-1, -1))] {
+            shard.log_start_entry(STREAM, Offset(log_start)).expect("logged");
+            shard.journal.set_log_start(STREAM, Offset(log_start));
+            assert_eq!(max(), (Offset(expected.0), expected.1), "from {log_start}");
+        }
+    });
+}
+
+#[test]
+fn reads_of_many_partitions_yield() {
+    with_shard(|shard| {
+        let request = ReadRequest {
+            place: PartitionPlace { stream: STREAM, shard: ShardId(0) },
+            offset: Offset(0),
+            bytes_max: 1 << 20,
+            current_epoch: LeaderEpoch(-1),
+            last_fetched_epoch: LeaderEpoch(-1),
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut reading = pin!(shard.read_all(vec![request; MANY], 1 << 20, true));
+        let turns = (1..MANY).find(|_| reading.as_mut().poll(&mut cx).is_ready());
+        assert!(turns.expect("it ends") > 10);
+    });
+}
