@@ -8,11 +8,12 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use log_io::{BLOCK_BYTES, Block};
 
-use crate::memory::AlignedMemory;
+use crate::memory::{AlignedMemory, Recycler};
 
 /// The path of `name` in `dir`.
 ///
@@ -96,9 +97,9 @@ pub(crate) struct BlockRange {
 
 impl BlockRange {
     /// The wanted bytes, as far as `memory` was filled.
-    pub(crate) fn slice_of(&self, memory: AlignedMemory) -> Bytes {
+    pub(crate) fn slice_of(&self, memory: AlignedMemory, home: &Arc<Recycler>) -> Bytes {
         let end = self.end.min(memory.filled());
-        memory.into_bytes(self.skip.min(end)..end)
+        memory.into_bytes(self.skip.min(end)..end, home)
     }
 }
 

@@ -16,7 +16,7 @@ use log_io::{BlockMut, Disk, File, LocalFuture};
 
 use crate::device;
 use crate::directory;
-use crate::memory::AlignedMemory;
+use crate::memory::{AlignedMemory, Recycler};
 use crate::pool::DiskPool;
 use crate::pool_file::PoolFile;
 use crate::ring::Ring;
@@ -27,6 +27,7 @@ pub(crate) struct FileDisk {
     ring: Option<Rc<Ring>>,
     dir: PathBuf,
     flushes: bool,
+    recycler: Arc<Recycler>,
 }
 
 impl FileDisk {
@@ -37,15 +38,22 @@ impl FileDisk {
     ) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let flushes = device::needs_flush(dir);
-        Ok(Self { pool, ring, dir: dir.to_owned(), flushes })
+        Ok(Self { pool, ring, dir: dir.to_owned(), flushes, recycler: Arc::default() })
     }
 
     async fn open_file(&self, name: &str, create: bool) -> io::Result<Rc<dyn File>> {
         let path = directory::path_of(&self.dir, name)?;
         let file = Arc::new(self.pool.run(move || open_direct(&path, create)).await?);
-        let pool_file = PoolFile::new(Arc::clone(&self.pool), Arc::clone(&file));
+        let pool_file =
+            PoolFile::new(Arc::clone(&self.pool), Arc::clone(&file), Arc::clone(&self.recycler));
         Ok(match &self.ring {
-            Some(ring) => Rc::new(RingFile::new(Rc::clone(ring), file, pool_file, self.flushes)),
+            Some(ring) => Rc::new(RingFile::new(
+                Rc::clone(ring),
+                file,
+                pool_file,
+                self.flushes,
+                Arc::clone(&self.recycler),
+            )),
             None => Rc::new(pool_file),
         })
     }

@@ -11,8 +11,10 @@
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::any::Any;
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use log_io::{BLOCK_BYTES, IoMemory};
@@ -53,6 +55,11 @@ impl AlignedMemory {
         Self { data, layout, filled: 0 }
     }
 
+    #[cfg(test)]
+    fn bytes_at(&self) -> usize {
+        self.data.as_ptr().addr()
+    }
+
     /// Bytes that are initialised.
     pub(crate) fn filled(&self) -> usize {
         self.filled
@@ -73,11 +80,12 @@ impl AlignedMemory {
         self.filled += count;
     }
 
-    /// A view of `range` that owns the memory.
-    pub(crate) fn into_bytes(self, range: Range<usize>) -> Bytes {
+    /// A view of `range` that owns the memory, which goes to `home` when the last view is dropped.
+    pub(crate) fn into_bytes(self, range: Range<usize>, home: &Arc<Recycler>) -> Bytes {
         assert!(range.start <= range.end, "slice {range:?} is not reversed");
         assert!(range.end <= self.filled, "slice {range:?} lies inside {}", self.filled);
-        Bytes::from_owner(View { memory: self, range })
+        let home = Arc::clone(home);
+        Bytes::from_owner(View { memory: ManuallyDrop::new(self), range, home })
     }
 }
 
@@ -110,13 +118,96 @@ impl IoMemory for AlignedMemory {
     }
 }
 
+/// Memory of reads that nobody looks at any more, for the next read of the same size: fresh memory of that size comes from
+/// the kernel, which clears every page of it.
+#[derive(Default)]
+pub(crate) struct Recycler(Mutex<Vec<AlignedMemory>>);
+
+impl Recycler {
+    /// Smaller memory is the allocator's business.
+    const BYTES_MIN: usize = 256 << 10;
+    /// Kept at most, in pieces.
+    const PIECES_MAX: usize = 8;
+
+    /// Room for `capacity` bytes, none of them initialised.
+    pub(crate) fn room(&self, capacity: usize) -> AlignedMemory {
+        let mut kept = self.kept();
+        match kept.iter().position(|memory| memory.layout.size() == capacity) {
+            Some(index) => {
+                let mut memory = kept.swap_remove(index);
+                memory.filled = 0;
+                memory
+            }
+            None => AlignedMemory::room(capacity),
+        }
+    }
+
+    fn give(&self, memory: AlignedMemory) {
+        let mut kept = self.kept();
+        if memory.layout.size() >= Self::BYTES_MIN && kept.len() < Self::PIECES_MAX {
+            kept.push(memory);
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<AlignedMemory>> {
+        // Nothing can panic while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct View {
-    memory: AlignedMemory,
+    memory: ManuallyDrop<AlignedMemory>,
     range: Range<usize>,
+    home: Arc<Recycler>,
 }
 
 impl AsRef<[u8]> for View {
     fn as_ref(&self) -> &[u8] {
         &self.memory.bytes()[self.range.clone()]
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here; nothing uses `memory` afterwards.
+        self.home.give(unsafe { ManuallyDrop::take(&mut self.memory) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{AlignedMemory, Recycler};
+
+    #[test]
+    fn memory_comes_back_when_its_last_view_is_dropped_and_is_bounded() {
+        let home = Arc::new(Recycler::default());
+        let fill = |mut memory: AlignedMemory| {
+            // SAFETY: the bytes are written first.
+            unsafe {
+                let (data, len) = memory.spare();
+                data.write_bytes(7, len);
+                memory.add_filled(len);
+            }
+            memory
+        };
+        let bytes = fill(home.room(Recycler::BYTES_MIN)).into_bytes(100..200, &home);
+        let (address, second) = (bytes.as_ptr().addr() - 100, bytes.slice(10..20));
+        drop(bytes);
+        assert!(home.kept().is_empty(), "a view is left");
+        assert_eq!(second.as_ref(), [7; 10]);
+        std::thread::spawn(move || drop(second)).join().unwrap();
+        let again = home.room(Recycler::BYTES_MIN);
+        assert_eq!((again.bytes_at(), again.filled()), (address, 0));
+        assert_ne!(home.room(2 * Recycler::BYTES_MIN).bytes_at(), address);
+
+        drop(fill(home.room(4096)).into_bytes(0..1, &home));
+        assert!(home.kept().is_empty(), "small memory is not kept");
+        let many: Vec<_> = (0..2 * Recycler::PIECES_MAX)
+            .map(|_| fill(home.room(Recycler::BYTES_MIN)).into_bytes(0..1, &home))
+            .collect();
+        drop(many);
+        assert_eq!(home.kept().len(), Recycler::PIECES_MAX);
     }
 }

@@ -17,17 +17,18 @@ use bytes::Bytes;
 use log_io::{BLOCK_BYTES, Block, Durability, File, LocalFuture};
 
 use crate::directory;
-use crate::memory::AlignedMemory;
+use crate::memory::Recycler;
 use crate::pool::DiskPool;
 
 pub(crate) struct PoolFile {
     pool: Arc<DiskPool>,
     file: Arc<StdFile>,
+    recycler: Arc<Recycler>,
 }
 
 impl PoolFile {
-    pub(crate) fn new(pool: Arc<DiskPool>, file: Arc<StdFile>) -> Self {
-        Self { pool, file }
+    pub(crate) fn new(pool: Arc<DiskPool>, file: Arc<StdFile>, recycler: Arc<Recycler>) -> Self {
+        Self { pool, file, recycler }
     }
 
     async fn run<T: Send + 'static>(
@@ -41,7 +42,8 @@ impl PoolFile {
 
 impl File for PoolFile {
     fn read_at(&self, position: u64, len: usize) -> LocalFuture<'_, io::Result<Bytes>> {
-        Box::pin(self.run(move |file| read_blocks(file, position, len)))
+        let recycler = Arc::clone(&self.recycler);
+        Box::pin(self.run(move |file| read_blocks(file, position, len, &recycler)))
     }
 
     fn write_at(
@@ -97,11 +99,16 @@ fn write_all(
 }
 
 /// Reads the blocks around `position..position + len`, as far as the file goes.
-fn read_blocks(file: &StdFile, position: u64, len: usize) -> io::Result<Bytes> {
+fn read_blocks(
+    file: &StdFile,
+    position: u64,
+    len: usize,
+    recycler: &Arc<Recycler>,
+) -> io::Result<Bytes> {
     let Some(range) = directory::block_range(file.metadata()?.len(), position, len) else {
         return Ok(Bytes::new());
     };
-    let mut memory = AlignedMemory::room(range.capacity);
+    let mut memory = recycler.room(range.capacity);
     loop {
         let position = offset(range.start + memory.filled() as u64)?;
         let (data, room) = memory.spare();
@@ -112,7 +119,7 @@ fn read_blocks(file: &StdFile, position: u64, len: usize) -> io::Result<Bytes> {
         unsafe { memory.add_filled(count) };
         // With direct I/O the end of the file leaves an odd length, after which a read is refused.
         if count == 0 || memory.spare().1 == 0 || !memory.filled().is_multiple_of(BLOCK_BYTES) {
-            return Ok(range.slice_of(memory));
+            return Ok(range.slice_of(memory, recycler));
         }
     }
 }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use log_io::{BLOCK_BYTES, Block, Durability, File, LocalFuture};
 
 use crate::directory;
-use crate::memory::AlignedMemory;
+use crate::memory::Recycler;
 use crate::pool_file::PoolFile;
 use crate::ring::{Ended, Ring};
 
@@ -25,6 +25,7 @@ pub(crate) struct RingFile {
     file: Arc<StdFile>,
     pool_file: PoolFile,
     flushes: bool,
+    recycler: Arc<Recycler>,
 }
 
 impl RingFile {
@@ -34,8 +35,9 @@ impl RingFile {
         file: Arc<StdFile>,
         pool_file: PoolFile,
         flushes: bool,
+        recycler: Arc<Recycler>,
     ) -> Self {
-        Self { ring, file, pool_file, flushes }
+        Self { ring, file, pool_file, flushes, recycler }
     }
 
     async fn write(
@@ -66,7 +68,7 @@ impl RingFile {
         let Some(range) = directory::block_range(self.file.metadata()?.len(), position, len) else {
             return Ok(Bytes::new());
         };
-        let mut memory = AlignedMemory::room(range.capacity);
+        let mut memory = self.recycler.room(range.capacity);
         loop {
             let position = range.start + memory.filled() as u64;
             let Ended { outcome, room } = self.ring.read(&self.file, position, memory).await;
@@ -76,7 +78,7 @@ impl RingFile {
             unsafe { memory.add_filled(count) };
             // With direct I/O the end of the file leaves an odd length, after which a read is refused.
             if count == 0 || memory.spare().1 == 0 || !memory.filled().is_multiple_of(BLOCK_BYTES) {
-                return Ok(range.slice_of(memory));
+                return Ok(range.slice_of(memory, &self.recycler));
             }
         }
     }

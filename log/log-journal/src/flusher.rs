@@ -12,7 +12,7 @@
 //! behind volatile ones is written plainly and covered by one `sync_data`, so an acknowledgement never overtakes.
 //!
 //! Beside it runs at most one background job (checkpoint, spare segment, recycling, watermark, zero-filling), and the
-//! prefetch of one chunk.
+//! reading of chunks ahead of their readers.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -56,7 +56,7 @@ struct Flusher {
     background: Option<Job>,
     /// The background job writes zeros into the spare segment, which no roll may take meanwhile.
     filling: bool,
-    prefetch: Option<LocalFuture<'static, ()>>,
+    prefetches: Vec<LocalFuture<'static, ()>>,
     reported: Position,
     reported_full: bool,
     closing_checkpoint: bool,
@@ -78,7 +78,7 @@ pub(crate) fn run(
             roll: None,
             background: None,
             filling: false,
-            prefetch: None,
+            prefetches: Vec::new(),
             reported,
             reported_full: false,
             closing_checkpoint: false,
@@ -88,7 +88,7 @@ pub(crate) fn run(
         drop(flusher);
         let mut state = inner.state.borrow_mut();
         state.running = false;
-        state.caches.prefetch_done();
+        state.caches.prefetches_ended();
         state.failed |= outcome.is_err();
         state.closed = true;
         state.closing = true;
@@ -102,7 +102,7 @@ impl Drop for Flusher {
     fn drop(&mut self) {
         if let Ok(mut state) = self.inner.state.try_borrow_mut() {
             state.running = false;
-            state.caches.prefetch_done();
+            state.caches.prefetches_ended();
         }
     }
 }
@@ -215,12 +215,9 @@ impl Flusher {
 
     fn poll_background(&mut self, context: &mut Context<'_>) -> Result<bool, JournalError> {
         let mut progressed = false;
-        if let Some(job) = &mut self.prefetch
-            && Pin::as_mut(job).poll(context).is_ready()
-        {
-            self.prefetch = None;
-            progressed = true;
-        }
+        let reading = self.prefetches.len();
+        self.prefetches.retain_mut(|job| Pin::as_mut(job).poll(context).is_pending());
+        progressed |= self.prefetches.len() < reading;
         let Some(job) = &mut self.background else { return Ok(progressed) };
         let Poll::Ready(outcome) = Pin::as_mut(job).poll(context) else { return Ok(progressed) };
         self.background = None;
@@ -407,7 +404,7 @@ impl Flusher {
             self.background = Some(job);
             return true;
         }
-        if drained && !self.marked_closed && self.prefetch.is_none() {
+        if drained && !self.marked_closed && self.prefetches.is_empty() {
             self.marked_closed = true;
             self.background = Some(roll::record_watermark(Rc::clone(&self.inner), true));
             return true;
@@ -451,13 +448,13 @@ impl Flusher {
     }
 
     fn start_prefetch(&mut self) -> bool {
-        if self.prefetch.is_some() || self.marked_closed {
+        if self.marked_closed {
             return false;
         }
         let Some(wanted) = self.inner.state.borrow_mut().caches.next_prefetch() else {
             return false;
         };
-        self.prefetch = Some(reader::prefetch(Rc::clone(&self.inner), wanted));
+        self.prefetches.push(reader::prefetch(Rc::clone(&self.inner), wanted));
         true
     }
 }

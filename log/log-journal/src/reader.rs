@@ -10,7 +10,7 @@
 //! - A chunk is cached only when every byte of it is written and final.
 //! - A segment file is held by its readers, so it is not recycled under them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::ops::Range;
 use std::rc::Rc;
@@ -33,7 +33,12 @@ pub(crate) const CHUNK_BYTES: u64 = 1 << 20;
 /// Open files of sealed segments.
 const FILES_MAX: usize = 256;
 
-type ChunkKey = (SegmentId, u64);
+/// Chunks read at the same time ahead of a reader that moves forward: enough to keep a device busy.
+const READ_AHEAD_MAX: usize = 4;
+/// Chunks that wait to be read ahead. Of more readers than this allows for, those that asked first wait for themselves.
+const WANTED_MAX: usize = 4 * READ_AHEAD_MAX;
+
+pub(crate) type ChunkKey = (SegmentId, u64);
 
 struct Chunk {
     data: Bytes,
@@ -54,8 +59,8 @@ pub(crate) struct Caches {
     footers: BTreeMap<SegmentId, CachedFooter>,
     footers_max: usize,
     clock: u64,
-    wanted: Option<ChunkKey>,
-    loading: Option<ChunkKey>,
+    wanted: VecDeque<ChunkKey>,
+    loading: Vec<ChunkKey>,
     loading_waiters: Vec<Waker>,
 }
 
@@ -68,8 +73,8 @@ impl Caches {
             footers: BTreeMap::new(),
             footers_max: footers_max.max(1),
             clock: 0,
-            wanted: None,
-            loading: None,
+            wanted: VecDeque::new(),
+            loading: Vec::new(),
             loading_waiters: Vec::new(),
         }
     }
@@ -104,24 +109,62 @@ impl Caches {
         }
     }
 
-    /// A reader that moves forward will want `key` next.
-    fn want(&mut self, key: ChunkKey) -> bool {
-        let useful =
-            self.chunks_max > 1 && !self.chunks.contains_key(&key) && self.loading != Some(key);
-        if useful {
-            self.wanted = Some(key);
+    /// Whether the chunk before `key`, maybe in the segment before, was read lately.
+    fn follows_another(&self, key: ChunkKey) -> bool {
+        match self.chunks.range(..key).next_back() {
+            Some((before, _)) if key.1 == 0 => before.0.0 + 1 == key.0.0,
+            Some((before, _)) => *before == (key.0, key.1 - 1),
+            None => false,
         }
-        useful
     }
 
+    /// How far to read ahead: what is read must still be there when its reader comes.
+    fn read_ahead(&self) -> usize {
+        (self.chunks_max / 2).min(READ_AHEAD_MAX)
+    }
+
+    /// A reader that moves forward will want `key` soon. Whether it has to be read.
+    fn want(&mut self, key: ChunkKey) -> bool {
+        if self.chunks.contains_key(&key)
+            || self.loading.contains(&key)
+            || self.wanted.contains(&key)
+        {
+            return false;
+        }
+        self.wanted.push_back(key);
+        if self.wanted.len() > WANTED_MAX {
+            self.wanted.pop_front();
+        }
+        true
+    }
+
+    /// The next chunk to read ahead, which counts as loading from now on.
     pub(crate) fn next_prefetch(&mut self) -> Option<ChunkKey> {
-        self.loading = self.wanted.take();
-        self.loading
+        if self.loading.len() >= READ_AHEAD_MAX {
+            return None;
+        }
+        while let Some(key) = self.wanted.pop_front() {
+            if !self.chunks.contains_key(&key) {
+                self.loading.push(key);
+                return Some(key);
+            }
+        }
+        None
     }
 
-    /// The prefetch ended, or will never run: its waiters look again.
-    pub(crate) fn prefetch_done(&mut self) {
-        self.loading = None;
+    /// The prefetch of `key` ended: its waiters look again.
+    fn prefetch_done(&mut self, key: ChunkKey) {
+        self.loading.retain(|loading| *loading != key);
+        self.wake_loading_waiters();
+    }
+
+    /// No prefetch will ever run again.
+    pub(crate) fn prefetches_ended(&mut self) {
+        self.loading.clear();
+        self.wake_loading_waiters();
+    }
+
+    fn wake_loading_waiters(&mut self) {
         for waker in self.loading_waiters.drain(..) {
             waker.wake();
         }
@@ -591,25 +634,20 @@ async fn load_chunk(
     loop {
         {
             let mut state = inner.state.borrow_mut();
-            let sequential = key.1 > 0 && state.caches.chunks.contains_key(&(key.0, key.1 - 1));
-            let next = (key.0, key.1 + 1);
-            if sequential
-                && state.stable(key.0, (next.1 + 1) * CHUNK_BYTES)
-                && state.caches.want(next)
-            {
+            if state.want_ahead(key) {
                 state.wake_flusher();
             }
             if let Some(data) = state.caches.chunk(key) {
                 return Ok(data);
             }
-            if state.caches.loading != Some(key) || !state.running {
+            if !state.caches.loading.contains(&key) || !state.running {
                 break;
             }
         }
         // The prefetch is reading it: wait for that instead of reading it twice.
         poll_fn(|context| {
             let mut state = inner.state.borrow_mut();
-            if state.caches.loading != Some(key) || !state.running {
+            if !state.caches.loading.contains(&key) || !state.running {
                 return Poll::Ready(());
             }
             state.caches.loading_waiters.push(context.waker().clone());
@@ -621,6 +659,33 @@ async fn load_chunk(
     let data = exact(file, key.1 * CHUNK_BYTES, len).await?;
     inner.state.borrow_mut().caches.put_chunk(key, data.clone());
     Ok(data)
+}
+
+impl State {
+    /// Asks for the chunks after `key` when its reader came from the one before. Whether any has to be read.
+    fn want_ahead(&mut self, key: ChunkKey) -> bool {
+        if !self.caches.follows_another(key) {
+            return false;
+        }
+        let (mut next, mut wanted) = (key, false);
+        for _ in 0..self.caches.read_ahead() {
+            next.1 += 1;
+            if self
+                .segments
+                .get(&next.0)
+                .is_none_or(|meta| next.1 * CHUNK_BYTES >= meta.segment_bytes)
+            {
+                next = (SegmentId(next.0.0 + 1), 0);
+            }
+            if !self.segments.contains_key(&next.0)
+                || !self.stable(next.0, (next.1 + 1) * CHUNK_BYTES)
+            {
+                break;
+            }
+            wanted |= self.caches.want(next);
+        }
+        wanted
+    }
 }
 
 /// Loads a chunk ahead of its reader. A failure is the reader's to find.
@@ -636,6 +701,6 @@ pub(crate) fn prefetch(inner: Rc<Inner>, key: ChunkKey) -> LocalFuture<'static, 
                 }
             }
         }
-        inner.state.borrow_mut().caches.prefetch_done();
+        inner.state.borrow_mut().caches.prefetch_done(key);
     })
 }

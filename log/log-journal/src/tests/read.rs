@@ -108,3 +108,34 @@ fn contiguous_batches_of_one_frame_are_one_piece() {
     let wanted: Vec<Bytes> = [0, 3, 6].map(|base| batch(20, base, 3, 50)).to_vec();
     assert_eq!(joined(&found), wanted.concat());
 }
+
+#[test]
+fn what_a_forward_reader_wants_next_is_read_before_it_comes_across_segments() {
+    let mut rig = Rig::fresh();
+    for _ in 0..60 {
+        assert!(rig.run(&[append(20, 1, 9000), Step::Wait]));
+    }
+    let rig = rig.reopen();
+    let extents = rig.journal.extents(StreamId(20));
+    assert!(extents.len() > 6, "{} segments", extents.len());
+    let chunks = || rig.journal.stats().chunk_bytes / (96 << 10);
+    let read_segment = |index: usize| {
+        let from = extents[index].base_offset.0;
+        assert_eq!(read(&rig, from, i64::MAX, 1).next, Offset(from + 1));
+        rig.executor.run_until_stalled();
+    };
+    read_segment(0);
+    assert_eq!(chunks(), 1, "one read says nothing about the next");
+    read_segment(1);
+    assert_eq!(chunks(), 4, "the second was in order: two more are read ahead");
+    read_segment(2);
+    assert_eq!(chunks(), 4, "the cache holds four: one in, one out");
+    let bytes_read = rig.disk.bytes_read();
+    read_segment(3);
+    let footers_and_next = rig.disk.bytes_read() - bytes_read;
+    assert!(footers_and_next < 2 * (96 << 10), "its chunk was there: {footers_and_next} bytes");
+    read_segment(0);
+    let before = chunks();
+    read_segment(4);
+    assert!(chunks() <= before + 1, "a jump reads nothing ahead");
+}
