@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use broker_kafka_wire::ApiKey;
-use broker_node::{ApiCounter, DURATION_BOUNDS_US, NodeHandle, NodeStats};
+use broker_node::{DURATION_BOUNDS_US, DurationCounter, NodeHandle, NodeStats};
 use proto_http::{
     ApiStats, Histogram, HttpCounters, JournalStats, LogStats, Ops, ProtocolStats, Readiness,
     Stats, StatsFuture,
@@ -52,6 +52,7 @@ impl Ops for NodeOps {
                     segments: node.journal.segments,
                     spare_segments: node.journal.spare_segments,
                     tail_bytes: node.journal.tail_bytes,
+                    fsync_duration: histogram(&node.syncs),
                 },
                 journal: JournalStats {
                     frames: node.journal.frames,
@@ -106,15 +107,18 @@ fn started_at_ms(uptime: Duration) -> u64 {
     u64::try_from(now.saturating_sub(uptime).as_millis()).unwrap_or(u64::MAX)
 }
 
+fn api_stats(api: i16, counter: &DurationCounter) -> ApiStats {
+    ApiStats { api: api_name(api), duration: histogram(counter) }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "durations for a scraper, which works in f64")]
-fn api_stats(api: i16, counter: &ApiCounter) -> ApiStats {
+fn histogram(counter: &DurationCounter) -> Histogram {
     let bounds = DURATION_BOUNDS_US.iter().map(|&us| us as f64 / 1e6);
-    let duration = Histogram {
+    Histogram {
         buckets: bounds.zip(counter.buckets).collect(),
         sum: counter.duration_us_sum as f64 / 1e6,
         count: counter.count,
-    };
-    ApiStats { api: api_name(api), duration }
+    }
 }
 
 /// Kafka's name of an API; the label stays bounded for numbers nobody knows.

@@ -145,6 +145,7 @@ impl crate::core::Core {
             stats.produced_bytes += shard.counters.appended_bytes.get();
             stats.produced_batches += shard.counters.appended_batches.get();
             stats.fetched_bytes += shard.counters.read_bytes.get();
+            stats.syncs.add(&shard.counters.syncs.borrow());
             let totals = &mut stats.journal;
             *totals = JournalTotals {
                 frames: totals.frames + journal.frames,

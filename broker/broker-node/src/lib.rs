@@ -32,5 +32,5 @@ pub use handle::NodeHandle;
 pub use node::{HostedIdentity, HostedNode, Node, NodeError};
 pub use settings::NodeSettings;
 pub use shard::ShardError;
-pub use stats::{ApiCounter, DURATION_BOUNDS_US, JournalTotals, NodeStats};
+pub use stats::{DURATION_BOUNDS_US, DurationCounter, JournalTotals, NodeStats};
 pub use verify::{ShardVerification, VerifyError, verify, verify_disks};

@@ -1,7 +1,7 @@
 //! The requests of one connection that were started and not answered yet, in order.
 //!
-//! The reader pushes, the writer pops; each waits for the other. Bounded in count and in bytes, so a client that sends
-//! without reading stops being read.
+//! The reader pushes, the writer pops; each waits for the other. Bounded in count and in bytes, those of answers that wait
+//! to be written included, so a client that sends without reading stops being read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ fn wake(slot: &RefCell<Option<Waker>>) {
 }
 
 impl<T> Pipeline<T> {
-    /// `bytes_max` bounds the sum of the requests' sizes; one request alone may exceed it.
+    /// `bytes_max` bounds the sum of the requests' sizes and their answers'; one alone may exceed it.
     pub(crate) fn new(count_max: usize, bytes_max: usize) -> Self {
         assert!(count_max > 0, "at least one request fits");
         Self {
@@ -76,7 +76,12 @@ impl<T> Pipeline<T> {
         .await
     }
 
-    /// A popped request was answered.
+    /// An answer of `bytes` is ready and waits for its turn.
+    pub(crate) fn grow(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get() + bytes);
+    }
+
+    /// A popped request was answered: its bytes, and those it has grown by.
     pub(crate) fn done(&self, bytes: usize) {
         self.bytes.set(self.bytes.get() - bytes);
         wake(&self.reader);

@@ -40,6 +40,8 @@ pub(crate) use groups::GroupService;
 pub(crate) use prove::ShardProof;
 use watch::Watchers;
 
+use crate::stats::DurationCounter;
+
 /// Journal entry kinds; part of the on-disk format (`log/FORMAT.md`).
 pub(crate) mod kind {
     use log_journal::EntryKind;
@@ -100,6 +102,7 @@ pub(crate) struct Counters {
     pub(crate) appended_bytes: Cell<u64>,
     pub(crate) appended_batches: Cell<u64>,
     pub(crate) read_bytes: Cell<u64>,
+    pub(crate) syncs: RefCell<DurationCounter>,
 }
 
 pub(crate) fn add(counter: &Cell<u64>, count: usize) {
@@ -282,6 +285,10 @@ impl JournalHooks for Shard {
             pending.pop_front();
         }
         self.groups.release(position);
+    }
+
+    fn on_synced(&self, duration_ns: u64) {
+        self.counters.syncs.borrow_mut().observe(duration_ns / 1000);
     }
 
     fn checkpoint_state(&self, _position: Position) -> Vec<u8> {

@@ -9,24 +9,26 @@ pub(crate) struct ConnectionCounters {
     pub(crate) active: Cell<usize>,
     pub(crate) accepted: Cell<u64>,
     pub(crate) refused: Cell<u64>,
-    pub(crate) requests: RefCell<BTreeMap<i16, ApiCounter>>,
+    pub(crate) requests: RefCell<BTreeMap<i16, DurationCounter>>,
     pub(crate) per_ip: RefCell<BTreeMap<std::net::IpAddr, usize>>,
 }
 
-/// Upper bounds of the request duration histogram, in microseconds.
-pub const DURATION_BOUNDS_US: [u64; 12] =
-    [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000, 10_000_000];
+/// Upper bounds of the duration histograms, in microseconds.
+pub const DURATION_BOUNDS_US: [u64; 14] = [
+    25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000,
+    10_000_000,
+];
 
-/// Requests of one API.
+/// How long something took, each time it happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ApiCounter {
+pub struct DurationCounter {
     pub count: u64,
     pub duration_us_sum: u64,
-    /// Requests per bucket of [`DURATION_BOUNDS_US`], the last one beyond all bounds.
+    /// Times per bucket of [`DURATION_BOUNDS_US`], the last one beyond all bounds.
     pub buckets: [u64; DURATION_BOUNDS_US.len() + 1],
 }
 
-impl ApiCounter {
+impl DurationCounter {
     pub(crate) fn observe(&mut self, duration_us: u64) {
         self.count += 1;
         self.duration_us_sum += duration_us;
@@ -34,7 +36,7 @@ impl ApiCounter {
         self.buckets[bucket] += 1;
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.count += other.count;
         self.duration_us_sum += other.duration_us_sum;
         for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
@@ -57,8 +59,10 @@ pub struct NodeStats {
     pub produced_batches: u64,
     pub fetched_bytes: u64,
     pub journal: JournalTotals,
+    /// Frames written through, and `fdatasync` calls.
+    pub syncs: DurationCounter,
     /// By Kafka API key.
-    pub requests: BTreeMap<i16, ApiCounter>,
+    pub requests: BTreeMap<i16, DurationCounter>,
 }
 
 /// Sums over the journals of all shards.
@@ -91,6 +95,7 @@ impl NodeStats {
         self.journal.segments += other.journal.segments;
         self.journal.spare_segments += other.journal.spare_segments;
         self.journal.tail_bytes += other.journal.tail_bytes;
+        self.syncs.add(&other.syncs);
         for (api, counter) in &other.requests {
             self.requests.entry(*api).or_default().add(counter);
         }

@@ -45,13 +45,21 @@ struct InFlight {
     write: Option<LocalFuture<'static, io::Result<()>>>,
     /// Durable by itself once written.
     synced: bool,
+    started_ns: u64,
+}
+
+/// An `fdatasync` of every frame up to `covered`.
+struct Sync {
+    covered: Position,
+    started_ns: u64,
+    running: LocalFuture<'static, io::Result<()>>,
 }
 
 struct Flusher {
     inner: Rc<Inner>,
     hooks: Rc<dyn JournalHooks>,
     in_flight: VecDeque<InFlight>,
-    sync: Option<(Position, LocalFuture<'static, io::Result<()>>)>,
+    sync: Option<Sync>,
     roll: Option<(Rc<Seal>, Job)>,
     background: Option<Job>,
     /// The background job writes zeros into the spare segment, which no roll may take meanwhile.
@@ -148,6 +156,10 @@ impl Flusher {
                 flight.write = None;
                 completed = true;
                 outcome.map_err(|error| self.inner.write_error("write a frame to", error))?;
+                if flight.synced {
+                    let now_ns = self.inner.clock.mono_ns();
+                    self.hooks.on_synced(now_ns.saturating_sub(flight.started_ns));
+                }
             }
         }
         if !completed {
@@ -175,11 +187,14 @@ impl Flusher {
     }
 
     fn poll_sync(&mut self, context: &mut Context<'_>) -> Result<bool, JournalError> {
-        let Some((covered, sync)) = &mut self.sync else { return Ok(false) };
-        let Poll::Ready(outcome) = Pin::as_mut(sync).poll(context) else { return Ok(false) };
-        let covered = *covered;
+        let Some(sync) = &mut self.sync else { return Ok(false) };
+        let Poll::Ready(outcome) = Pin::as_mut(&mut sync.running).poll(context) else {
+            return Ok(false);
+        };
+        let (covered, started_ns) = (sync.covered, sync.started_ns);
         self.sync = None;
         outcome.map_err(|error| self.inner.write_error("sync", error))?;
+        self.hooks.on_synced(self.inner.clock.mono_ns().saturating_sub(started_ns));
         let mut state = self.inner.state.borrow_mut();
         state.durable = state.durable.max(covered);
         Ok(true)
@@ -330,7 +345,11 @@ impl Flusher {
         state.stats.syncs += 1;
         let (covered, current) = (state.written, Rc::clone(&state.current));
         drop(state);
-        self.sync = Some((covered, Box::pin(async move { current.file.sync_data().await })));
+        self.sync = Some(Sync {
+            covered,
+            started_ns: self.inner.clock.mono_ns(),
+            running: Box::pin(async move { current.file.sync_data().await }),
+        });
         true
     }
 
@@ -366,6 +385,7 @@ impl Flusher {
             end: offset + len as u64,
             write: Some(write),
             synced,
+            started_ns: self.inner.clock.mono_ns(),
         });
         true
     }

@@ -95,6 +95,10 @@ pub trait ReplaySink {
 pub trait JournalHooks {
     /// Everything up to `position` is on stable storage.
     fn on_durable(&self, position: Position);
+    /// The device took this long to make a frame durable: a write through, or an `fdatasync`. For measuring only.
+    fn on_synced(&self, duration_ns: u64) {
+        let _ = duration_ns;
+    }
     /// The owner's state as the fold of every entry appended so far, which is every entry up to `position`.
     /// Called synchronously while no append can happen: an owner applies an entry in the same turn as it appends it.
     fn checkpoint_state(&self, position: Position) -> Vec<u8>;

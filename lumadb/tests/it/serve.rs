@@ -120,6 +120,7 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
         ("lumadb_log_produced_bytes_total", 60.0),
         ("lumadb_journal_frames_total", 1.0),
         ("lumadb_journal_syncs_total", 1.0),
+        ("lumadb_log_fsync_duration_seconds_count", 1.0),
         ("lumadb_log_topics", 1.0),
         ("lumadb_log_tail_bytes", 1.0),
         ("lumadb_connections_total{protocol=\"kafka\"}", 1.0),

@@ -31,6 +31,7 @@ pub const METRIC_NAMES: &[&str] = &[
     "lumadb_kafka_request_duration_seconds",
     "lumadb_kafka_request_memory_bytes",
     "lumadb_log_fetched_bytes_total",
+    "lumadb_log_fsync_duration_seconds",
     "lumadb_log_partitions",
     "lumadb_log_produced_batches_total",
     "lumadb_log_produced_bytes_total",
@@ -147,6 +148,11 @@ impl Page {
             "lumadb_log_tail_bytes",
             "Memory that holds recently written frames",
             float(log.tail_bytes),
+        )?;
+        out.histograms(
+            "lumadb_log_fsync_duration_seconds",
+            "Time the device took to make a frame of the journal durable",
+            &[(&[], &log.fsync_duration)],
         )?;
         out.gauge("lumadb_log_topics", "Topics", float(stats.topics))?;
         out.gauge("lumadb_log_partitions", "Partitions", float(stats.partitions))?;

@@ -81,6 +81,8 @@ pub struct LogStats {
     pub spare_segments: u64,
     /// Memory that holds recently written frames.
     pub tail_bytes: u64,
+    /// Seconds that the device took to make a frame durable.
+    pub fsync_duration: Histogram,
 }
 
 /// The journals over all shards.

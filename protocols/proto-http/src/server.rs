@@ -110,6 +110,7 @@ fn stats_json(stats: &Stats) -> Value {
             "segments": stats.log.segments,
             "spare_segments": stats.log.spare_segments,
             "tail_bytes": stats.log.tail_bytes,
+            "fsync_duration": histogram_json(&stats.log.fsync_duration),
         },
         "journal": {
             "frames": stats.journal.frames,

@@ -41,3 +41,23 @@ fn closing_ends_both_sides_after_what_is_left() {
     assert_eq!(pipeline.pop().now_or_never(), Some(Some(('a', 1))));
     assert_eq!(pipeline.pop().now_or_never(), Some(None));
 }
+
+#[test]
+fn an_answer_counts_until_it_is_written() {
+    let pipeline = Pipeline::new(4, 100);
+    pipeline.push('a', 10);
+    pipeline.push('b', 10);
+    pipeline.grow(80);
+    assert_eq!(
+        pipeline.room().now_or_never(),
+        None,
+        "an answer that nobody takes stops the reader"
+    );
+    let (_, bytes) = pipeline.pop().now_or_never().flatten().expect("there");
+    assert_eq!(pipeline.room().now_or_never(), None, "it is still being written");
+    pipeline.done(bytes + 80);
+    assert_eq!(pipeline.room().now_or_never(), Some(true));
+    let (_, bytes) = pipeline.pop().now_or_never().flatten().expect("there");
+    pipeline.done(bytes);
+    assert!(pipeline.is_idle());
+}

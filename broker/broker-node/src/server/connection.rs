@@ -90,7 +90,10 @@ impl KafkaConnection {
         self.live.busy.set(true);
         let answer = match start(handling) {
             Started::Waiting(rest) => Started::Waiting(self.run_on_its_own(rest)),
-            done @ Started::Done(_) => done,
+            Started::Done(response) => {
+                self.pipeline.grow(size_of(&response));
+                Started::Done(response)
+            }
         };
         self.pipeline.push(InFlight { answer, api_key, started_ns, _lease: lease }, bytes);
         Ok(())
@@ -117,13 +120,18 @@ impl KafkaConnection {
     /// Gives the rest of a request a task of its own: it may hold what other connections wait for, so it must go on
     /// while earlier responses of this connection are still being awaited or written, and when the peer has gone.
     fn run_on_its_own(
-        &self,
+        self: &Rc<Self>,
         rest: LocalFuture<'static, Response>,
     ) -> LocalFuture<'static, Response> {
         let (tx, rx) = oneshot::channel();
+        let connection = Rc::downgrade(self);
         let run = async move {
+            let response = rest.await;
+            if let Some(connection) = connection.upgrade() {
+                connection.pipeline.grow(size_of(&response));
+            }
             // The connection may have ended; the request's effects stand all the same.
-            let _ = tx.send(rest.await);
+            let _ = tx.send(response);
         };
         self.core.runtime.spawn(Queue::Latency, "kafka-request", Box::pin(run));
         Box::pin(async move { rx.await.unwrap_or(Response::Close) })
@@ -135,13 +143,14 @@ impl KafkaConnection {
                 Started::Done(response) => response,
                 Started::Waiting(rest) => rest.await,
             };
+            let held = bytes + size_of(&response);
             let written = match response {
                 Response::Send(chunks) => self.write(chunks).await,
                 Response::Nothing => true,
                 Response::Close => false,
             };
             self.core.observe(request.api_key, request.started_ns);
-            self.pipeline.done(bytes);
+            self.pipeline.done(held);
             self.live.busy.set(!self.pipeline.is_idle());
             if !written {
                 break;
@@ -163,6 +172,14 @@ impl KafkaConnection {
         }
         self.live.writing.set(false);
         written
+    }
+}
+
+/// Bytes that an answer holds until it is written.
+fn size_of(response: &Response) -> usize {
+    match response {
+        Response::Send(chunks) => chunks.iter().map(Bytes::len).sum(),
+        Response::Nothing | Response::Close => 0,
     }
 }
 

@@ -40,6 +40,7 @@ fn stats() -> Stats {
             segments: 1,
             spare_segments: 1,
             tail_bytes: 100,
+            fsync_duration: Histogram { buckets: vec![(0.000_05, 2)], sum: 0.5, count: 3 },
         },
         journal: JournalStats { frames: 3, written_bytes: 4096, syncs: 3, checkpoints_rejected: 1 },
     }
@@ -116,6 +117,8 @@ fn the_names_are_the_golden_list() {
         "lumadb_kafka_request_duration_seconds_bucket{le=\"+Inf\",api=\"Produce\"} 4",
         "lumadb_connections_refused_total{protocol=\"pg\"} 2",
         "lumadb_journal_syncs_total 3",
+        "lumadb_log_fsync_duration_seconds_bucket{le=\"0.00005\"} 2",
+        "lumadb_log_fsync_duration_seconds_bucket{le=\"+Inf\"} 3",
         "lumadb_journal_checkpoints_rejected_total 1",
         "# TYPE lumadb_log_produced_bytes_total counter",
         "process_start_time_seconds 1700000000.5",
