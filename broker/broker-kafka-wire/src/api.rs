@@ -2,8 +2,7 @@
 //!
 //! Invariants:
 //! - Rows ascend by key; a version in `min..=max` can be decoded and its response encoded, all of them tested.
-//! - Maxima are those of Kafka 4.3.1, except where the third-party codec is older: OffsetCommit and OffsetFetch
-//!   (9 of 10) and DescribeLogDirs (4 of 5).
+//! - Maxima are those of Kafka 4.3.1.
 //! - What a broker serves is its own list; absent beats wrong.
 //!
 //! Source: Kafka's message definitions; KIP-482 (flexible versions); KAFKA-18659 (Produce is advertised from 0).
@@ -84,8 +83,8 @@ apis! {
     Fetch 1: 4..=18, flexible 12;
     ListOffsets 2: 1..=11, flexible 6;
     Metadata 3: 0..=13, flexible 9;
-    OffsetCommit 8: 2..=9, flexible 8;
-    OffsetFetch 9: 1..=9, flexible 6;
+    OffsetCommit 8: 2..=10, flexible 8;
+    OffsetFetch 9: 1..=10, flexible 6;
     FindCoordinator 10: 0..=6, flexible 3;
     JoinGroup 11: 0..=9, flexible 6;
     Heartbeat 12: 0..=4, flexible 4;
@@ -101,7 +100,7 @@ apis! {
     OffsetForLeaderEpoch 23: 2..=4, flexible 4;
     DescribeConfigs 32: 1..=4, flexible 4;
     AlterConfigs 33: 0..=2, flexible 2;
-    DescribeLogDirs 35: 1..=4, flexible 2;
+    DescribeLogDirs 35: 1..=5, flexible 2;
     CreatePartitions 37: 0..=3, flexible 2;
     DeleteGroups 42: 0..=2, flexible 2;
     IncrementalAlterConfigs 44: 0..=1, flexible 1;

@@ -101,6 +101,7 @@ macro_rules! api_of {
     };
 }
 
+/// Clients may also send OffsetCommit, OffsetFetch and DescribeLogDirs as the crate knows them, up to its last versions.
 fn request_api(request: &RequestKind) -> Option<ApiKey> {
     api_of!(RequestKind, request,
         OffsetCommit OffsetFetch FindCoordinator JoinGroup Heartbeat LeaveGroup SyncGroup DescribeGroups ListGroups
@@ -110,9 +111,9 @@ fn request_api(request: &RequestKind) -> Option<ApiKey> {
 
 fn response_api(response: &ResponseKind) -> Option<ApiKey> {
     api_of!(ResponseKind, response,
-        OffsetCommit OffsetFetch FindCoordinator JoinGroup Heartbeat LeaveGroup SyncGroup DescribeGroups ListGroups
+        FindCoordinator JoinGroup Heartbeat LeaveGroup SyncGroup DescribeGroups ListGroups
         CreateTopics DeleteTopics DeleteRecords InitProducerId OffsetForLeaderEpoch DescribeConfigs AlterConfigs
-        DescribeLogDirs CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster)
+        CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster)
 }
 
 fn refused(api: ApiKey, version: i16, error: &impl std::fmt::Display) -> WireError {

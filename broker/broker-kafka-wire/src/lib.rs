@@ -4,7 +4,7 @@
 //! answers to encode. The command line's client uses the other half of the same messages.
 //!
 //! ```text
-//! request bytes ─ RequestHeader::parse ─┬─ ProduceRequest::decode, Fetch, ListOffsets, Metadata, ApiVersions (own codec)
+//! request bytes ─ RequestHeader::parse ─┬─ ProduceRequest::decode and the others of the own codec
 //!                                       └─ decode_guarded (all others: length guard, then the kafka-protocol crate)
 //! response ──── encode ──── Frame (scatter list: record batches stay the slices they are)
 //! ```
@@ -18,6 +18,7 @@
 
 mod api;
 mod api_versions;
+mod describe_log_dirs;
 mod error;
 mod fetch;
 mod guard;
@@ -25,6 +26,8 @@ mod header;
 mod list_offsets;
 mod message;
 mod metadata;
+mod offset_commit;
+mod offset_fetch;
 mod produce;
 mod reader;
 mod writer;
@@ -32,6 +35,10 @@ mod writer;
 pub use api::{APIS, ApiInfo, ApiKey};
 pub use api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature, SupportedFeature,
+};
+pub use describe_log_dirs::{
+    DescribableLogDirTopic, DescribeLogDirsPartition, DescribeLogDirsRequest,
+    DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 pub use error::WireError;
 pub use fetch::{
@@ -49,6 +56,14 @@ pub use message::BatchSlices;
 pub use metadata::{
     AUTHORIZED_OPERATIONS_OMITTED, MetadataBroker, MetadataPartition, MetadataRequest,
     MetadataRequestTopic, MetadataResponse, MetadataTopic,
+};
+pub use offset_commit::{
+    OffsetCommitPartition, OffsetCommitPartitionResponse, OffsetCommitRequest,
+    OffsetCommitResponse, OffsetCommitTopic, OffsetCommitTopicResponse,
+};
+pub use offset_fetch::{
+    OffsetFetchGroup, OffsetFetchGroupResponse, OffsetFetchPartitionResponse, OffsetFetchRequest,
+    OffsetFetchResponse, OffsetFetchTopic, OffsetFetchTopicResponse,
 };
 pub use produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,

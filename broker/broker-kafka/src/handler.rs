@@ -8,8 +8,9 @@ use std::rc::Rc;
 use broker_core::config::BrokerConfigs;
 use broker_core::fetch_session::{FetchSessionConfig, FetchSessions};
 use broker_kafka_wire::{
-    ApiKey, ApiVersionsResponse, FetchRequest, Frame, ListOffsetsRequest, MetadataRequest,
-    ProduceRequest, RequestHeader, WireError, decode_guarded,
+    ApiKey, ApiVersionsResponse, DescribeLogDirsRequest, FetchRequest, Frame, ListOffsetsRequest,
+    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, RequestHeader,
+    WireError, decode_guarded,
 };
 use bytes::Bytes;
 use kafka_protocol::messages::RequestKind;
@@ -175,6 +176,18 @@ impl Handler {
             ApiKey::Metadata => {
                 Box::pin(api::metadata::handle(context, MetadataRequest::decode(&body, version)?))
             }
+            ApiKey::OffsetCommit => Box::pin(api::offset_commit::handle(
+                context,
+                OffsetCommitRequest::decode(&body, version)?,
+            )),
+            ApiKey::OffsetFetch => Box::pin(api::offset_fetch::handle(
+                context,
+                OffsetFetchRequest::decode(&body, version)?,
+            )),
+            ApiKey::DescribeLogDirs => Box::pin(api::describe_log_dirs::handle(
+                context,
+                DescribeLogDirsRequest::decode(&body, version)?,
+            )),
             ApiKey::ApiVersions => Box::pin(api::api_versions::handle(context, body)),
             _ => Box::pin(guarded(context, decode_guarded(api, version, &body)?)),
         };
@@ -192,8 +205,6 @@ async fn guarded(context: Context, request: RequestKind) -> Response {
         RequestKind::SyncGroup(request) => api::sync_group::handle(&context, request).await,
         RequestKind::Heartbeat(request) => api::heartbeat::handle(&context, request).await,
         RequestKind::LeaveGroup(request) => api::leave_group::handle(&context, request).await,
-        RequestKind::OffsetCommit(request) => api::offset_commit::handle(&context, request).await,
-        RequestKind::OffsetFetch(request) => api::offset_fetch::handle(&context, request).await,
         RequestKind::InitProducerId(request) => {
             api::init_producer_id::handle(&context, request).await
         }
@@ -221,9 +232,6 @@ async fn guarded(context: Context, request: RequestKind) -> Response {
         }
         RequestKind::DescribeCluster(request) => {
             api::describe_cluster::handle(&context, request).await
-        }
-        RequestKind::DescribeLogDirs(request) => {
-            api::describe_log_dirs::handle(&context, request).await
         }
         _ => Err(Fatal),
     };

@@ -100,7 +100,7 @@ impl Groups {
         out
     }
 
-    /// OffsetCommit, one result per partition.
+    /// OffsetCommit, one result per partition; GROUP_ID_NOT_FOUND for a member of a group that does not exist.
     pub fn handle_commit(&mut self, now_ms: i64, req: CommitRequest) -> Outputs {
         // An empty group id is a group like any other here: old clients commit under it.
         let known = self.slots.contains_key(&req.group_id);
@@ -108,7 +108,7 @@ impl Groups {
             let refuse = |partition: super::CommitPartition| PartitionResult {
                 topic: partition.topic,
                 partition: partition.partition,
-                error: Some(GroupError::IllegalGeneration),
+                error: Some(GroupError::GroupIdNotFound),
             };
             let results = req.partitions.into_iter().map(refuse).collect();
             return answer(req.reply_to, ReplyBody::Commit(results));

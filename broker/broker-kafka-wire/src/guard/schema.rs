@@ -59,8 +59,6 @@ use Kind::{Array, Blob, Structs, Text};
 /// The body's fields of a guarded API; `None` for those with a codec of their own.
 pub(crate) fn request_fields(api: ApiKey) -> Option<&'static [Field]> {
     Some(match api {
-        ApiKey::OffsetCommit => OFFSET_COMMIT,
-        ApiKey::OffsetFetch => OFFSET_FETCH,
         ApiKey::FindCoordinator => FIND_COORDINATOR,
         ApiKey::JoinGroup => JOIN_GROUP,
         ApiKey::Heartbeat => HEARTBEAT,
@@ -75,7 +73,6 @@ pub(crate) fn request_fields(api: ApiKey) -> Option<&'static [Field]> {
         ApiKey::OffsetForLeaderEpoch => OFFSET_FOR_LEADER_EPOCH,
         ApiKey::DescribeConfigs => DESCRIBE_CONFIGS,
         ApiKey::AlterConfigs => ALTER_CONFIGS,
-        ApiKey::DescribeLogDirs => DESCRIBE_LOG_DIRS,
         ApiKey::CreatePartitions => CREATE_PARTITIONS,
         ApiKey::DeleteGroups => DELETE_GROUPS,
         ApiKey::IncrementalAlterConfigs => INCREMENTAL_ALTER_CONFIGS,
@@ -85,67 +82,12 @@ pub(crate) fn request_fields(api: ApiKey) -> Option<&'static [Field]> {
         | ApiKey::Fetch
         | ApiKey::ListOffsets
         | ApiKey::Metadata
-        | ApiKey::ApiVersions => return None,
+        | ApiKey::OffsetCommit
+        | ApiKey::OffsetFetch
+        | ApiKey::ApiVersions
+        | ApiKey::DescribeLogDirs => return None,
     })
 }
-
-const OFFSET_COMMIT: &[Field] = &[
-    since(0, Text),             // groupId
-    since(1, I32),              // generationIdOrMemberEpoch
-    since(1, Text),             // memberId
-    since(7, Text).nullable(7), // groupInstanceId
-    since(2, I64).until(4),     // retentionTimeMs
-    // topics
-    since(
-        0,
-        Structs(&[
-            since(0, Text), // name
-            // partitions
-            since(
-                0,
-                Structs(&[
-                    since(0, I32),              // partitionIndex
-                    since(0, I64),              // committedOffset
-                    since(6, I32),              // committedLeaderEpoch
-                    since(0, Text).nullable(0), // committedMetadata
-                ]),
-            ),
-        ]),
-    ),
-];
-
-const OFFSET_FETCH: &[Field] = &[
-    since(0, Text).until(7), // groupId
-    // topics
-    since(
-        0,
-        Structs(&[
-            since(0, Text).until(7),        // name
-            since(0, Array(&I32)).until(7), // partitionIndexes
-        ]),
-    )
-    .until(7)
-    .nullable(2),
-    // groups
-    since(
-        8,
-        Structs(&[
-            since(8, Text),             // groupId
-            since(9, Text).nullable(9), // memberId
-            since(9, I32),              // memberEpoch
-            // topics
-            since(
-                8,
-                Structs(&[
-                    since(8, Text),        // name
-                    since(8, Array(&I32)), // partitionIndexes
-                ]),
-            )
-            .nullable(8),
-        ]),
-    ),
-    since(7, I8), // requireStable
-];
 
 const FIND_COORDINATOR: &[Field] = &[
     since(0, Text).until(3), // key
@@ -340,18 +282,6 @@ const ALTER_CONFIGS: &[Field] = &[
         ]),
     ),
     since(0, I8), // validateOnly
-];
-
-const DESCRIBE_LOG_DIRS: &[Field] = &[
-    // topics
-    since(
-        0,
-        Structs(&[
-            since(0, Text),        // topic
-            since(0, Array(&I32)), // partitions
-        ]),
-    )
-    .nullable(0),
 ];
 
 const CREATE_PARTITIONS: &[Field] = &[

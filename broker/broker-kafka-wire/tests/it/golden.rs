@@ -63,6 +63,21 @@ fn encoded(message: &str, version: i16) -> Bytes {
         "ApiVersionsResponse" => {
             response(samples::api_versions_response().encode(version, 5), ApiKey::ApiVersions)
         }
+        "OffsetCommitRequest" => request(samples::offset_commit_request().encode(version, 5, None)),
+        "OffsetCommitResponse" => {
+            response(samples::offset_commit_response().encode(version, 5), ApiKey::OffsetCommit)
+        }
+        "OffsetFetchRequest" => request(samples::offset_fetch_request().encode(version, 5, None)),
+        "OffsetFetchResponse" => {
+            response(samples::offset_fetch_response().encode(version, 5), ApiKey::OffsetFetch)
+        }
+        "DescribeLogDirsRequest" => {
+            request(samples::describe_log_dirs_request().encode(version, 5, None))
+        }
+        "DescribeLogDirsResponse" => response(
+            samples::describe_log_dirs_response().encode(version, 5),
+            ApiKey::DescribeLogDirs,
+        ),
         _ => panic!("unknown message {message}"),
     }
 }
@@ -84,13 +99,16 @@ fn bodies_of_every_version() {
         }
     }
     assert!(differ.is_empty(), "{}", differ.join("\n"));
-    // Both directions of the five APIs in all their versions.
+    // Both directions of the eight APIs in all their versions.
     let versions = [
         ApiKey::Produce,
         ApiKey::Fetch,
         ApiKey::ListOffsets,
         ApiKey::Metadata,
         ApiKey::ApiVersions,
+        ApiKey::OffsetCommit,
+        ApiKey::OffsetFetch,
+        ApiKey::DescribeLogDirs,
     ]
     .map(|api| usize::try_from(api.info().max - api.info().min + 1).unwrap());
     assert_eq!(lines.len(), 2 * versions.iter().sum::<usize>());

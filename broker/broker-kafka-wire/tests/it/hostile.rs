@@ -14,6 +14,9 @@ pub(crate) fn decode_request(api: ApiKey, version: i16, body: &Bytes) -> bool {
         ApiKey::ListOffsets => ListOffsetsRequest::decode(body, version).is_ok(),
         ApiKey::Metadata => MetadataRequest::decode(body, version).is_ok(),
         ApiKey::ApiVersions => ApiVersionsRequest::decode(body, version).is_ok(),
+        ApiKey::OffsetCommit => OffsetCommitRequest::decode(body, version).is_ok(),
+        ApiKey::OffsetFetch => OffsetFetchRequest::decode(body, version).is_ok(),
+        ApiKey::DescribeLogDirs => DescribeLogDirsRequest::decode(body, version).is_ok(),
         _ => decode_guarded(api, version, body).is_ok(),
     }
 }
@@ -31,6 +34,9 @@ fn decode_responses(response: &Bytes) {
                 ApiKey::ListOffsets => drop(ListOffsetsResponse::decode(response, version)),
                 ApiKey::Metadata => drop(MetadataResponse::decode(response, version)),
                 ApiKey::ApiVersions => drop(ApiVersionsResponse::decode(response, version)),
+                ApiKey::OffsetCommit => drop(OffsetCommitResponse::decode(response, version)),
+                ApiKey::OffsetFetch => drop(OffsetFetchResponse::decode(response, version)),
+                ApiKey::DescribeLogDirs => drop(DescribeLogDirsResponse::decode(response, version)),
                 _ => {}
             }
         }

@@ -211,3 +211,116 @@ pub(crate) fn api_versions_response() -> ApiVersionsResponse {
     response.zk_migration_ready = true;
     response
 }
+
+pub(crate) fn offset_commit_request() -> OffsetCommitRequest {
+    let partition = |partition, metadata: Option<&str>| OffsetCommitPartition {
+        partition: PartitionId(partition),
+        offset: Offset(102),
+        leader_epoch: LeaderEpoch(103),
+        metadata: metadata.map(Into::into),
+    };
+    OffsetCommitRequest {
+        group_id: "g".into(),
+        generation_id_or_member_epoch: 104,
+        member_id: "m".into(),
+        group_instance_id: Some("i".into()),
+        retention_time_ms: 105,
+        topics: vec![OffsetCommitTopic {
+            name: "a".into(),
+            topic_id: ID,
+            partitions: vec![partition(101, Some("note")), partition(106, None)],
+        }],
+    }
+}
+
+pub(crate) fn offset_commit_response() -> OffsetCommitResponse {
+    OffsetCommitResponse {
+        throttle_time_ms: 111,
+        topics: vec![OffsetCommitTopicResponse {
+            name: "a".into(),
+            topic_id: ID,
+            partitions: vec![OffsetCommitPartitionResponse {
+                partition: PartitionId(112),
+                error_code: 113,
+            }],
+        }],
+    }
+}
+
+pub(crate) fn offset_fetch_request() -> OffsetFetchRequest {
+    let topic = |name: &str, partition| OffsetFetchTopic {
+        name: name.into(),
+        topic_id: ID,
+        partitions: vec![PartitionId(partition), PartitionId(122)],
+    };
+    OffsetFetchRequest {
+        group_id: "g".into(),
+        topics: Some(vec![topic("a", 121)]),
+        groups: vec![
+            OffsetFetchGroup {
+                group_id: "h".into(),
+                member_id: Some("m".into()),
+                member_epoch: 123,
+                topics: Some(vec![topic("b", 124)]),
+            },
+            OffsetFetchGroup { group_id: "all".into(), topics: None, ..Default::default() },
+        ],
+        require_stable: true,
+    }
+}
+
+pub(crate) fn offset_fetch_response() -> OffsetFetchResponse {
+    let topic = |name: &str, partition| OffsetFetchTopicResponse {
+        name: name.into(),
+        topic_id: ID,
+        partitions: vec![OffsetFetchPartitionResponse {
+            partition: PartitionId(partition),
+            offset: Offset(132),
+            leader_epoch: LeaderEpoch(133),
+            metadata: Some("note".into()),
+            error_code: 134,
+        }],
+    };
+    OffsetFetchResponse {
+        throttle_time_ms: 135,
+        topics: vec![topic("a", 131)],
+        error_code: 136,
+        groups: vec![OffsetFetchGroupResponse {
+            group_id: "h".into(),
+            topics: vec![topic("b", 137)],
+            error_code: 138,
+        }],
+    }
+}
+
+pub(crate) fn describe_log_dirs_request() -> DescribeLogDirsRequest {
+    DescribeLogDirsRequest {
+        topics: Some(vec![DescribableLogDirTopic {
+            topic: "a".into(),
+            partitions: vec![PartitionId(141), PartitionId(142)],
+        }]),
+    }
+}
+
+pub(crate) fn describe_log_dirs_response() -> DescribeLogDirsResponse {
+    DescribeLogDirsResponse {
+        throttle_time_ms: 151,
+        error_code: 152,
+        results: vec![DescribeLogDirsResult {
+            error_code: 153,
+            log_dir: "/d".into(),
+            topics: vec![DescribeLogDirsTopic {
+                name: "a".into(),
+                partitions: vec![DescribeLogDirsPartition {
+                    partition: PartitionId(154),
+                    size: 155,
+                    offset_lag: 156,
+                    is_future_key: true,
+                }],
+            }],
+            total_bytes: 157,
+            usable_bytes: 158,
+            is_cordoned: true,
+        }],
+    }
+}

@@ -23,6 +23,20 @@ pub(super) fn find<'a>(
     Ok(topic)
 }
 
+/// The topic a request names in versions that go by name, or by id; the error code otherwise.
+pub(super) fn find_by<'a>(
+    catalog: &'a Catalog,
+    by_id: bool,
+    name: &str,
+    id: TopicId,
+) -> Result<&'a Arc<Topic>, i16> {
+    if by_id {
+        catalog.topic_by_id(id).ok_or(code::UNKNOWN_TOPIC_ID)
+    } else {
+        catalog.topic(name).ok_or(code::UNKNOWN_TOPIC_OR_PARTITION)
+    }
+}
+
 /// The place of a partition; UNKNOWN_TOPIC_OR_PARTITION when the topic has no such partition.
 pub(super) fn place(topic: &Topic, partition: PartitionId) -> Result<PartitionPlace, i16> {
     topic.place(partition).ok_or(code::UNKNOWN_TOPIC_OR_PARTITION)

@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use broker_kafka::{Handler, Peer, Response};
 use broker_kafka_wire::{
-    ApiKey, FetchRequest, FetchResponse, ProduceRequest, ProduceResponse, decode_trusted_response,
-    encode_guarded_request,
+    ApiKey, DescribeLogDirsRequest, DescribeLogDirsResponse, FetchRequest, FetchResponse,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+    ProduceRequest, ProduceResponse, decode_trusted_response, encode_guarded_request,
 };
 use bytes::Bytes;
 use futures_executor::block_on;
@@ -90,6 +91,33 @@ impl Client {
     pub(crate) fn produce(&self, version: i16, request: &ProduceRequest) -> ProduceResponse {
         let frame = request.encode(version, CORRELATION_ID, None).unwrap();
         ProduceResponse::decode(&self.frame(&frame), version).unwrap().1
+    }
+
+    pub(crate) fn commit(
+        &self,
+        version: i16,
+        request: &OffsetCommitRequest,
+    ) -> OffsetCommitResponse {
+        let frame = request.encode(version, CORRELATION_ID, None).unwrap();
+        OffsetCommitResponse::decode(&self.frame(&frame), version).unwrap().1
+    }
+
+    pub(crate) fn committed(
+        &self,
+        version: i16,
+        request: &OffsetFetchRequest,
+    ) -> OffsetFetchResponse {
+        let frame = request.encode(version, CORRELATION_ID, None).unwrap();
+        OffsetFetchResponse::decode(&self.frame(&frame), version).unwrap().1
+    }
+
+    pub(crate) fn log_dirs(
+        &self,
+        version: i16,
+        request: &DescribeLogDirsRequest,
+    ) -> DescribeLogDirsResponse {
+        let frame = request.encode(version, CORRELATION_ID, None).unwrap();
+        DescribeLogDirsResponse::decode(&self.frame(&frame), version).unwrap().1
     }
 
     pub(crate) fn create(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) {

@@ -206,7 +206,16 @@ impl Double {
                 return at_once(GroupAnswer::Listed(groups.list(&states)));
             }
             GroupCall::FetchOffsets(req) => {
-                let wanted = req.partitions.unwrap_or_default().into_iter();
+                let Some(partitions) = req.partitions else {
+                    let all = groups.committed_all(&req.group_id);
+                    let all = all.map(|(topic, partition, committed)| FetchedOffset {
+                        topic: topic.to_owned(),
+                        partition,
+                        committed: Some(committed.clone()),
+                    });
+                    return at_once(GroupAnswer::Offsets(Ok(all.collect())));
+                };
+                let wanted = partitions.into_iter();
                 let fetched = wanted.map(|(topic, id, partition)| {
                     let committed = groups.committed(&req.group_id, &topic, id, partition).cloned();
                     FetchedOffset { topic, partition, committed }

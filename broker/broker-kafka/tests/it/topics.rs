@@ -378,6 +378,9 @@ fn describe_log_dirs_in_every_version() {
         assert!(partitions[0].partition_size > 0 && partitions[1].partition_size == 0);
         let volume = if version >= 4 { (1000, 400) } else { (-1, -1) };
         assert_eq!((dir.total_bytes, dir.usable_bytes), volume, "KIP-827");
+        let own =
+            client.log_dirs(version, &broker_kafka_wire::DescribeLogDirsRequest { topics: None });
+        assert_eq!(own.results[0].total_bytes, dir.total_bytes, "both codecs read the same");
         let mut wanted = DescribableLogDirTopic::default();
         wanted.topic = topic_name("t");
         wanted.partitions = vec![1, 7];
@@ -386,4 +389,17 @@ fn describe_log_dirs_in_every_version() {
         let partitions = &response.results[0].topics[0].partitions;
         assert_eq!(partitions.iter().map(|one| one.partition_index).collect::<Vec<_>>(), [1]);
     }
+}
+
+#[test]
+fn kip_1066_the_log_dir_is_not_cordoned() {
+    let client = Client::with_topic();
+    produce(&client, "t", 3);
+    let request = broker_kafka_wire::DescribeLogDirsRequest { topics: None };
+    let response = client.log_dirs(5, &request);
+    let [dir] = &response.results[..] else { panic!("{response:?}") };
+    assert_eq!((dir.error_code, &*dir.log_dir, dir.is_cordoned), (0, "/data", false));
+    assert_eq!((dir.total_bytes, dir.usable_bytes), (1000, 400));
+    let sizes: Vec<bool> = dir.topics[0].partitions.iter().map(|one| one.size > 0).collect();
+    assert_eq!((&*dir.topics[0].name, sizes), ("t", vec![true, false]));
 }

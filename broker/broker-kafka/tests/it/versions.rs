@@ -8,10 +8,10 @@ use broker_kafka_wire::{
 use kafka_protocol::messages::{
     AlterConfigsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
     DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
-    DescribeGroupsRequest, DescribeLogDirsRequest, FindCoordinatorRequest, HeartbeatRequest,
+    DescribeGroupsRequest, FindCoordinatorRequest, HeartbeatRequest,
     IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
-    OffsetForLeaderEpochRequest, RequestKind, SyncGroupRequest,
+    ListGroupsRequest, OffsetDeleteRequest, OffsetForLeaderEpochRequest, RequestKind,
+    SyncGroupRequest,
 };
 use log_record::BatchBuilder;
 use log_types::PartitionId;
@@ -23,7 +23,7 @@ use crate::client::Client;
 use crate::double::NOW_MS;
 
 /// The plainest request of an API that the third-party codec serves.
-fn plainest(api: ApiKey, version: i16) -> Option<RequestKind> {
+fn plainest(api: ApiKey) -> Option<RequestKind> {
     macro_rules! default {
         ($($api:ident $request:ident)*) => {
             match api {
@@ -32,22 +32,17 @@ fn plainest(api: ApiKey, version: i16) -> Option<RequestKind> {
             }
         };
     }
-    let mut request = default! {
-        OffsetCommit OffsetCommitRequest OffsetFetch OffsetFetchRequest JoinGroup JoinGroupRequest
+    let request = default! {
+        JoinGroup JoinGroupRequest
         FindCoordinator FindCoordinatorRequest Heartbeat HeartbeatRequest SyncGroup SyncGroupRequest
         LeaveGroup LeaveGroupRequest DescribeGroups DescribeGroupsRequest ListGroups ListGroupsRequest
         CreateTopics CreateTopicsRequest DeleteTopics DeleteTopicsRequest DeleteGroups DeleteGroupsRequest
         DeleteRecords DeleteRecordsRequest InitProducerId InitProducerIdRequest
         OffsetForLeaderEpoch OffsetForLeaderEpochRequest DescribeConfigs DescribeConfigsRequest
-        AlterConfigs AlterConfigsRequest DescribeLogDirs DescribeLogDirsRequest
+        AlterConfigs AlterConfigsRequest
         CreatePartitions CreatePartitionsRequest IncrementalAlterConfigs IncrementalAlterConfigsRequest
         OffsetDelete OffsetDeleteRequest DescribeCluster DescribeClusterRequest
     };
-    if let RequestKind::OffsetFetch(request) = &mut request
-        && version == 1
-    {
-        request.topics = Some(Vec::new());
-    }
     Some(request)
 }
 
@@ -58,13 +53,13 @@ fn every_guarded_api_answers_in_every_version() {
     for api in SERVED {
         let info = api.info();
         for version in info.min..=info.max {
-            if let Some(request) = plainest(*api, version) {
+            if let Some(request) = plainest(*api) {
                 client.ask(*api, version, &request);
                 answered += 1;
             }
         }
     }
-    assert!(answered > 80, "{answered}");
+    assert!(answered > 60, "{answered}");
 }
 
 fn bytes_of(response: Option<Response>) -> bytes::Bytes {

@@ -6,18 +6,27 @@
 //! Promises: what was decoded can be encoded; decoding that gives the same message; encoding is stable.
 
 use broker_kafka_wire::{
-    APIS, ApiInfo, ApiKey, ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse,
-    Frame, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
-    ProduceRequest, ProduceResponse, RequestHeader, WireError, decode_guarded,
-    encode_guarded_request,
+    APIS, ApiInfo, ApiKey, ApiVersionsRequest, ApiVersionsResponse, DescribeLogDirsRequest,
+    DescribeLogDirsResponse, FetchRequest, FetchResponse, Frame, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetCommitRequest,
+    OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse,
+    RequestHeader, WireError, decode_guarded, encode_guarded_request,
 };
 use bytes::Bytes;
 
 use crate::target::{Limit, Steps, Verdict};
 
 const CORRELATION_ID: i32 = 0x0102_0304;
-const OWN: [ApiKey; 5] =
-    [ApiKey::Produce, ApiKey::Fetch, ApiKey::ListOffsets, ApiKey::Metadata, ApiKey::ApiVersions];
+const OWN: [ApiKey; 8] = [
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::ApiVersions,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
+    ApiKey::DescribeLogDirs,
+];
 
 /// An empty element of the smallest structs takes 2 bytes on the wire and up to 128 in memory; the number of elements
 /// in a message is bounded by `ELEMENTS_MAX` besides.
@@ -98,6 +107,11 @@ pub(super) fn request(input: &[u8], steps: &Steps) -> Verdict {
         ApiKey::ListOffsets => request_round_trip!(ListOffsetsRequest, body, version, steps),
         ApiKey::Metadata => request_round_trip!(MetadataRequest, body, version, steps),
         ApiKey::ApiVersions => request_round_trip!(ApiVersionsRequest, body, version, steps),
+        ApiKey::OffsetCommit => request_round_trip!(OffsetCommitRequest, body, version, steps),
+        ApiKey::OffsetFetch => request_round_trip!(OffsetFetchRequest, body, version, steps),
+        ApiKey::DescribeLogDirs => {
+            request_round_trip!(DescribeLogDirsRequest, body, version, steps)
+        }
         _ => guarded(api, version, &body, steps),
     }
 }
@@ -140,6 +154,11 @@ pub(super) fn response(input: &[u8], steps: &Steps) -> Verdict {
         ApiKey::Fetch => response_round_trip!(FetchResponse, bytes, version, steps),
         ApiKey::ListOffsets => response_round_trip!(ListOffsetsResponse, bytes, version, steps),
         ApiKey::Metadata => response_round_trip!(MetadataResponse, bytes, version, steps),
+        ApiKey::OffsetCommit => response_round_trip!(OffsetCommitResponse, bytes, version, steps),
+        ApiKey::OffsetFetch => response_round_trip!(OffsetFetchResponse, bytes, version, steps),
+        ApiKey::DescribeLogDirs => {
+            response_round_trip!(DescribeLogDirsResponse, bytes, version, steps)
+        }
         _ => response_round_trip!(ApiVersionsResponse, bytes, version, steps),
     }
 }
@@ -169,6 +188,9 @@ pub(super) fn response_seeds() -> Vec<Vec<u8>> {
             ApiKey::Fetch => FetchResponse::default().encode(version, 1),
             ApiKey::ListOffsets => ListOffsetsResponse::default().encode(version, 1),
             ApiKey::Metadata => MetadataResponse::default().encode(version, 1),
+            ApiKey::OffsetCommit => OffsetCommitResponse::default().encode(version, 1),
+            ApiKey::OffsetFetch => OffsetFetchResponse::default().encode(version, 1),
+            ApiKey::DescribeLogDirs => DescribeLogDirsResponse::default().encode(version, 1),
             _ => ApiVersionsResponse::of(&OWN).encode(version, 1),
         };
         vec![framed(&frame.expect("defaults encode")).to_vec()]

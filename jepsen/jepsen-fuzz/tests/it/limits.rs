@@ -2,7 +2,8 @@
 
 use broker_core::fields::{FieldReader, FieldWriter};
 use broker_kafka_wire::{
-    ApiKey, ELEMENTS_MAX, MetadataRequest, ProduceRequest, RequestHeader, WireError, decode_guarded,
+    ApiKey, ELEMENTS_MAX, MetadataRequest, OffsetFetchRequest, ProduceRequest, RequestHeader,
+    WireError, decode_guarded,
 };
 use bytes::{Bytes, BytesMut};
 use jepsen_fuzz::alloc::measured;
@@ -94,13 +95,13 @@ fn the_largest_amplification_is_bounded() {
     let most = u32::try_from(ELEMENTS_MAX).unwrap();
     for groups in [10_000, most] {
         let body = body(groups);
-        let (usage, decoded) = measured(|| decode_guarded(ApiKey::OffsetFetch, 8, &body).map(drop));
+        let (usage, decoded) = measured(|| OffsetFetchRequest::decode(&body, 8).map(drop));
         assert_eq!(decoded, Ok(()));
         assert!(usage.peak_bytes <= 64 * body.len(), "{} for {}", usage.peak_bytes, body.len());
         eprintln!("{groups} groups: {} bytes of {}", usage.peak_bytes, body.len());
     }
     let body = body(most + 1);
-    let refused = cheap(|| decode_guarded(ApiKey::OffsetFetch, 8, &body).map(drop));
+    let refused = cheap(|| OffsetFetchRequest::decode(&body, 8).map(drop));
     assert_eq!(refused, Err(WireError::TooManyElements));
 }
 

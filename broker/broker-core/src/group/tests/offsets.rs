@@ -8,7 +8,7 @@ fn commits_are_fenced_by_member_and_generation() {
     check(
         "
         > commit a gen=0 t:0=1
-        commit a: IllegalGeneration
+        commit a: GroupIdNotFound
         > join a
         > at 3000
         join a: a#1 gen 1 range leader a#1 [a#1]
