@@ -37,7 +37,7 @@ use crate::session::Session;
 use crate::shape::Shape;
 use crate::snapshot::Snapshot;
 use crate::table::{ScanContext, TopicTable};
-use crate::{functions, guard, infer, pg_catalog, subquery, types};
+use crate::{functions, guard, infer, pg_catalog, subquery, types, weight};
 
 /// Stack of each engine thread; virtual memory until it is used.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
@@ -265,10 +265,10 @@ impl Shared {
         rewrite::rewrite(&mut statement, &SnapshotNames(&context.snapshot, &self.base))?;
         let state = self.statement_state(parsed, &statement, context, shapes).await?;
         let statement = DfStatement::Statement(Box::new(statement));
-        let plan = state
-            .statement_to_plan(statement)
+        let plan =
+            async { state.statement_to_plan(statement).await.and_then(subquery::single_rows) };
+        let plan = weight::planning(&state, plan)
             .await
-            .and_then(subquery::single_rows)
             .map_err(|error| self.text(parsed).datafusion(&error))?;
         Ok((state, plan))
     }
@@ -288,6 +288,7 @@ impl Shared {
         let public = Arc::new(MemorySchemaProvider::new());
         let system = Arc::new(MemorySchemaProvider::new());
         let schema = Arc::new(MemorySchemaProvider::new());
+        let mut widths = BTreeMap::new();
         for name in &relations {
             let (target, provider) = match name.as_slice() {
                 [table] => (&public, self.topic_table(table, context, shapes).await?),
@@ -311,6 +312,7 @@ impl Shared {
                 let known: Vec<&str> = known.keys().map(String::as_str).collect();
                 return Err(self.text(parsed).unknown_table(&name.join("."), &known));
             };
+            widths.insert(name.as_slice(), provider.schema().fields().len());
             let table = name.last().cloned().unwrap_or_default();
             target
                 .register_table(table, provider)
@@ -333,7 +335,10 @@ impl Shared {
         let pool = StatementPool::new(self.options.memory_limits(), &self.memory);
         let runtime =
             RuntimeEnv { memory_pool: Arc::new(pool), ..self.base.runtime_env().as_ref().clone() };
+        let weight = weight::of(statement, &|name| widths.get(name).copied().unwrap_or(1))?;
+        let config = self.base.config().clone().with_extension(Arc::new(weight));
         let mut state = SessionStateBuilder::new_from_existing(self.base.clone())
+            .with_config(config)
             .with_runtime_env(Arc::new(runtime))
             .with_catalog_list(Arc::new(catalogs))
             .build();

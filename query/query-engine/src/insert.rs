@@ -34,7 +34,7 @@ use crate::error::unsupported;
 use crate::rewrite::parts;
 use crate::shape::{Decoding, is_system_column};
 use crate::snapshot::Relation;
-use crate::{memory, parameters, query, types};
+use crate::{memory, parameters, query, types, weight};
 
 /// A partition's batch is appended when its records took this much.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -272,7 +272,7 @@ pub(crate) async fn run(
     let (plan, forms) = rendered(shared, parsed, plan)?;
     let column_types: Vec<DataType> =
         plan.schema().fields().iter().map(|it| types::from_field(it)).collect();
-    let physical = state.create_physical_plan(&plan).await.map_err(fail)?;
+    let physical = weight::physical(state, &plan).await.map_err(fail)?;
     let mut batches = memory::execute(physical, state).map_err(fail)?;
     let mut appender = Appender::new(shared, target);
     while let Some(batch) = batches.next().await {

@@ -47,6 +47,7 @@ mod snapshot;
 mod subquery;
 mod table;
 mod types;
+mod weight;
 
 pub use bad::BadRecordPolicy;
 pub use engine::{Engine, EngineOptions};

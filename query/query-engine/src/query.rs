@@ -21,7 +21,7 @@ use crate::command::Command;
 use crate::engine::{Parsed, PlanContext, Shapes, Shared, result_columns};
 use crate::functions::registry::Registry;
 use crate::session::Prepared;
-use crate::{copy, ddl, insert, memory, parameters, types};
+use crate::{copy, ddl, insert, memory, parameters, types, weight};
 
 /// Batches between the plan and the consumer.
 const BATCHES_AHEAD: usize = 2;
@@ -172,8 +172,7 @@ async fn start(
     registry: Arc<Registry>,
     cancelled: watch::Receiver<u64>,
 ) -> Result<RowStream, Error> {
-    let physical = state
-        .create_physical_plan(plan)
+    let physical = weight::physical(state, plan)
         .await
         .map_err(|error| shared.text(&parsed).datafusion(&error))?;
     let mut batches = memory::execute(physical, state)
@@ -222,7 +221,7 @@ async fn explain(
     analyze: bool,
 ) -> Result<Execution, Error> {
     let fail = |error| shared.text(parsed).datafusion(&error);
-    let physical = state.create_physical_plan(plan).await.map_err(fail)?;
+    let physical = weight::physical(state, plan).await.map_err(fail)?;
     let text = if analyze {
         let mut batches = memory::execute(Arc::clone(&physical), state).map_err(fail)?;
         while let Some(batch) = batches.next().await {

@@ -186,6 +186,53 @@ fn nesting_costs_what_it_is_long() {
     assert!(log.show(&from).starts_with("42601"), "{}", log.show(&from));
 }
 
+/// A WITH query is copied to each place that names it: two names per level were 2^n copies, planned for hours on a thread of
+/// the engine that a cancel did not free.
+#[test]
+fn what_is_named_often_is_weighed_often() {
+    let log = Log::new("orders", &[&[r#"{"id":1,"name":"a"}"#]]);
+    let doubled = |levels: usize, start: &str, level: &str| {
+        let with: Vec<_> = (1..levels)
+            .map(|it| format!("a{it} AS ({})", level.replace('?', &format!("a{}", it - 1))))
+            .collect();
+        format!("WITH a0 AS ({start}), {} SELECT count(*) FROM a{}", with.join(", "), levels - 1)
+    };
+    let union = "SELECT id FROM ? UNION ALL SELECT id FROM ?";
+    assert_eq!(log.show(&doubled(6, "SELECT id FROM orders", union)), "count\nInt8(32)\n");
+    let join = "SELECT l.id FROM ? l JOIN ? r ON l.id = r.id";
+    let derived = "SELECT id FROM (SELECT id FROM ?) x UNION SELECT id FROM (SELECT id FROM ?) y";
+    let within = "SELECT id FROM ? WHERE id IN (SELECT id FROM ?)";
+    let inner = "WITH i AS (SELECT id FROM ?) SELECT id FROM i UNION ALL SELECT id FROM i";
+    for level in [union, join, derived, within, inner] {
+        for start in ["SELECT id FROM orders", "SELECT 1 AS id", "VALUES (1)"] {
+            let shown = log.show(&doubled(40, start, level));
+            assert!(shown.starts_with("54001"), "{level}: {shown}");
+        }
+    }
+    let tables: Vec<_> = (0..98).map(|it| format!("pg_class t{it}")).collect();
+    let shown = log.show(&format!("SELECT 1 FROM {}", tables.join(" CROSS JOIN ")));
+    assert!(shown.starts_with("54001"), "{shown}");
+}
+
+#[test]
+fn a_heavy_plan_leaves_the_engine_to_others() {
+    let mut log = Log::new("orders", &[&[]]);
+    log.options.worker_threads = 1;
+    let (engine, mut session) = log.session();
+    let heavy = format!("SELECT {}1", "1+".repeat(450));
+    let planning = std::thread::spawn(move || {
+        block_on(session.prepare(&heavy, &[])).unwrap();
+    });
+    let mut answered = 0;
+    let mut other = query_api::Sql::open_session(engine.as_ref(), Default::default());
+    while !planning.is_finished() {
+        block_on(run(other.as_mut(), "SELECT 1", Vec::new())).unwrap();
+        answered += 1;
+    }
+    planning.join().unwrap();
+    assert!(answered >= 5, "{answered} answers while another statement was planned");
+}
+
 #[test]
 fn long_lists_are_answered_and_long_chains_refused() {
     let log = Log::new("orders", &[&[r#"{"id":1,"name":"a"}"#]]);
