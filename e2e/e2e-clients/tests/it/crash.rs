@@ -134,7 +134,7 @@ fn survive(reactor: &str) {
     let slow = env::var("SLOW").is_ok_and(|v| v == "1");
     let rounds = match (slow, reactor) {
         (true, _) => ROUNDS_SLOW,
-        (false, "epoll") => ROUNDS,
+        (false, "io_uring") => ROUNDS,
         (false, _) => ROUNDS_OTHER,
     };
     say(format!("\nkill -9 under load | {reactor} | {rounds} rounds | LUMADB_SEED={seed}\n"));
