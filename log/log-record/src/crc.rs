@@ -5,8 +5,6 @@ use crc_fast::{CrcAlgorithm, Digest, crc32_iscsi};
 
 /// The polynomial, bits reversed.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
-/// 1 as an element of the field: the highest bit is the lowest power.
-const ONE: u32 = 1 << 31;
 
 /// The checksum of `bytes`; 0 for none.
 #[must_use]
@@ -24,36 +22,41 @@ pub fn crc32c_extend(crc: u32, bytes: &[u8]) -> u32 {
 
 /// The checksum of two pieces from the checksum of each and the second one's length in bytes.
 ///
-/// It takes about a microsecond whatever the length, as in zlib's `crc32_combine`: appending `n` zero bits multiplies a
-/// checksum by x^n in the field.
+/// It takes well below a microsecond whatever the length, as in zlib's `crc32_combine`: appending `n` zero bits multiplies
+/// a checksum by x^n in the field.
 #[must_use]
 pub fn crc32c_combine(first: u32, second: u32, second_bytes: u64) -> u32 {
-    multiply(x_to_the(second_bytes), first) ^ second
+    let mut shifted = first;
+    for (bit, power) in POWERS.iter().enumerate() {
+        if second_bytes >> bit & 1 == 1 {
+            shifted = multiply(*power, shifted);
+        }
+    }
+    shifted ^ second
 }
 
-/// x to the power of 8 × `bytes`.
-fn x_to_the(bytes: u64) -> u32 {
-    let mut power = ONE;
-    let mut left = bytes;
-    // x^8, then its squares.
-    let mut square = ONE >> 8;
-    while left > 0 {
-        if left & 1 == 1 {
-            power = multiply(square, power);
-        }
-        square = multiply(square, square);
-        left >>= 1;
+/// x to the power of 8 × 2^index.
+const POWERS: [u32; 64] = {
+    let mut powers = [0; 64];
+    // The highest bit of an element is its lowest power: x^8.
+    let mut power = 1 << (31 - 8);
+    let mut index = 0;
+    while index < powers.len() {
+        powers[index] = power;
+        power = multiply(power, power);
+        index += 1;
     }
-    power
-}
+    powers
+};
 
 /// The product of two elements of the field.
-fn multiply(a: u32, mut b: u32) -> u32 {
-    let mut product = 0;
-    for bit in (0..32).rev() {
+const fn multiply(a: u32, b: u32) -> u32 {
+    let (mut product, mut rest, mut shifted) = (0, a, b);
+    while rest != 0 {
         // All ones or all zeros, so that there is no branch to mispredict.
-        product ^= b & 0_u32.wrapping_sub((a >> bit) & 1);
-        b = (b >> 1) ^ (POLYNOMIAL & 0_u32.wrapping_sub(b & 1));
+        product ^= shifted & 0_u32.wrapping_sub(rest >> 31);
+        shifted = (shifted >> 1) ^ (POLYNOMIAL & 0_u32.wrapping_sub(shifted & 1));
+        rest <<= 1;
     }
     product
 }
