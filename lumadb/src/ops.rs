@@ -8,13 +8,15 @@ use broker_kafka_wire::ApiKey;
 use broker_node::{DURATION_BOUNDS_US, DurationCounter, NodeHandle, NodeStats};
 use proto_http::{
     ApiStats, Histogram, HttpCounters, JournalStats, LogStats, Ops, ProtocolStats, Readiness,
-    Stats, StatsFuture,
+    SqlStats, Stats, StatsFuture,
 };
 use proto_pg::PgCounters;
+use query_engine::Engine;
 
 /// Answers for a running node.
 pub(crate) struct NodeOps {
     pub(crate) node: Arc<NodeHandle>,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) pg: Arc<PgCounters>,
     pub(crate) http: Arc<HttpCounters>,
     pub(crate) reactor: String,
@@ -60,6 +62,7 @@ impl Ops for NodeOps {
                     syncs: node.journal.syncs,
                     checkpoints_rejected: node.journal.checkpoints_rejected,
                 },
+                sql: SqlStats { bad_records: self.engine.bad_records() },
             }
         })
     }

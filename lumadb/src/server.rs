@@ -99,6 +99,7 @@ pub(crate) fn start(
     };
     let ops = NodeOps {
         node: handle,
+        engine: Arc::clone(&engine),
         pg: Arc::clone(&pg_options.counters),
         http: Arc::default(),
         reactor: name.to_owned(),

@@ -110,6 +110,11 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
     let server = Server::start();
     server.luma_with(&["produce", "metered"], b"a\nb\n").ok();
     luma(&["sql", &server.pg_url(), "-c", "select count(*) from metered"]).ok();
+    server.luma_with(&["produce", "spoiled"], b"{\"id\":1}\noops\n{\"id\":2}\n").ok();
+    luma(&["sql", &server.pg_url(), "-c", "select count(id) from spoiled"]).ok();
+    let bad = "select relname, bad_records, last_offset from luma_bad_records";
+    let shown = luma(&["sql", &server.pg_url(), "-c", bad]).ok();
+    assert_eq!(shown, "{\"relname\":\"spoiled\",\"bad_records\":1,\"last_offset\":1}\n");
     let page = server.http("/metrics");
     let sample = |name: &str| -> f64 {
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -136,8 +141,10 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
     ] {
         assert_eq!(sample(name), 0.0, "{name}");
     }
+    assert_eq!(sample("lumadb_sql_bad_records_total"), 1.0);
     let stats: serde_json::Value = serde_json::from_str(&server.http("/stats")).expect("JSON");
-    assert_eq!(stats["log"]["produced_batches"], 1);
+    assert_eq!(stats["log"]["produced_batches"], 2);
+    assert_eq!(stats["sql"]["bad_records"], 1);
     if tool("promtool", "prometheus") {
         let mut promtool = std::process::Command::new("promtool");
         promtool.args(["check", "metrics"]);

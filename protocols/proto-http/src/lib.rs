@@ -26,6 +26,7 @@ mod server;
 pub use counted::HttpCounters;
 pub use metrics::{METRIC_NAMES, render};
 pub use ops::{
-    ApiStats, Histogram, JournalStats, LogStats, Ops, ProtocolStats, Readiness, Stats, StatsFuture,
+    ApiStats, Histogram, JournalStats, LogStats, Ops, ProtocolStats, Readiness, SqlStats, Stats,
+    StatsFuture,
 };
 pub use server::serve;

@@ -39,6 +39,7 @@ pub const METRIC_NAMES: &[&str] = &[
     "lumadb_log_spare_segments",
     "lumadb_log_tail_bytes",
     "lumadb_log_topics",
+    "lumadb_sql_bad_records_total",
     "lumadb_uptime_seconds",
     "process_cpu_seconds_total",
     "process_max_fds",
@@ -77,6 +78,7 @@ impl Collector for Page {
         self.build(&mut writer)?;
         self.connections(&mut writer)?;
         self.log(&mut writer)?;
+        self.sql(&mut writer)?;
         self.process(&mut writer)
     }
 }
@@ -176,6 +178,14 @@ impl Page {
             "lumadb_journal_written_bytes",
             "Bytes written to journal files with padding",
             written,
+        )
+    }
+
+    fn sql(&self, out: &mut Writer<'_>) -> fmt::Result {
+        out.counter(
+            "lumadb_sql_bad_records",
+            "Records that SQL statements read and could not fully decode",
+            float(self.stats.sql.bad_records),
         )
     }
 

@@ -47,6 +47,7 @@ pub struct Stats {
     pub kafka_apis: Vec<ApiStats>,
     pub log: LogStats,
     pub journal: JournalStats,
+    pub sql: SqlStats,
 }
 
 /// Connections of one protocol.
@@ -95,6 +96,13 @@ pub struct JournalStats {
     pub syncs: u64,
     /// Damaged checkpoints that the start passed over for an older one.
     pub checkpoints_rejected: u64,
+}
+
+/// What SQL statements met.
+#[derive(Clone, Debug, Default)]
+pub struct SqlStats {
+    /// Records that were read and could not be fully decoded; one that is read twice counts twice.
+    pub bad_records: u64,
 }
 
 /// A histogram in plain numbers.

@@ -118,5 +118,6 @@ fn stats_json(stats: &Stats) -> Value {
             "syncs": stats.journal.syncs,
             "checkpoints_rejected": stats.journal.checkpoints_rejected,
         },
+        "sql": { "bad_records": stats.sql.bad_records },
     })
 }

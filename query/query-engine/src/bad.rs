@@ -1,12 +1,13 @@
-//! Records that could not be decoded: counted per topic, the first one named, reported as a notice.
+//! Records that could not be decoded: counted per topic, the first one named, reported as a notice; and counted over
+//! all statements since the start, the last one named, for `/metrics` and `luma_bad_records`.
 //!
 //! A bad record stays a row: its system columns are there and what could not be decoded is NULL, so `count(*)`
 //! agrees with `SELECT *`. `SET luma.on_bad_record = 'fail'` turns the first one into an error.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use query_api::{Error, ErrorKind};
+use query_api::{Error, ErrorKind, TopicInfo};
 
 /// What a statement does with a record it cannot decode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,10 +19,52 @@ pub enum BadRecordPolicy {
     Fail,
 }
 
-/// Bad records of one statement.
+/// Bad records that all statements read since the start; one that is read twice counts twice.
 #[derive(Debug, Default)]
+pub(crate) struct BadTotals {
+    topics: Mutex<BTreeMap<[u8; 16], BadTotal>>,
+}
+
+/// Those of one topic.
+#[derive(Clone, Debug)]
+pub(crate) struct BadTotal {
+    pub(crate) count: u64,
+    /// Where the last one was, and what was wrong with it.
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) reason: String,
+}
+
+impl BadTotals {
+    fn add(&self, topic: [u8; 16], partition: i32, offset: i64, reason: &str) {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let total = topics.entry(topic).or_insert_with(|| BadTotal {
+            count: 0,
+            partition,
+            offset,
+            reason: String::new(),
+        });
+        total.count += 1;
+        (total.partition, total.offset) = (partition, offset);
+        reason.clone_into(&mut total.reason);
+    }
+
+    /// Over all topics, those that were deleted among them.
+    pub(crate) fn count(&self) -> u64 {
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        topics.values().map(|it| it.count).sum()
+    }
+
+    pub(crate) fn of(&self, topic: [u8; 16]) -> Option<BadTotal> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(&topic).cloned()
+    }
+}
+
+/// Bad records of one statement.
+#[derive(Debug)]
 pub(crate) struct BadRecords {
     topics: Mutex<BTreeMap<String, Bad>>,
+    totals: Arc<BadTotals>,
 }
 
 #[derive(Debug)]
@@ -33,7 +76,14 @@ struct Bad {
 }
 
 impl BadRecords {
-    pub(crate) fn add(&self, topic: &str, partition: i32, offset: i64, reason: &str) {
+    pub(crate) fn new(totals: &Arc<BadTotals>) -> Self {
+        Self { topics: Mutex::default(), totals: Arc::clone(totals) }
+    }
+
+    /// Counts a record that stays a row.
+    pub(crate) fn add(&self, topic: &TopicInfo, partition: i32, offset: i64, reason: &str) {
+        self.totals.add(topic.id, partition, offset, reason);
+        let topic = topic.name.as_str();
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bad) = topics.get_mut(topic) {
             bad.count += 1;
@@ -45,6 +95,22 @@ impl BadRecords {
             let bad = Bad { count: 1, partition, offset, reason: reason.to_owned() };
             topics.insert(topic.to_owned(), bad);
         }
+    }
+
+    /// Counts a record that ends the statement; the error under [`BadRecordPolicy::Fail`].
+    pub(crate) fn fail(
+        &self,
+        topic: &TopicInfo,
+        partition: i32,
+        offset: i64,
+        reason: &str,
+    ) -> Error {
+        self.totals.add(topic.id, partition, offset, reason);
+        let message = format!("cannot decode a record of topic \"{}\": {reason}", topic.name);
+        Error::new(ErrorKind::Invalid, message)
+            .with_sqlstate("22P02")
+            .with_detail(format!("partition {partition}, offset {offset}"))
+            .with_hint("set luma.on_bad_record = 'skip' to read on with NULL in its place")
     }
 
     /// One sentence per topic.
@@ -64,12 +130,4 @@ impl BadRecords {
             })
             .collect()
     }
-}
-
-/// The error under [`BadRecordPolicy::Fail`].
-pub(crate) fn error(topic: &str, partition: i32, offset: i64, reason: &str) -> Error {
-    Error::new(ErrorKind::Invalid, format!("cannot decode a record of topic \"{topic}\": {reason}"))
-        .with_sqlstate("22P02")
-        .with_detail(format!("partition {partition}, offset {offset}"))
-        .with_hint("set luma.on_bad_record = 'skip' to read on with NULL in its place")
 }

@@ -26,7 +26,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use query_api::{Error, ErrorKind, Follow, Ingest, Sql, SqlSession, SqlSessionOptions};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::bad::BadRecords;
+use crate::bad::{BadRecords, BadTotals};
 use crate::dialect::BoundedDialect;
 use crate::error::Text;
 use crate::literals::ArrayLiterals;
@@ -91,12 +91,18 @@ pub(crate) struct Shared {
     pub(crate) handle: Handle,
     base: SessionState,
     memory: Arc<Total>,
+    pub(crate) bad: Arc<BadTotals>,
 }
 
 impl Engine {
     /// Bytes that running statements hold for sorts, joins, aggregates and window functions.
     pub fn memory_bytes(&self) -> usize {
         self.shared.memory.held_bytes()
+    }
+
+    /// Records that statements read since the start and could not fully decode; one that is read twice counts twice.
+    pub fn bad_records(&self) -> u64 {
+        self.shared.bad.count()
     }
 
     /// Starts the engine's threads.
@@ -121,8 +127,8 @@ impl Engine {
             Error::new(ErrorKind::Internal, format!("cannot set up the query engine: {error}"))
         })?;
         let handle = runtime.handle().clone();
-        let memory = Arc::default();
-        let shared = Arc::new(Shared { options, follow, ingest, handle, base, memory });
+        let (memory, bad) = (Arc::default(), Arc::default());
+        let shared = Arc::new(Shared { options, follow, ingest, handle, base, memory, bad });
         Ok(Arc::new(Self { shared, runtime: Some(runtime) }))
     }
 }

@@ -24,6 +24,7 @@ use datafusion::logical_expr::{
 
 use query_api::RegKind;
 
+use crate::bad::BadTotals;
 use crate::settings::Settings;
 use registry::Registry;
 
@@ -36,6 +37,8 @@ pub(crate) struct SessionInfo {
     pub(crate) settings: Settings,
     /// Open cursors: name, statement, WITH HOLD.
     pub(crate) cursors: Vec<(String, String, bool)>,
+    /// What all sessions could not decode.
+    pub(crate) bad: Arc<BadTotals>,
 }
 
 type Body = Arc<dyn Fn(&[ScalarValue]) -> Result<ScalarValue> + Send + Sync>;

@@ -36,7 +36,7 @@ use datafusion::physical_plan::{
 use futures_util::stream;
 use query_api::{Error, ErrorKind, TopicInfo};
 
-use crate::bad::{self, BadRecordPolicy};
+use crate::bad::BadRecordPolicy;
 use crate::decode::{Builder, Projection};
 use crate::records::{self, LogRecord, RecordSink};
 use crate::table::ScanContext;
@@ -249,10 +249,15 @@ impl Reader {
             let reason = format!("unreadable batch: {reason}");
             match self.context.policy {
                 BadRecordPolicy::Fail => {
-                    return Err(external(bad::error(&self.topic.name, partition, offset, &reason)));
+                    return Err(external(self.context.bad.fail(
+                        &self.topic,
+                        partition,
+                        offset,
+                        &reason,
+                    )));
                 }
                 BadRecordPolicy::Skip => {
-                    self.context.bad.add(&self.topic.name, partition, offset, &reason);
+                    self.context.bad.add(&self.topic, partition, offset, &reason);
                 }
             }
         }
@@ -277,10 +282,11 @@ impl RecordSink for Sink<'_> {
         }
         reader.left -= 1;
         if let Err(reason) = reader.builder.push(partition, record) {
-            let topic = &reader.topic.name;
+            let topic = &reader.topic;
             match reader.context.policy {
                 BadRecordPolicy::Fail => {
-                    self.failure = Some(bad::error(topic, partition, record.offset, &reason));
+                    let bad = &reader.context.bad;
+                    self.failure = Some(bad.fail(topic, partition, record.offset, &reason));
                     return false;
                 }
                 BadRecordPolicy::Skip => {

@@ -117,9 +117,10 @@ impl Session {
                 .values()
                 .map(|it| (it.name.clone(), it.sql.clone(), it.hold))
                 .collect(),
+            bad: Arc::clone(&self.shared.bad),
         };
         let registry = Arc::new(Registry::new(&info, &snapshot));
-        let bad = Arc::new(BadRecords::default());
+        let bad = Arc::new(BadRecords::new(&self.shared.bad));
         Ok(PlanContext { snapshot, info: Arc::new(info), registry, bad })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proto_http::{
     ApiStats, Histogram, HttpCounters, JournalStats, LogStats, METRIC_NAMES, Ops, ProtocolStats,
-    Readiness, Stats, StatsFuture, render, serve,
+    Readiness, SqlStats, Stats, StatsFuture, render, serve,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,6 +43,7 @@ fn stats() -> Stats {
             fsync_duration: Histogram { buckets: vec![(0.000_05, 2)], sum: 0.5, count: 3 },
         },
         journal: JournalStats { frames: 3, written_bytes: 4096, syncs: 3, checkpoints_rejected: 1 },
+        sql: SqlStats { bad_records: 6 },
     }
 }
 

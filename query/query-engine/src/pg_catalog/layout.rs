@@ -25,6 +25,11 @@ const RELATIONS: &[(&str, &str, &str)] = &[
         "pg_type",
         "oid:o typname:n typnamespace:o typowner:o typlen:2 typbyval:b typtype:c typcategory:c typispreferred:b typisdefined:b typdelim:c typrelid:o typsubscript:o typelem:o typarray:o typinput:p typoutput:p typreceive:p typsend:p typmodin:p typmodout:p typanalyze:p typalign:c typstorage:c typnotnull:b typbasetype:o typtypmod:4 typndims:4 typcollation:o typdefaultbin:t typdefault:t typacl:T tableoid:o",
     ),
+    (
+        "pg_catalog",
+        "luma_bad_records",
+        "relid:o relname:n bad_records:8 last_partition:4 last_offset:8 last_reason:t",
+    ),
     ("pg_catalog", "pg_cursors", "name:t statement:t is_holdable:b is_binary:b is_scrollable:b"),
     ("pg_catalog", "pg_am", "oid:o amname:n amhandler:p amtype:c"),
     (

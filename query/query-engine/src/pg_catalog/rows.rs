@@ -6,6 +6,7 @@
 use query_api::DataType;
 
 use super::Cell;
+use crate::bad::BadTotal;
 use crate::engine::Shapes;
 use crate::functions::SessionInfo;
 use crate::settings::SETTINGS;
@@ -24,7 +25,8 @@ pub(crate) const SCHEMAS: [(u32, &str); 3] =
     [(11, "pg_catalog"), (2200, "public"), (13_000, "information_schema")];
 
 /// Relations of `pg_catalog` that have rows.
-pub(super) const FILLED: [&str; 19] = [
+pub(super) const FILLED: [&str; 20] = [
+    "luma_bad_records",
     "pg_am",
     "pg_attribute",
     "pg_authid",
@@ -213,6 +215,7 @@ pub(super) fn rows(
             let count = live(it).to_string();
             vec![cells([&it.oid.to_string(), "public", &it.name, "0", &count, "0"])]
         }),
+        ("pg_catalog", "luma_bad_records") => each(snapshot, |it| bad_records(it, info)),
         ("pg_catalog", "pg_namespace") => vec![
             cells([PG_CATALOG, "pg_catalog", OWNER, "~", "2615"]),
             cells([PUBLIC, "public", OWNER, "~", "2615"]),
@@ -257,6 +260,17 @@ pub(super) fn rows(
         ("information_schema", _) => standard_rows(name, snapshot, shapes, user, database),
         _ => Vec::new(),
     }
+}
+
+/// Topics of which a statement could not decode a record, with the last such record.
+fn bad_records(relation: &Relation, info: &SessionInfo) -> Vec<Vec<Cell>> {
+    let row = |bad: BadTotal| {
+        let last = [bad.count.to_string(), bad.partition.to_string(), bad.offset.to_string()];
+        let [count, partition, offset] = last;
+        let (oid, name) = (relation.oid.to_string(), relation.name.clone());
+        vec![oid, name, count, partition, offset, bad.reason].into_iter().map(Some).collect()
+    };
+    info.bad.of(relation.topic.id).map(row).into_iter().collect()
 }
 
 /// The rows of `information_schema`.

@@ -14,7 +14,7 @@ mod support;
 mod writing;
 
 use expect_test::expect;
-use support::Log;
+use support::{Log, block_on, run, shown};
 
 #[test]
 fn select_over_a_topic_hides_system_columns_until_named() {
@@ -50,6 +50,36 @@ fn a_bad_record_is_a_row_of_nulls_and_a_notice() {
         SET
     "#]],
     );
+}
+
+#[test]
+fn bad_records_are_counted_over_all_statements() {
+    let log = Log::new("orders", &[&[r#"{"id":1}"#, "oops", r#"{"id":2}"#, r#"{"id":3}"#, "[1]"]]);
+    let (engine, mut session) = log.session();
+    let mut show = |sql: &str| shown(block_on(run(session.as_mut(), sql, Vec::new())));
+    let counted = "SELECT relname, bad_records, last_partition, last_offset, last_reason FROM luma_bad_records";
+    expect![[r#"
+        relname|bad_records|last_partition|last_offset|last_reason
+    "#]]
+    .assert_eq(&show(counted));
+    assert_eq!(engine.bad_records(), 0);
+    show("SELECT count(id) FROM orders");
+    show("SELECT count(id) FROM orders WHERE _offset < 3");
+    expect![[r#"
+        relname|bad_records|last_partition|last_offset|last_reason
+        orders|Int8(3)|Int4(0)|Int8(1)|not a JSON object: expected value at line 1 column 1
+    "#]]
+    .assert_eq(&show(counted));
+    show("SET luma.on_bad_record = 'fail'");
+    assert!(show("SELECT id FROM orders").starts_with("22P02"));
+    assert_eq!(engine.bad_records(), 4);
+    // The view joins with the other relations by OID.
+    let joined = "SELECT b.bad_records FROM luma_bad_records b JOIN pg_class c ON c.oid = b.relid WHERE c.relname = 'orders'";
+    expect![[r#"
+        bad_records
+        Int8(4)
+    "#]]
+    .assert_eq(&show(joined));
 }
 
 #[test]
@@ -119,7 +149,7 @@ fn object_identifiers_are_typed_wherever_they_come_from() {
     let (_engine, mut session) = log.session();
     let sql =
         "SELECT x, x::oid, x::text, 'a' || x FROM (SELECT oid::regclass AS x FROM pg_class) s";
-    let (_, described) = support::block_on(session.prepare(sql, &[])).unwrap();
+    let (_, described) = block_on(session.prepare(sql, &[])).unwrap();
     let types: Vec<_> = described.columns.into_iter().map(|it| it.data_type).collect();
     let regclass = query_api::DataType::Reg(query_api::RegKind::Class);
     assert_eq!(types[..2], [regclass, query_api::DataType::Oid]);
