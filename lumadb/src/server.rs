@@ -241,6 +241,11 @@ fn broker_settings(loaded: &Loaded) -> BTreeMap<String, String> {
             "group.initial.rebalance.delay.ms",
             kafka.group_initial_rebalance_delay_ms.to_string(),
         ),
+        (
+            "kafka.groups_per_shard_max",
+            "luma.groups.per.shard.max",
+            kafka.groups_per_shard_max.to_string(),
+        ),
         ("log.retention", "log.retention.ms", none_is(log.retention.at().map(|span| span.as_ms()))),
         ("log.retention_bytes", "log.retention.bytes", none_is(retention_bytes)),
         ("log.message_bytes_max", "message.max.bytes", log.message_bytes_max.0.to_string()),

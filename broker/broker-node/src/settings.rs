@@ -108,6 +108,9 @@ impl NodeSettings {
                 "group.max.session.timeout.ms",
                 defaults.session_timeout_ms_max,
             ),
+            groups_max: number("luma.groups.per.shard.max")
+                .and_then(|value| usize::try_from(value).ok())
+                .unwrap_or(defaults.groups_max),
             group_size_max: number("group.max.size")
                 .and_then(|value| usize::try_from(value).ok())
                 .unwrap_or(defaults.group_size_max),

@@ -153,6 +153,8 @@ settings! {
         num_partitions: u32 = "1", Kind::Int { min: 1, max: 10_000 }, Restart;
         /// Milliseconds that a new consumer group waits for more members before its first assignment (KIP-134).
         group_initial_rebalance_delay_ms: u32 = "3000", Kind::Int { min: 0, max: 600_000 }, Restart;
+        /// Consumer groups that each shard keeps; one more is refused with POLICY_VIOLATION.
+        groups_per_shard_max: u32 = "100000", Kind::Int { min: 1, max: 100_000_000 }, Restart;
     }
 
     /// The PostgreSQL listener.

@@ -111,6 +111,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     live("log.segment.bytes", Int, "1073741824", AtLeast(1_048_576)),
     live("log.segment.delete.delay.ms", Long, "60000", AtLeast(0)),
     live("luma.durability", Text, "fsync", OneOf(&["fsync", "async"])),
+    fixed("luma.groups.per.shard.max", Int, "100000", AtLeast(1)),
     fixed("max.connections", Int, "2147483647", AtLeast(0)),
     fixed("max.connections.per.ip", Int, "2147483647", AtLeast(0)),
     fixed("max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0)),

@@ -22,6 +22,8 @@ pub enum GroupError {
     InvalidSessionTimeout,
     /// 27: join again.
     RebalanceInProgress,
+    /// 44: the shard has `luma.groups.per.shard.max` groups; no other code tells a client that retrying is no use.
+    TooManyGroups,
     /// 68: the group has members.
     NonEmptyGroup,
     /// 69: no such group.
@@ -49,6 +51,7 @@ impl GroupError {
             Self::UnknownMemberId => 25,
             Self::InvalidSessionTimeout => 26,
             Self::RebalanceInProgress => 27,
+            Self::TooManyGroups => 44,
             Self::NonEmptyGroup => 68,
             Self::GroupIdNotFound => 69,
             Self::MemberIdRequired => 79,
@@ -70,6 +73,7 @@ impl fmt::Display for GroupError {
             Self::UnknownMemberId => "the member is not part of the group",
             Self::InvalidSessionTimeout => "the session timeout is outside the allowed range",
             Self::RebalanceInProgress => "the group is rebalancing",
+            Self::TooManyGroups => "the shard has as many groups as it may keep",
             Self::NonEmptyGroup => "the group has members",
             Self::GroupIdNotFound => "the group does not exist",
             Self::MemberIdRequired => "the member must join again with the given member id",

@@ -51,6 +51,8 @@ impl Groups {
             Some(GroupError::InvalidSessionTimeout)
         } else if !known && !req.member_id.is_empty() {
             Some(GroupError::UnknownMemberId)
+        } else if !known && self.is_full() {
+            Some(GroupError::TooManyGroups)
         } else {
             None
         };
@@ -104,11 +106,18 @@ impl Groups {
     pub fn handle_commit(&mut self, now_ms: i64, req: CommitRequest) -> Outputs {
         // An empty group id is a group like any other here: old clients commit under it.
         let known = self.slots.contains_key(&req.group_id);
-        if !known && req.generation >= 0 {
+        let refused = if !known && req.generation >= 0 {
+            Some(GroupError::GroupIdNotFound)
+        } else if !known && self.is_full() {
+            Some(GroupError::TooManyGroups)
+        } else {
+            None
+        };
+        if refused.is_some() {
             let refuse = |partition: super::CommitPartition| PartitionResult {
                 topic: partition.topic,
                 partition: partition.partition,
-                error: Some(GroupError::GroupIdNotFound),
+                error: refused,
             };
             let results = req.partitions.into_iter().map(refuse).collect();
             return answer(req.reply_to, ReplyBody::Commit(results));
@@ -154,12 +163,12 @@ impl Groups {
         out
     }
 
-    /// A topic was deleted: its offsets go, in every group.
-    pub fn handle_topic_deleted(&mut self, now_ms: i64, topic: &str) -> Outputs {
+    /// A topic was deleted: its offsets go, in every group. Those of a topic that has its name since stay.
+    pub fn handle_topic_deleted(&mut self, now_ms: i64, topic: &str, topic_id: TopicId) -> Outputs {
         let mut out = Outputs::default();
         let mut ctx = Ctx { now_ms, config: &self.config, out: &mut out };
         for slot in self.slots.values_mut() {
-            slot.group.forget_topic(topic, &mut ctx);
+            slot.group.forget_topic(topic, topic_id, &mut ctx);
         }
         out
     }
@@ -219,6 +228,12 @@ impl Groups {
     }
 
     // --- getters -------------------------------------------------------------------------------------------------
+
+    /// No group can be added: there are `groups_max`. After a restart with a lower limit there may be more.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.slots.len() >= self.config.groups_max
+    }
 
     /// The committed offset of a partition; None also for an unknown group, as Kafka answers −1 for both.
     #[must_use]

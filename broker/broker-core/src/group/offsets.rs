@@ -142,9 +142,11 @@ impl Group {
         self.subscribed.as_ref().is_some_and(|topics| topics.contains(topic))
     }
 
-    pub(super) fn forget_topic(&mut self, topic: &str, ctx: &mut Ctx<'_>) {
+    pub(super) fn forget_topic(&mut self, topic: &str, topic_id: TopicId, ctx: &mut Ctx<'_>) {
         let Some(partitions) = self.offsets.get(topic) else { return };
-        let partitions: Vec<PartitionId> = partitions.keys().copied().collect();
+        let of_topic = |own: TopicId| own == topic_id || own == TopicId::default();
+        let mine = partitions.iter().filter(|(_, committed)| of_topic(committed.topic_id));
+        let partitions: Vec<PartitionId> = mine.map(|(partition, _)| *partition).collect();
         for partition in partitions {
             self.delete_offset(topic, partition, ctx);
         }

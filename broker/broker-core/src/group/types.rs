@@ -14,6 +14,8 @@ pub struct GroupConfig {
     pub session_timeout_ms_min: i32,
     /// `group.max.session.timeout.ms`; default 1,800,000.
     pub session_timeout_ms_max: i32,
+    /// `luma.groups.per.shard.max`; default 100,000: some 100 MB of groups with a member or a few offsets each.
+    pub groups_max: usize,
     /// `group.max.size`, members of one group; default unlimited.
     pub group_size_max: usize,
     /// Member ids handed out and not yet used, per group: each is a promise that costs memory until it expires.
@@ -34,6 +36,7 @@ impl Default for GroupConfig {
             initial_rebalance_delay_ms: 3000,
             session_timeout_ms_min: 6000,
             session_timeout_ms_max: 1_800_000,
+            groups_max: 100_000,
             group_size_max: usize::MAX,
             pending_members_max: 10_000,
             new_member_join_timeout_ms: 300_000,

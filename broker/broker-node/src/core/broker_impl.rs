@@ -17,7 +17,7 @@ use broker_kafka::broker::{
 };
 use futures_util::future::{join_all, select_all};
 use log_io::LocalFuture;
-use log_types::{LeaderEpoch, Offset, ShardId};
+use log_types::{LeaderEpoch, Offset, ShardId, TopicId};
 
 use super::Core;
 use crate::shard::{AppendItem, META_SHARD};
@@ -90,18 +90,18 @@ impl CoreBroker {
             .publish(change.catalog, change.changed)
             .await
             .map_err(|Fatal| CatalogFailure::Fatal)?;
-        if let Some(topic) = change.deleted {
-            self.forget_offsets(&topic).await.map_err(|Fatal| CatalogFailure::Fatal)?;
+        if let Some((topic, id)) = change.deleted {
+            self.forget_offsets(&topic, id).await.map_err(|Fatal| CatalogFailure::Fatal)?;
         }
         Ok(change.record)
     }
 
     /// Forgets the committed offsets of a deleted topic in every shard. When a crash comes first they stay, harmless:
-    /// they carry the id of the topic that is gone.
-    async fn forget_offsets(&self, topic: &str) -> Result<(), Fatal> {
+    /// they carry the id of the topic that is gone. By that id they go: a new topic of the name may have commits already.
+    async fn forget_offsets(&self, topic: &str, id: TopicId) -> Result<(), Fatal> {
         let sent = (0..self.0.shared.router.shard_count()).map(|shard| {
             let topic = topic.to_owned();
-            self.0.on_shard(ShardId(shard), move |shard| Box::pin(shard.forget_topic(topic)))
+            self.0.on_shard(ShardId(shard), move |shard| Box::pin(shard.forget_topic(topic, id)))
         });
         let answers = join_all(sent.collect::<Vec<_>>()).await;
         answers.into_iter().try_for_each(|answer| answer?)

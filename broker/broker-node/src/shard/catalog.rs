@@ -7,7 +7,7 @@ use broker_core::catalog::{Catalog, CatalogError, CatalogRecord};
 use broker_kafka::broker::{CatalogCommand, CatalogFailure};
 use log_io::Durability;
 use log_journal::{AppendError, Entry};
-use log_types::{Offset, Position};
+use log_types::{Offset, Position, TopicId};
 
 use crate::core::{PlacesChanged, Shared};
 
@@ -18,8 +18,8 @@ pub(crate) struct CatalogChange {
     pub(crate) record: CatalogRecord,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) changed: PlacesChanged,
-    /// The name of the topic that was deleted.
-    pub(crate) deleted: Option<String>,
+    /// Name and id of the topic that was deleted.
+    pub(crate) deleted: Option<(String, TopicId)>,
 }
 
 impl Shard {
@@ -86,16 +86,22 @@ impl Shard {
 
     fn append_catalog(&self, record: &CatalogRecord) -> Result<Position, AppendError> {
         let version = i64::try_from(self.catalog.borrow().version).unwrap_or(i64::MAX);
-        self.journal.append(&Entry {
+        let bytes = record.encode();
+        let entry = Entry {
             stream: INTERNAL_STREAM,
             kind: kind::CATALOG,
             base_offset: Offset(version),
             last_offset: Offset(version),
             max_timestamp: self.now_ms(),
             durability: Durability::Synced,
-            parts: &[&record.encode()],
+            parts: &[&bytes],
             last_part_crc: None,
-        })
+        };
+        if frees_space(record) {
+            self.journal.append_reserved(&entry)
+        } else {
+            self.journal.append(&entry)
+        }
     }
 
     fn plan(
@@ -130,6 +136,21 @@ impl Shard {
     }
 }
 
+/// Whether a change is how someone gets space back, so that it may use what is reserved for a full disk: deletions, and
+/// settings, retention among them.
+fn frees_space(record: &CatalogRecord) -> bool {
+    match record {
+        CatalogRecord::TopicDeleted { .. }
+        | CatalogRecord::TopicConfigured { .. }
+        | CatalogRecord::BrokerConfigured { .. }
+        | CatalogRecord::TableDropped { .. } => true,
+        CatalogRecord::TopicCreated(_)
+        | CatalogRecord::PartitionsAdded { .. }
+        | CatalogRecord::TableDeclared(_)
+        | CatalogRecord::ProducerIdsReserved { .. } => false,
+    }
+}
+
 /// The streams that a catalog record brings and takes; `before` still knows a deleted topic.
 fn places_changed(record: &CatalogRecord, before: &Catalog) -> PlacesChanged {
     match record {
@@ -147,7 +168,7 @@ fn places_changed(record: &CatalogRecord, before: &Catalog) -> PlacesChanged {
     }
 }
 
-fn deleted_topic(record: &CatalogRecord, before: &Catalog) -> Option<String> {
+fn deleted_topic(record: &CatalogRecord, before: &Catalog) -> Option<(String, TopicId)> {
     let CatalogRecord::TopicDeleted { id } = record else { return None };
-    before.topic_by_id(*id).map(|topic| topic.name.clone())
+    before.topic_by_id(*id).map(|topic| (topic.name.clone(), topic.id))
 }

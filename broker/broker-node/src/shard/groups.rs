@@ -17,7 +17,7 @@ use broker_rt::Runtime;
 use futures_channel::oneshot;
 use log_io::Durability;
 use log_journal::{AppendError, Entry};
-use log_types::{Offset, Position};
+use log_types::{Offset, Position, TopicId};
 
 use super::{INTERNAL_STREAM, Shard, kind};
 
@@ -35,6 +35,8 @@ pub(crate) struct GroupService {
     logged: Cell<Position>,
     /// Records of changes that are not logged yet.
     backlog: RefCell<VecDeque<GroupRecord>>,
+    /// The log says that no group can be added.
+    full: Cell<bool>,
 }
 
 impl GroupService {
@@ -48,6 +50,7 @@ impl GroupService {
             nudge: RefCell::default(),
             logged: Cell::default(),
             backlog: RefCell::new(backlog),
+            full: Cell::new(false),
         }
     }
 
@@ -131,10 +134,23 @@ impl Shard {
         }
         let (reply_to, receiver) = self.groups.ask();
         let outputs = self.group_command(call, reply_to, now_ms);
+        self.note_full();
         self.carry_out(outputs).await?;
         self.groups.nudge();
         drop(turn);
         receiver.await.map_err(|_| Fatal)
+    }
+
+    /// Tells the operator once that groups are refused: a client only sees its own refusal.
+    fn note_full(&self) {
+        let full = self.groups.state().is_full();
+        if full && !self.groups.full.replace(full) {
+            tracing::warn!(
+                shard = self.id.0,
+                "as many groups as luma.groups.per.shard.max allows; more are refused"
+            );
+        }
+        self.groups.full.set(full);
     }
 
     fn group_getter(&self, call: &GroupCall, now_ms: i64) -> Option<GroupAnswer> {
@@ -258,10 +274,14 @@ impl Shard {
     }
 
     /// Forgets the committed offsets of a deleted topic.
-    pub(crate) async fn forget_topic(self: Rc<Self>, topic: String) -> Result<(), Fatal> {
+    pub(crate) async fn forget_topic(
+        self: Rc<Self>,
+        topic: String,
+        id: TopicId,
+    ) -> Result<(), Fatal> {
         let _turn = self.turn.take().await;
         let outputs =
-            self.groups.groups.borrow_mut().handle_topic_deleted(self.steady_ms(), &topic);
+            self.groups.groups.borrow_mut().handle_topic_deleted(self.steady_ms(), &topic, id);
         self.carry_out(outputs).await
     }
 

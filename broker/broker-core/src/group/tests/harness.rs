@@ -95,7 +95,8 @@ impl World {
             "commit" => self.commit(who, &words[2..]),
             "delete" => {
                 let to = self.token("delete".into());
-                self.groups.handle_delete_groups(to, vec![GROUP.into()])
+                let group = Options(&words[1..]).get("group").unwrap_or(GROUP);
+                self.groups.handle_delete_groups(to, vec![group.into()])
             }
             "delete-offsets" => {
                 let to = self.token("delete-offsets".into());
@@ -103,7 +104,10 @@ impl World {
                     words[1..].iter().map(|word| topic_partition(word)).collect();
                 self.groups.handle_delete_offsets(self.now_ms, to, GROUP, &partitions)
             }
-            "delete-topic" => self.groups.handle_topic_deleted(self.now_ms, who),
+            "delete-topic" => {
+                let id = topic_id(&Options(&words[2..]));
+                self.groups.handle_topic_deleted(self.now_ms, who, id)
+            }
             _ => return self.query(&words),
         };
         self.show_outputs(out)
@@ -197,7 +201,7 @@ impl World {
         let protocol = |name: &str| Protocol { name: name.into(), metadata: metadata.clone() };
         let req = JoinRequest {
             reply_to,
-            group_id: GROUP.into(),
+            group_id: options.get("group").unwrap_or(GROUP).into(),
             member_id,
             instance_id: options.get("instance").map(str::to_owned),
             client_id: who.into(),
@@ -256,7 +260,7 @@ impl World {
             let long = metadata.strip_prefix('*').map(|count| "m".repeat(count.parse().unwrap()));
             Some(CommitPartition {
                 topic: at.topic,
-                topic_id: TopicId::default(),
+                topic_id: topic_id(&options),
                 partition: at.partition,
                 offset: Offset(offset.parse().unwrap()),
                 leader_epoch: LeaderEpoch(3),
@@ -265,7 +269,7 @@ impl World {
         };
         let req = CommitRequest {
             reply_to,
-            group_id: GROUP.into(),
+            group_id: options.get("group").unwrap_or(GROUP).into(),
             member_id: self.id(who),
             instance_id: options.get("instance").map(str::to_owned),
             generation: options.number("gen", -1),
@@ -357,6 +361,11 @@ impl<'a> Options<'a> {
     fn number(&self, name: &str, default: i32) -> i32 {
         self.get(name).map_or(default, |value| value.parse().unwrap())
     }
+}
+
+/// `topic-id=n`: sixteen bytes n; none is all zero.
+fn topic_id(options: &Options<'_>) -> TopicId {
+    TopicId([u8::try_from(options.number("topic-id", 0)).unwrap(); 16])
 }
 
 fn topic_partition(word: &str) -> TopicPartition {

@@ -265,3 +265,62 @@ fn deleted_topic_loses_its_offsets() {
         ",
     );
 }
+
+/// Item 7.16 of kafka.md: the topic was deleted, made anew and committed to before the deletion reached this shard.
+#[test]
+fn semantics_16_a_late_deletion_spares_the_next_topic_of_the_name() {
+    check(
+        "
+        > commit - topic-id=1 t:0=1 t:1=1
+        log t:0=1
+        log t:1=1
+        commit -: ok ok
+        > commit - topic-id=2 t:1=7
+        log t:1=7
+        commit -: ok
+        > commit - t:2=3
+        log t:2=3
+        commit -: ok
+        > delete-topic t topic-id=1
+        log t:0 deleted
+        log t:2 deleted
+        > restart
+        > offset t:0
+        none
+        > offset t:1
+        7 epoch 3 \"\"
+        ",
+    );
+}
+
+#[test]
+fn groups_end_at_the_limit() {
+    let config = GroupConfig { groups_max: 2, ..GroupConfig::default() };
+    check_with(
+        config,
+        "
+        > commit - group=one t:0=1
+        log t:0=1
+        commit -: ok
+        > join a
+        > join b group=three
+        join b: TooManyGroups -
+        > commit - group=three t:0=1
+        commit -: TooManyGroups
+        > commit - group=one t:0=2
+        log t:0=2
+        commit -: ok
+        > join c group=one id=nobody
+        join c: UnknownMemberId nobody
+        > delete group=one
+        log group deleted
+        delete: ok
+        > commit - group=three t:0=1
+        log t:0=1
+        commit -: ok
+        > list
+        g consumer PreparingRebalance
+        three  Empty
+        ",
+    );
+}
