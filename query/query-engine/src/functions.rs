@@ -6,6 +6,7 @@
 mod arrays;
 mod json;
 pub(crate) mod registry;
+mod sized;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -152,6 +153,7 @@ pub(crate) fn register(
     text_functions(&mut add);
     arrays::register(&mut add);
     json::register(&mut add);
+    sized::register(state);
 }
 
 /// A function of one row at a time.

@@ -207,6 +207,7 @@ fn exhausted(refusal: &Refusal, limits: MemoryLimits) -> Error {
 /// A consumer's kind in words.
 fn operator(consumer: &str) -> &'static str {
     let kinds = [
+        ("function", "a function"),
         ("Sort", "a sort"),
         ("Aggregate", "an aggregate"),
         ("GroupedHash", "an aggregate"),

@@ -168,3 +168,67 @@ fn a_query_that_fails_leaves_others_unharmed() {
     drop(dropped);
     given_back(&engine, 0);
 }
+
+/// Resident bytes of this process.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    status.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// Results as long as an argument says were no operator's memory: one statement took what the machine had.
+#[test]
+fn functions_take_their_results_from_the_memory_of_the_statement() {
+    let log = log(4 * MIB, 64 * MIB);
+    let (engine, mut session) = log.session();
+    outcome(session.as_mut(), "SELECT 1").unwrap();
+    let before = resident();
+    for (sql, state) in [
+        ("SELECT repeat('x', 2000000000)", "54000"),
+        ("SELECT length(repeat(pad, 1000000000)) FROM t", "54000"),
+        ("SELECT length(repeat(pad, 1000000)) FROM t", "53200"),
+        ("SELECT repeat('x', 500000000)", "53200"),
+        ("SELECT length(lpad(pad, 500000000)) FROM t", "53200"),
+        ("SELECT length(rpad('x', 500000000, 'ä'))", "54000"),
+        ("SELECT length(replace(pad, 'x', pad || pad)) FROM t", "53200"),
+        ("SELECT length(replace(pad, '', repeat(pad, 1000))) FROM t", "53200"),
+        ("SELECT count(*) FROM (SELECT unnest(generate_series(1, id * 100)) FROM t) s", "53200"),
+        ("SELECT count(*) FROM generate_series(1, (SELECT 100000000))", "53200"),
+        (
+            "SELECT generate_series(timestamp '2000-01-01', timestamp '2030-01-01', interval '1 second')",
+            "54000",
+        ),
+        ("SELECT array_length(range(0, id * 100)) FROM t", "53200"),
+        ("SELECT array_length(array_repeat(pad, 1000000)) FROM t", "53200"),
+        ("SELECT array_length(array_resize([1], 100000000))", "53200"),
+    ] {
+        let error = outcome(session.as_mut(), sql).unwrap_err();
+        assert_eq!(error.sqlstate, Some(state), "{sql}: {error:?}");
+        given_back(&engine, 0);
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 256 * MIB, "{grown} bytes more");
+}
+
+#[test]
+fn what_functions_made_is_given_back_row_by_row() {
+    // 80 MiB in all, of which a few batches are there at once.
+    let log = log(16 * MIB, 64 * MIB);
+    let (engine, mut session) = log.session();
+    for (sql, rows) in [
+        ("SELECT length(repeat(pad, 20)) FROM t", 40_000),
+        ("SELECT repeat(pad, 20) FROM t", 40_000),
+        ("SELECT rpad(pad, 2000, 'ä') FROM t", 40_000),
+        ("SELECT replace(pad, 'x', 'yy') FROM t", 40_000),
+        ("SELECT unnest(generate_series(1, 1 + id % 2)) FROM t", 60_000),
+        ("SELECT array_repeat(id, 10) FROM t", 40_000),
+    ] {
+        assert_eq!(outcome(session.as_mut(), sql).unwrap(), rows, "{sql}");
+        given_back(&engine, 0);
+    }
+    let shown = log.show("SELECT repeat('ab', 3), lpad('x', 3, 'é'), replace('aXa', 'X', 'YZ'), array_resize([1], 2), range(0, 6, 2)");
+    expect![[r#"
+        repeat|lpad|replace|array_resize|range
+        ababab|ééx|aYZa|Array([Int8(1), Null])|Array([Int8(0), Int8(2), Int8(4)])
+    "#]]
+    .assert_eq(&shown);
+}
