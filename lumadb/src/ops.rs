@@ -62,7 +62,10 @@ impl Ops for NodeOps {
                     syncs: node.journal.syncs,
                     checkpoints_rejected: node.journal.checkpoints_rejected,
                 },
-                sql: SqlStats { bad_records: self.engine.bad_records() },
+                sql: SqlStats {
+                    bad_records: self.engine.bad_records(),
+                    read_bytes: self.engine.read_bytes(),
+                },
             }
         })
     }

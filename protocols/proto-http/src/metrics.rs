@@ -40,6 +40,7 @@ pub const METRIC_NAMES: &[&str] = &[
     "lumadb_log_tail_bytes",
     "lumadb_log_topics",
     "lumadb_sql_bad_records_total",
+    "lumadb_sql_read_bytes_total",
     "lumadb_uptime_seconds",
     "process_cpu_seconds_total",
     "process_max_fds",
@@ -186,6 +187,11 @@ impl Page {
             "lumadb_sql_bad_records",
             "Records that SQL statements read and could not fully decode",
             float(self.stats.sql.bad_records),
+        )?;
+        out.counter(
+            "lumadb_sql_read_bytes",
+            "Bytes of record batches that SQL statements read",
+            float(self.stats.sql.read_bytes),
         )
     }
 

@@ -103,6 +103,8 @@ pub struct JournalStats {
 pub struct SqlStats {
     /// Records that were read and could not be fully decoded; one that is read twice counts twice.
     pub bad_records: u64,
+    /// Bytes of record batches that scans read.
+    pub read_bytes: u64,
 }
 
 /// A histogram in plain numbers.

@@ -118,6 +118,6 @@ fn stats_json(stats: &Stats) -> Value {
             "syncs": stats.journal.syncs,
             "checkpoints_rejected": stats.journal.checkpoints_rejected,
         },
-        "sql": { "bad_records": stats.sql.bad_records },
+        "sql": { "bad_records": stats.sql.bad_records, "read_bytes": stats.sql.read_bytes },
     })
 }

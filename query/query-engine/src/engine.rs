@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::arrow::datatypes::Field;
 use datafusion::catalog::{
@@ -92,6 +93,7 @@ pub(crate) struct Shared {
     base: SessionState,
     memory: Arc<Total>,
     pub(crate) bad: Arc<BadTotals>,
+    read_bytes: Arc<AtomicU64>,
 }
 
 impl Engine {
@@ -103,6 +105,11 @@ impl Engine {
     /// Records that statements read since the start and could not fully decode; one that is read twice counts twice.
     pub fn bad_records(&self) -> u64 {
         self.shared.bad.count()
+    }
+
+    /// Bytes of record batches that statements read since the start.
+    pub fn read_bytes(&self) -> u64 {
+        self.shared.read_bytes.load(Ordering::Relaxed)
     }
 
     /// Starts the engine's threads.
@@ -127,8 +134,16 @@ impl Engine {
             Error::new(ErrorKind::Internal, format!("cannot set up the query engine: {error}"))
         })?;
         let handle = runtime.handle().clone();
-        let (memory, bad) = (Arc::default(), Arc::default());
-        let shared = Arc::new(Shared { options, follow, ingest, handle, base, memory, bad });
+        let shared = Arc::new(Shared {
+            options,
+            follow,
+            ingest,
+            handle,
+            base,
+            memory: Arc::default(),
+            bad: Arc::default(),
+            read_bytes: Arc::default(),
+        });
         Ok(Arc::new(Self { shared, runtime: Some(runtime) }))
     }
 }
@@ -369,6 +384,7 @@ impl Shared {
                 follow: Arc::clone(&self.follow),
                 bad: Arc::clone(&context.bad),
                 policy: context.info.settings.on_bad_record(),
+                read_bytes: Arc::clone(&self.read_bytes),
                 batch_rows: self.options.batch_rows.max(1),
             },
         };

@@ -15,6 +15,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
@@ -224,6 +225,9 @@ impl Reader {
         }
         self.next = read.next;
         self.read_bytes = READ_BYTES;
+        let bytes: usize = read.batches.iter().map(Bytes::len).sum();
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.context.read_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.chunk = read.batches.into();
         Ok(())
     }

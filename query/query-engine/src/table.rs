@@ -5,6 +5,7 @@
 //! - `_offset` ascends within an output partition, and the plan says so.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -26,6 +27,8 @@ pub(crate) struct ScanContext {
     pub(crate) follow: Arc<dyn Follow>,
     pub(crate) bad: Arc<BadRecords>,
     pub(crate) policy: BadRecordPolicy,
+    /// Bytes of batches that all statements read.
+    pub(crate) read_bytes: Arc<AtomicU64>,
     pub(crate) batch_rows: usize,
 }
 

@@ -43,7 +43,7 @@ fn stats() -> Stats {
             fsync_duration: Histogram { buckets: vec![(0.000_05, 2)], sum: 0.5, count: 3 },
         },
         journal: JournalStats { frames: 3, written_bytes: 4096, syncs: 3, checkpoints_rejected: 1 },
-        sql: SqlStats { bad_records: 6 },
+        sql: SqlStats { bad_records: 6, read_bytes: 12 },
     }
 }
 
