@@ -2,6 +2,8 @@
 //!
 //! The place of every frame is planned here, so that the index is complete at once. An entry that does not fit into
 //! the rest of the segment asks the flusher to end it: only the flusher calls hooks.
+//!
+//! On a full disk nothing is accepted but what may use the reserve (`space.rs`), until that is used up.
 
 use log_io::{Disk, Durability};
 use log_types::Position;
@@ -12,20 +14,32 @@ use crate::frame::{OpenFrame, frame_len};
 use crate::options::{Entry, EntryKind};
 use crate::state::State;
 
+/// How far into a segment an entry may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Not into the reserve.
+    Common,
+    /// Into the reserve while the disk is full.
+    Reserve,
+}
+
 impl State {
     pub(crate) fn append(
         &mut self,
         disk: &dyn Disk,
         entry: &Entry<'_>,
+        room: Room,
     ) -> Result<Position, AppendError> {
         let bytes: usize = entry.parts.iter().map(|part| part.len()).sum();
-        self.append_check(entry, bytes)?;
+        let room = if self.reserve_open() { room } else { Room::Common };
+        self.append_check(entry, bytes, room)?;
         let fits = self.open.as_ref().is_some_and(|open| {
             let len = open.len_with(bytes);
-            len <= open.block.bytes().len() as u64 && self.segment_fits(len, open.entries.len() + 1)
+            len <= open.block.bytes().len() as u64
+                && self.segment_fits(len, open.entries.len() + 1, room)
         });
         if !fits {
-            self.append_open_frame(disk, bytes)?;
+            self.append_open_frame(disk, bytes, room)?;
         }
         let open = self.open.as_mut().expect("a frame that fits was just opened");
         let head = open.push(entry, bytes);
@@ -38,14 +52,19 @@ impl State {
         Ok(position)
     }
 
-    fn append_check(&mut self, entry: &Entry<'_>, bytes: usize) -> Result<(), AppendError> {
+    fn append_check(
+        &mut self,
+        entry: &Entry<'_>,
+        bytes: usize,
+        room: Room,
+    ) -> Result<(), AppendError> {
         if self.failed || self.closing {
             return Err(AppendError::Failed);
         }
         if bytes > self.options.frame_bytes_max {
             return Err(AppendError::TooLarge { bytes, bytes_max: self.options.frame_bytes_max });
         }
-        if self.disk_full {
+        if self.disk_full && room == Room::Common {
             return Err(AppendError::DiskFull);
         }
         if self.pending_bytes > 0 && self.pending_bytes + bytes > self.options.pending_bytes_max {
@@ -76,11 +95,19 @@ impl State {
         Ok(())
     }
 
-    /// Opens the frame that takes an entry of `bytes`, or asks for the segment to end.
-    fn append_open_frame(&mut self, disk: &dyn Disk, bytes: usize) -> Result<(), AppendError> {
+    /// Opens the frame that takes an entry of `bytes`, or asks for the segment to end. The reserve is the last resort.
+    fn append_open_frame(
+        &mut self,
+        disk: &dyn Disk,
+        bytes: usize,
+        room: Room,
+    ) -> Result<(), AppendError> {
         self.close_open();
         let len = frame_len(bytes, 1);
-        if !self.segment_fits(len, 1) {
+        if !self.segment_fits(len, 1, room) {
+            if room == Room::Reserve {
+                return Err(AppendError::DiskFull);
+            }
             self.seal_requested = true;
             self.refused = true;
             self.wake_flusher();

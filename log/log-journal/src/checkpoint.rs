@@ -2,12 +2,15 @@
 //!
 //! ```text
 //!  staged at a seal (or on request) ─► durable up to its position ─► checkpoint.tmp ─► sync ─► rename ─► sync_dir
-//!                                                                          └► the third oldest is removed
+//!                              ▲                                           │
+//!                              └──── the third oldest is renamed to this ◄─┘
 //! ```
 //!
 //! Invariants:
 //! - A checkpoint is written only after everything up to its position is durable and the segment it continues in exists.
 //! - Two are kept; a segment is freed only when neither needs it, so falling back to the older one always works.
+//! - The file for the next one is there, allocated, before it is needed: on a full disk a checkpoint is what lets go of
+//!   dead segments. Where it could not be made, the older of two gives its blocks to the next one.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -22,9 +25,11 @@ use crate::format::{
 };
 use crate::index::Index;
 use crate::journal::Inner;
+use crate::space::{CheckpointReserve, checkpoint_reserve_bytes};
 use crate::state::{SegmentMeta, State};
 
 pub(crate) const TEMPORARY: &str = "checkpoint.tmp";
+pub(crate) const SPARE: &str = "checkpoint.spare";
 const KEPT_MAX: usize = 2;
 const WRITE_BYTES: usize = 1 << 20;
 const SEGMENT_ENTRY_BYTES: usize = 40;
@@ -41,9 +46,12 @@ pub(crate) struct PendingCheckpoint {
 }
 
 /// A checkpoint on disk and what it keeps alive.
+#[derive(Clone)]
 pub(crate) struct Kept {
     pub(crate) number: u64,
     pub(crate) position: Position,
+    /// Where it continues: needed although it may hold no frame after `position`.
+    pub(crate) segment: SegmentId,
     /// Segments with live extents, sorted. `None`: not known, so all of them.
     pub(crate) referenced: Option<Vec<SegmentId>>,
 }
@@ -61,6 +69,7 @@ impl Kept {
     pub(crate) fn releases(&self, segment: SegmentId, last: Position) -> bool {
         let referenced = self.referenced.as_ref();
         last <= self.position
+            && segment < self.segment
             && referenced.is_some_and(|list| list.binary_search(&segment).is_err())
     }
 }
@@ -128,42 +137,130 @@ pub(crate) fn write(
             state.checkpoint_number += 1;
             state.checkpoint_number
         };
-        let outcome = write_file(&inner, &staged, number).await;
+        let mut outcome = write_file(&inner, &staged, number).await;
+        if outcome.as_ref().is_err_and(JournalError::storage_full) && give_up_older(&inner).await? {
+            outcome = write_file(&inner, &staged, number).await;
+        }
         inner.state.borrow_mut().checkpoint_writing = false;
         if let Err(error) = outcome {
             if error.storage_full() {
-                // What is left of it takes space, and a name that is not durable is none of the two that are kept. An
-                // open removes it if this fails, and the next attempt takes its place.
-                for name in [TEMPORARY, &checkpoint_name(number)] {
-                    drop(inner.disk.remove(name).await);
-                }
-                inner.state.borrow_mut().bytes_since_checkpoint = u64::MAX / 2;
+                inner.state.borrow_mut().checkpoint_put_off();
+                // A name that is not durable is none of the two that are kept. An open finds it if this fails.
+                drop(inner.disk.remove(&checkpoint_name(number)).await);
             }
             return Err(error);
         }
-        let surplus = {
-            let mut state = inner.state.borrow_mut();
-            state.checkpoint_bytes_last = staged.body.len() as u64;
-            state.stats.checkpoints += 1;
-            state.free_check = true;
-            state.checkpoints.push(Kept {
-                number,
-                position: staged.position,
-                referenced: Some(staged.referenced),
-            });
-            let extra = state.checkpoints.len().saturating_sub(KEPT_MAX);
-            state.checkpoints.drain(..extra).map(|kept| kept.number).collect::<Vec<u64>>()
-        };
-        for number in surplus {
-            let name = checkpoint_name(number);
-            inner
-                .disk
-                .remove(&name)
-                .await
-                .map_err(|error| JournalError::io("remove", &name, error))?;
+        let surplus = inner.state.borrow_mut().checkpoint_written(number, staged);
+        retire(&inner, &surplus).await
+    })
+}
+
+impl State {
+    fn checkpoint_put_off(&mut self) {
+        self.bytes_since_checkpoint = u64::MAX / 2;
+        self.checkpoint_short = true;
+    }
+
+    /// The numbers of the checkpoints that it replaces.
+    fn checkpoint_written(&mut self, number: u64, staged: PendingCheckpoint) -> Vec<u64> {
+        self.checkpoint_bytes_last = staged.body.len() as u64;
+        self.stats.checkpoints += 1;
+        self.free_check = true;
+        self.checkpoints.push(Kept {
+            number,
+            position: staged.position,
+            segment: staged.segment,
+            referenced: Some(staged.referenced),
+        });
+        let extra = self.checkpoints.len().saturating_sub(KEPT_MAX);
+        self.checkpoints.drain(..extra).map(|kept| kept.number).collect()
+    }
+}
+
+/// The last of these becomes the file for the next checkpoint, the others are removed.
+async fn retire(inner: &Inner, numbers: &[u64]) -> Result<(), JournalError> {
+    let Some((last, older)) = numbers.split_last() else { return Ok(()) };
+    for number in older {
+        let name = checkpoint_name(*number);
+        let removed = inner.disk.remove(&name).await;
+        removed.map_err(|error| JournalError::io("remove", &name, error))?;
+    }
+    let name = checkpoint_name(*last);
+    let renamed = inner.disk.rename(&name, TEMPORARY).await;
+    renamed.map_err(|error| JournalError::io("retire", &name, error))?;
+    inner.state.borrow_mut().checkpoint_reserve = CheckpointReserve::Found;
+    Ok(())
+}
+
+/// Without space, and without a file for the next checkpoint, the older of the two kept ones becomes that. Whether it did.
+async fn give_up_older(inner: &Inner) -> Result<bool, JournalError> {
+    let older = {
+        let mut state = inner.state.borrow_mut();
+        let newest_known = state.checkpoints.last().is_some_and(|kept| kept.referenced.is_some());
+        let starved =
+            state.checkpoint_reserve == CheckpointReserve::Missing && !state.checkpoint_spare;
+        if !starved || !newest_known || state.checkpoints.len() < KEPT_MAX {
+            return Ok(false);
         }
+        state.checkpoints.remove(0).number
+    };
+    retire(inner, &[older]).await?;
+    Ok(true)
+}
+
+/// Makes sure of a file for the next checkpoint: its blocks and its name.
+pub(crate) fn reserve(inner: Rc<Inner>) -> LocalFuture<'static, Result<(), JournalError>> {
+    Box::pin(async move {
+        let (bytes, found, spare) = {
+            let state = inner.state.borrow();
+            let bytes = checkpoint_reserve_bytes(&state.options, state.checkpoint_bytes_last);
+            (bytes, state.checkpoint_reserve, state.checkpoint_spare)
+        };
+        let disk = inner.disk.as_ref();
+        let name = if found == CheckpointReserve::Ready { SPARE } else { TEMPORARY };
+        let moved = found == CheckpointReserve::Missing && spare;
+        if moved {
+            let renamed = disk.rename(SPARE, TEMPORARY).await;
+            renamed.map_err(|error| JournalError::io("rename", SPARE, error))?;
+        }
+        let there = moved || found == CheckpointReserve::Found;
+        match open_reserve(disk, name, bytes).await {
+            Ok(_) => {}
+            // A file that cannot grow is still the best there is.
+            Err(error) if there && error.storage_full() => {}
+            Err(error) => return Err(error),
+        }
+        let mut state = inner.state.borrow_mut();
+        state.checkpoint_reserve = CheckpointReserve::Ready;
+        state.checkpoint_spare = (spare && !moved) || name == SPARE;
         Ok(())
     })
+}
+
+/// The file for the next checkpoint, of at least `bytes`, under a durable name: what it may have been before is
+/// overwritten only then.
+async fn open_reserve(
+    disk: &dyn Disk,
+    name: &str,
+    bytes: u64,
+) -> Result<Rc<dyn File>, JournalError> {
+    let error = |doing| move |error| JournalError::io(doing, name, error);
+    let (file, made) = match disk.create(name).await {
+        Err(exists) if exists.kind() == std::io::ErrorKind::AlreadyExists => {
+            (disk.open(name).await.map_err(error("open"))?, false)
+        }
+        created => (created.map_err(error("create"))?, true),
+    };
+    if let Err(refused) = file.allocate(bytes).await {
+        if made {
+            // What there is of it takes space that others may need. An open finds it if this fails.
+            drop(file);
+            drop(disk.remove(name).await);
+        }
+        return Err(error("allocate")(refused));
+    }
+    disk.sync_dir().await.map_err(error("sync the directory of"))?;
+    Ok(file)
 }
 
 async fn write_file(
@@ -189,15 +286,8 @@ async fn write_file(
         header.encode(state.identity, block.bytes_mut());
         Block::from(block)
     };
-    let file = match disk.create(TEMPORARY).await {
-        Err(exists) if exists.kind() == std::io::ErrorKind::AlreadyExists => {
-            disk.remove(TEMPORARY).await.map_err(error("remove"))?;
-            disk.create(TEMPORARY).await
-        }
-        created => created,
-    };
-    let file = file.map_err(error("create"))?;
-    file.allocate(BLOCK + align_up(staged.body.len() as u64)).await.map_err(error("allocate"))?;
+    let file_bytes = BLOCK + align_up(staged.body.len() as u64);
+    let file = open_reserve(disk, TEMPORARY, file_bytes).await?;
     let write = |at, block, len| file.write_at(at, block, len, Durability::Volatile);
     write(0, header, BLOCK_BYTES).await.map_err(error("write"))?;
     let mut at = BLOCK;
@@ -210,6 +300,7 @@ async fn write_file(
     }
     file.sync_data().await.map_err(error("sync"))?;
     disk.rename(TEMPORARY, &checkpoint_name(number)).await.map_err(error("rename"))?;
+    inner.state.borrow_mut().checkpoint_reserve = CheckpointReserve::Missing;
     disk.sync_dir().await.map_err(error("sync the directory of"))
 }
 

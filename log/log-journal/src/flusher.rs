@@ -219,7 +219,7 @@ impl Flusher {
                 Ok(true)
             }
             Err(error) if error.storage_full() => {
-                state.space_short = true;
+                state.space_failed(self.inner.clock.mono_ns());
                 state.disk_full = true;
                 state.wake_room();
                 Ok(true)
@@ -241,7 +241,8 @@ impl Flusher {
             Ok(()) => Ok(true),
             // A checkpoint or a spare that finds no space is put off; the data path says so when it matters.
             Err(error) if error.storage_full() => {
-                self.inner.state.borrow_mut().space_short = true;
+                let now_ns = self.inner.clock.mono_ns();
+                self.inner.state.borrow_mut().space_failed(now_ns);
                 Ok(true)
             }
             Err(error) => Err(error),
@@ -418,7 +419,7 @@ impl Flusher {
             let nothing_left =
                 state.queue.is_empty() && state.open.is_none() && state.durable == state.written;
             // A journal without space can be closed too: what waits for space was never acknowledged.
-            state.closing && (nothing_left || state.disk_full)
+            state.closing && (nothing_left || state.waits_for_space())
         };
         if let Some(job) = self.next_job(idle, drained) {
             self.background = Some(job);
@@ -438,6 +439,9 @@ impl Flusher {
         }
         let inner = Rc::clone(&self.inner);
         let mut state = self.inner.state.borrow_mut();
+        if state.checkpoint_reserve_wanted() {
+            return Some(checkpoint::reserve(inner));
+        }
         let spare_missing = state.spares.is_empty() && !state.space_short && self.roll.is_none();
         if spare_missing && state.spare_wanted() {
             return Some(roll::add_spare(inner));

@@ -6,10 +6,11 @@ use std::rc::Rc;
 use log_io::{Clock, Disk, LocalFuture};
 use log_types::{Offset, Position, StreamId};
 
+use crate::append;
 use crate::error::{AppendError, JournalError};
 use crate::flusher;
 use crate::options::{
-    Entry, ExtentInfo, JournalHooks, JournalOptions, JournalStats, Recovery, ReplaySink,
+    Entry, EntryKind, ExtentInfo, JournalHooks, JournalOptions, JournalStats, Recovery, ReplaySink,
 };
 use crate::recovery;
 use crate::state::State;
@@ -53,7 +54,24 @@ impl Journal {
     /// # Panics
     /// When a batch's offsets do not follow those of its stream: offsets are assigned by the owner.
     pub fn append(&self, entry: &Entry<'_>) -> Result<Position, AppendError> {
-        self.inner.state.borrow_mut().append(self.inner.disk.as_ref(), entry)
+        self.append_into(entry, append::Room::Common)
+    }
+
+    /// Like [`Journal::append`], and on a full disk into a reserve of the segment being written: for small entries that
+    /// free space or let someone do so, such as deletions. The reserve is there again after space returned.
+    ///
+    /// # Errors
+    /// As for `append`; `DiskFull` when the reserve is used up.
+    ///
+    /// # Panics
+    /// For batches of records: they would use up what their deletion needs.
+    pub fn append_reserved(&self, entry: &Entry<'_>) -> Result<Position, AppendError> {
+        assert!(entry.kind != EntryKind::BATCH, "the reserve is not for records");
+        self.append_into(entry, append::Room::Reserve)
+    }
+
+    fn append_into(&self, entry: &Entry<'_>, room: append::Room) -> Result<Position, AppendError> {
+        self.inner.state.borrow_mut().append(self.inner.disk.as_ref(), entry, room)
     }
 
     /// Waits until `append` is worth trying again after `Full` or `DiskFull`.
@@ -111,16 +129,16 @@ impl Journal {
     /// Tries again to get space for segments, after `DiskFull`.
     pub fn retry_space(&self) {
         let mut state = self.inner.state.borrow_mut();
-        state.space_short = false;
+        state.space_freed();
         state.wake_flusher();
     }
 
-    /// Periodic work; the owner calls it every 50 to 1000 ms: syncs volatile leftovers, records the watermark, retries
-    /// space, frees segments.
+    /// Periodic work; the owner calls it every 50 to 1000 ms: syncs volatile leftovers, records the watermark, looks for
+    /// space (less and less often, every 10 s in the end), frees segments.
     pub fn tick(&self) {
         self.sync_volatile();
         let mut state = self.inner.state.borrow_mut();
-        state.space_short = false;
+        state.probe_space(self.inner.clock.mono_ns());
         state.watermark_wanted = true;
         state.free_check = true;
         state.want_checkpoint_for_frees();

@@ -35,6 +35,7 @@ mod reader;
 mod recovery;
 mod retention;
 mod roll;
+mod space;
 mod state;
 mod tail;
 mod verify;

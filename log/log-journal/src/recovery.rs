@@ -39,7 +39,8 @@ pub(crate) struct Names {
     pub(crate) segments: BTreeSet<SegmentId>,
     pub(crate) spares: BTreeSet<u64>,
     pub(crate) checkpoints: BTreeSet<u64>,
-    temporary: bool,
+    /// Whether there is a `checkpoint.tmp`, and a `checkpoint.spare`.
+    pub(crate) reserves: (bool, bool),
 }
 
 /// Reads one segment file piece by piece.
@@ -99,7 +100,9 @@ pub(crate) async fn list(disk: &dyn Disk) -> Result<Names, JournalError> {
         } else if let Some(number) = parse_name(&name, "checkpoint-") {
             names.checkpoints.insert(number);
         } else if name == checkpoint::TEMPORARY {
-            names.temporary = true;
+            names.reserves.0 = true;
+        } else if name == checkpoint::SPARE {
+            names.reserves.1 = true;
         }
     }
     Ok(names)
@@ -298,6 +301,8 @@ struct Scan<'a> {
     watermark: Position,
     frames: u64,
     bytes: u64,
+    /// The checkpoint that was used.
+    checkpoint: Option<Kept>,
     replay: &'a mut dyn ReplaySink,
 }
 
@@ -449,7 +454,13 @@ async fn newest_checkpoint(
     let mut rejected = Vec::new();
     for &number in names.checkpoints.iter().rev() {
         match checkpoint::load(disk, identity, number).await {
-            Ok(loaded) => return Ok((Some(loaded), rejected)),
+            Ok(loaded) => {
+                // A process that was killed may have left it under a name that a power cut takes back, and segments that
+                // only it can do without are freed from now on.
+                let synced = disk.sync_dir().await;
+                synced.map_err(|error| JournalError::io("sync", "the journal directory", error))?;
+                return Ok((Some(loaded), rejected));
+            }
             Err(JournalError::Corrupt { file, offset, what, expected, found }) => {
                 rejected.push(Finding { file, offset, what, expected, found });
             }
@@ -486,6 +497,7 @@ pub(crate) async fn open(
         watermark: Position(0),
         frames: 0,
         bytes: 0,
+        checkpoint: None,
         replay,
     };
     let mut start = (SegmentId(1), DATA_START);
@@ -493,6 +505,12 @@ pub(crate) async fn open(
     let mut checkpoint_bytes = 0;
     if let Some(loaded) = loaded {
         check_segments(&names, &loaded)?;
+        scan.checkpoint = Some(Kept {
+            number: loaded.header.number,
+            position: loaded.header.position,
+            segment: loaded.header.segment,
+            referenced: Some(loaded.index.live_segments().collect()),
+        });
         start = (loaded.header.segment, loaded.header.file_offset);
         checkpoint_position = loaded.header.position;
         checkpoint_bytes = loaded.header.index_bytes + loaded.header.state_bytes;
@@ -542,8 +560,12 @@ fn build_state(
 ) -> State {
     let position = scan.position;
     let checkpoint_number = names.checkpoints.last().copied().unwrap_or(0);
-    // What they need is not known without reading them all: until two new ones exist nothing is freed.
-    let kept = |&number: &u64| Kept { number, position: Position(0), referenced: None };
+    // What an older one needs is not known without reading it: until newer ones have replaced it nothing is freed.
+    let kept = |&number: &u64| match &scan.checkpoint {
+        Some(used) if used.number == number => used.clone(),
+        _ => Kept { number, position: Position(0), segment: SegmentId(0), referenced: None },
+    };
+    let checkpoints = names.checkpoints.iter().map(kept).collect();
     let mut state = State::new(Opened {
         options,
         generation,
@@ -560,7 +582,8 @@ fn build_state(
         spare_number: spares.1,
         index: scan.index,
         watermark_sequence: last.sequence + 1,
-        checkpoints: names.checkpoints.iter().map(kept).collect(),
+        checkpoints,
+        reserves: names.reserves,
         checkpoint_number,
         checkpoint_bytes_last: checkpoint_bytes,
         bytes_since_checkpoint: scan.bytes,
@@ -695,10 +718,6 @@ async fn collect_spares(
             disk.remove(&name).await.map_err(error("remove"))?;
         }
     }
-    if names.temporary {
-        let name = checkpoint::TEMPORARY;
-        disk.remove(name).await.map_err(|error| JournalError::io("remove", name, error))?;
-    }
     Ok((spares, number))
 }
 
@@ -749,6 +768,7 @@ async fn create(
         index: Index::default(),
         watermark_sequence: 0,
         checkpoints: Vec::new(),
+        reserves: names.reserves,
         checkpoint_number: names.checkpoints.last().copied().unwrap_or(0),
         checkpoint_bytes_last: 0,
         bytes_since_checkpoint: 0,

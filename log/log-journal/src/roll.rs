@@ -112,7 +112,7 @@ impl State {
 
     /// Old checkpoints keep dead segments: write newer ones even when little is appended.
     pub(crate) fn want_checkpoint_for_frees(&mut self) {
-        if self.checkpoint_wanted > 0 || self.checkpoint_busy() {
+        if self.checkpoint_wanted > 0 || self.checkpoint_busy() || self.checkpoint_short {
             return;
         }
         let blocked = self.segments.iter().any(|(id, meta)| {
@@ -305,18 +305,6 @@ pub(crate) fn add_spare(inner: Rc<Inner>) -> Job {
     })
 }
 
-impl State {
-    fn space_found(&mut self, spare: Spare) {
-        self.spares.push(spare);
-        self.space_short = false;
-        // With a seal in the queue its roll clears the flag once it is through.
-        if self.disk_full && !self.seal_queued() {
-            self.disk_full = false;
-            self.wake_room();
-        }
-    }
-}
-
 /// Turns a dead segment into the spare, or removes it when there are enough.
 pub(crate) fn free(inner: Rc<Inner>, segment: SegmentId) -> Job {
     Box::pin(async move {
@@ -336,7 +324,7 @@ pub(crate) fn free(inner: Rc<Inner>, segment: SegmentId) -> Job {
             drop(meta);
             disk.remove(&name).await.map_err(error("remove"))?;
             disk.sync_dir().await.map_err(error("sync the directory of"))?;
-            inner.state.borrow_mut().space_short = false;
+            inner.state.borrow_mut().space_freed();
             return Ok(());
         };
         let file = match meta.file.and_then(|file| Rc::try_unwrap(file).ok()) {

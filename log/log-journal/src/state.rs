@@ -7,6 +7,7 @@ use std::task::Waker;
 use log_io::File;
 use log_types::{Position, SegmentId};
 
+use crate::append::Room;
 use crate::checkpoint::{Kept, PendingCheckpoint};
 use crate::error::JournalError;
 use crate::format::{BLOCK, DATA_START, EntryHead, Identity, align_up};
@@ -14,6 +15,7 @@ use crate::frame::{OpenFrame, frame_len};
 use crate::index::{Footer, Index};
 use crate::options::{JournalOptions, JournalStats};
 use crate::reader::Caches;
+use crate::space::{CheckpointReserve, Probe, segment_reserve_bytes};
 use crate::tail::{CLASS_MIN, Tail};
 
 /// An open segment file. Readers hold it while they read, which keeps it from being recycled.
@@ -96,8 +98,9 @@ pub(crate) struct State {
     pub(crate) segments: BTreeMap<SegmentId, SegmentMeta>,
     pub(crate) spares: Vec<Spare>,
     pub(crate) spare_number: u64,
-    /// The last attempt to get space failed; cleared by `retry_space` and by freed segments.
+    /// The last attempt to get space failed; cleared by `retry_space`, by freed segments and, in time, by ticks.
     pub(crate) space_short: bool,
+    pub(crate) probe: Probe,
     pub(crate) disk_full: bool,
     pub(crate) watermark_sequence: u64,
     pub(crate) watermark_recorded: Position,
@@ -108,6 +111,11 @@ pub(crate) struct State {
     pub(crate) caches: Caches,
     pub(crate) checkpoint_pending: Option<PendingCheckpoint>,
     pub(crate) checkpoint_writing: bool,
+    pub(crate) checkpoint_reserve: CheckpointReserve,
+    /// A second file to write a checkpoint into.
+    pub(crate) checkpoint_spare: bool,
+    /// The last checkpoint found no space; none is taken for the sake of dead segments until space is looked for again.
+    pub(crate) checkpoint_short: bool,
     /// Checkpoints to take outside of a seal.
     pub(crate) checkpoint_wanted: u32,
     pub(crate) checkpoints: Vec<Kept>,
@@ -143,6 +151,8 @@ pub(crate) struct Opened {
     pub(crate) index: Index,
     pub(crate) watermark_sequence: u64,
     pub(crate) checkpoints: Vec<Kept>,
+    /// Whether there is a `checkpoint.tmp`, and a `checkpoint.spare`.
+    pub(crate) reserves: (bool, bool),
     pub(crate) checkpoint_number: u64,
     pub(crate) checkpoint_bytes_last: u64,
     pub(crate) bytes_since_checkpoint: u64,
@@ -177,6 +187,7 @@ impl State {
             spares: opened.spares,
             spare_number: opened.spare_number,
             space_short: false,
+            probe: Probe::default(),
             disk_full: false,
             watermark_sequence: opened.watermark_sequence,
             watermark_recorded: last,
@@ -186,6 +197,12 @@ impl State {
             caches,
             checkpoint_pending: None,
             checkpoint_writing: false,
+            checkpoint_reserve: match opened.reserves.0 {
+                true => CheckpointReserve::Found,
+                false => CheckpointReserve::Missing,
+            },
+            checkpoint_spare: opened.reserves.1,
+            checkpoint_short: false,
             checkpoint_wanted: 0,
             checkpoints: opened.checkpoints,
             checkpoint_number: opened.checkpoint_number,
@@ -207,10 +224,15 @@ impl State {
         }
     }
 
-    /// Whether a frame of `frame_bytes` with `entries` entries leaves room for footer and trailer.
-    pub(crate) fn segment_fits(&self, frame_bytes: u64, entries: usize) -> bool {
+    /// Whether a frame of `frame_bytes` with `entries` entries leaves room for footer and trailer, and for the reserve
+    /// unless it may use that.
+    pub(crate) fn segment_fits(&self, frame_bytes: u64, entries: usize, room: Room) -> bool {
         let footer = align_up(self.index.footer_bytes_max(entries));
-        self.plan.offset + frame_bytes + footer + BLOCK <= self.plan.segment_bytes
+        let reserve = match room {
+            Room::Common => segment_reserve_bytes(self.plan.segment_bytes),
+            Room::Reserve => 0,
+        };
+        self.plan.offset + frame_bytes + footer + BLOCK + reserve <= self.plan.segment_bytes
     }
 
     /// Whether too little is left for another frame worth writing.
@@ -218,8 +240,8 @@ impl State {
         if self.plan.offset == DATA_START {
             return false;
         }
-        let reserve = (self.plan.segment_bytes / 32).clamp(BLOCK, 1 << 20);
-        !self.segment_fits(reserve, 64)
+        let least = (self.plan.segment_bytes / 32).clamp(BLOCK, 1 << 20);
+        !self.segment_fits(least, 64, Room::Common)
     }
 
     /// Whether nothing was refused since the flusher last made room.
@@ -304,7 +326,7 @@ pub(crate) fn check_options(options: &JournalOptions) -> Result<(), JournalError
     if options.frame_bytes_max == 0 || options.pending_bytes_max == 0 {
         return error("frame_bytes_max and pending_bytes_max must be positive");
     }
-    let overhead = DATA_START + 2 * BLOCK;
+    let overhead = DATA_START + 2 * BLOCK + segment_reserve_bytes(options.segment_bytes);
     if u32::try_from(options.frame_bytes_max).is_err()
         || frame_len(options.frame_bytes_max, 1) + overhead > options.segment_bytes
     {

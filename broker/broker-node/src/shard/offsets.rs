@@ -144,12 +144,13 @@ impl Shard {
         Ok(log_start.ok_or(PartitionError::Unknown))
     }
 
+    /// Logs a log start, also where a full disk takes nothing else.
     pub(super) fn log_start_entry(
         &self,
         stream: StreamId,
         target: Offset,
     ) -> Result<log_types::Position, AppendError> {
-        let position = self.journal.append(&Entry {
+        let position = self.journal.append_reserved(&Entry {
             stream,
             kind: kind::LOG_START,
             base_offset: target,

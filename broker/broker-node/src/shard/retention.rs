@@ -26,7 +26,7 @@ impl Shard {
             let Some(target) = self.retention_target(stream, &config) else { continue };
             match Rc::clone(&self).delete_records(stream, Some(target)).await? {
                 Ok(_) => moved += 1,
-                // Nothing can be logged, but what retention frees is what is missing. A checkpoint carries the new log
+                // Not even what is reserved for this can take it, but what retention frees is what is missing. A checkpoint carries the new log
                 // start; a segment is given up only when the kept checkpoints do.
                 Err(PartitionError::DiskFull) => {
                     self.move_log_start(stream, target);

@@ -313,7 +313,11 @@ impl Rig {
             last_part_crc: Some(log_record::crc32c(tail)),
         };
         loop {
-            match self.journal.append(&entry) {
+            let appended = match kind {
+                EntryKind::BATCH => self.journal.append(&entry),
+                _ => self.journal.append_reserved(&entry),
+            };
+            match appended {
                 Ok(position) => {
                     self.model.borrow_mut().apply(entry.stream, last, payload);
                     self.appended.push(Appended {

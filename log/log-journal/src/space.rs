@@ -1,0 +1,119 @@
+//! What is kept for a full disk, and how space is looked for.
+//!
+//! ```text
+//!  segment: frames … │ reserve │ footer │ trailer        reserve: only `append_reserved`, only while the disk is full
+//!  checkpoint.tmp: allocated ahead, becomes the next checkpoint; the oldest checkpoint takes its place
+//!  checkpoint.spare: until there is a checkpoint, the next checkpoint.tmp
+//! ```
+//!
+//! Invariants:
+//! - A segment is ended only when there is a file for the next one, so on a full disk the reserve of the segment being
+//!   written is whole until entries that may use it do.
+//! - Checkpoints and files for the next ones are two at least: with two, a checkpoint can always be written, see `give_up_older`.
+//! - What frees space (a deletion, a log start) can therefore be logged, and the checkpoint that lets go of the dead
+//!   segments can be written, without one free block.
+//! - A failed attempt to get space puts the next one off, up to `PROBE_NS_MAX`: an attempt takes what is free for a moment.
+
+use crate::format::{BLOCK, align_up};
+use crate::options::JournalOptions;
+use crate::state::{Pending, Spare, State};
+
+const SEGMENT_RESERVE_BYTES_MAX: u64 = 1 << 20;
+const CHECKPOINT_RESERVE_BYTES_MAX: u64 = 1 << 20;
+const PROBE_NS_MIN: u64 = 200_000_000;
+const PROBE_NS_MAX: u64 = 10_000_000_000;
+
+/// The file under the name of the unfinished checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CheckpointReserve {
+    Missing,
+    /// It is there; neither its size nor its name was made sure of.
+    Found,
+    Ready,
+}
+
+/// When to look for space again.
+#[derive(Debug, Default)]
+pub(crate) struct Probe {
+    delay_ns: u64,
+    next_ns: u64,
+}
+
+impl Probe {
+    pub(crate) fn failed(&mut self, now_ns: u64) {
+        self.delay_ns = (self.delay_ns * 2).clamp(PROBE_NS_MIN, PROBE_NS_MAX);
+        self.next_ns = now_ns.saturating_add(self.delay_ns);
+    }
+
+    fn due(&self, now_ns: u64) -> bool {
+        now_ns >= self.next_ns
+    }
+}
+
+/// Bytes at the end of a segment that only [`crate::Journal::append_reserved`] may use.
+pub(crate) fn segment_reserve_bytes(segment_bytes: u64) -> u64 {
+    align_up((segment_bytes / 32).clamp(2 * BLOCK, SEGMENT_RESERVE_BYTES_MAX))
+}
+
+/// Bytes kept allocated for the next checkpoint: twice the last one's, and something before there is one.
+pub(crate) fn checkpoint_reserve_bytes(options: &JournalOptions, last_bytes: u64) -> u64 {
+    let least = (options.segment_bytes / 64).clamp(2 * BLOCK, CHECKPOINT_RESERVE_BYTES_MAX);
+    BLOCK + align_up(least.max(2 * last_bytes))
+}
+
+impl State {
+    /// An attempt to get space failed at `now_ns`, by the monotonic clock.
+    pub(crate) fn space_failed(&mut self, now_ns: u64) {
+        if !self.space_short {
+            self.space_short = true;
+            self.probe.failed(now_ns);
+        }
+    }
+
+    /// Lets the flusher try to get space, when it is time to.
+    pub(crate) fn probe_space(&mut self, now_ns: u64) {
+        if self.probe.due(now_ns) {
+            self.space_short = false;
+            self.checkpoint_short = false;
+        }
+    }
+
+    /// Space was given back or became free: attempts are worth making.
+    pub(crate) fn space_freed(&mut self) {
+        self.space_short = false;
+        self.checkpoint_short = false;
+        self.probe = Probe::default();
+    }
+
+    pub(crate) fn space_found(&mut self, spare: Spare) {
+        self.spares.push(spare);
+        self.space_freed();
+        // With a seal in the queue its roll clears the flag once it is through.
+        if self.disk_full && !self.seal_queued() {
+            self.disk_full = false;
+            self.wake_room();
+        }
+    }
+
+    /// Whether entries that may use the reserve have it: the segment being written is not ended.
+    pub(crate) fn reserve_open(&self) -> bool {
+        self.disk_full && !self.seal_queued()
+    }
+
+    /// The queue waits for a segment that there is no space for.
+    pub(crate) fn waits_for_space(&self) -> bool {
+        self.disk_full && matches!(self.queue.front(), Some(Pending::Seal(_)))
+    }
+
+    /// Whether the flusher should make sure of the file for the next checkpoint.
+    pub(crate) fn checkpoint_reserve_wanted(&self) -> bool {
+        let wanted = match self.checkpoint_reserve {
+            CheckpointReserve::Missing => self.checkpoint_spare || !self.space_short,
+            CheckpointReserve::Found => true,
+            CheckpointReserve::Ready => {
+                self.checkpoints.is_empty() && !self.checkpoint_spare && !self.space_short
+            }
+        };
+        wanted && !self.closing && !self.checkpoint_writing
+    }
+}
