@@ -86,16 +86,22 @@ impl Shard {
 
     fn append_catalog(&self, record: &CatalogRecord) -> Result<Position, AppendError> {
         let version = i64::try_from(self.catalog.borrow().version).unwrap_or(i64::MAX);
-        self.journal.append(&Entry {
+        let bytes = record.encode();
+        let entry = Entry {
             stream: INTERNAL_STREAM,
             kind: kind::CATALOG,
             base_offset: Offset(version),
             last_offset: Offset(version),
             max_timestamp: self.now_ms(),
             durability: Durability::Synced,
-            parts: &[&record.encode()],
+            parts: &[&bytes],
             last_part_crc: None,
-        })
+        };
+        if frees_space(record) {
+            self.journal.append_reserved(&entry)
+        } else {
+            self.journal.append(&entry)
+        }
     }
 
     fn plan(
@@ -127,6 +133,21 @@ impl Shard {
             }
             CatalogCommand::DropTable { name } => catalog.plan_drop_table(name),
         }
+    }
+}
+
+/// Whether a change is how someone gets space back, so that it may use what is reserved for a full disk: deletions, and
+/// settings, retention among them.
+fn frees_space(record: &CatalogRecord) -> bool {
+    match record {
+        CatalogRecord::TopicDeleted { .. }
+        | CatalogRecord::TopicConfigured { .. }
+        | CatalogRecord::BrokerConfigured { .. }
+        | CatalogRecord::TableDropped { .. } => true,
+        CatalogRecord::TopicCreated(_)
+        | CatalogRecord::PartitionsAdded { .. }
+        | CatalogRecord::TableDeclared(_)
+        | CatalogRecord::ProducerIdsReserved { .. } => false,
     }
 }
 
