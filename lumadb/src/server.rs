@@ -214,6 +214,8 @@ fn node_settings(
         settings.advertised_port = Some(port);
     }
     settings.segment_bytes = config.log.segment_bytes.0;
+    settings.frame_bytes_max =
+        settings.frame_bytes_max.max(usize_of(config.log.message_bytes_max.0));
     settings.tail_bytes_max = usize_of(config.log.tail_bytes_max.0);
     settings.request_bytes_max = usize_of(config.kafka.request_bytes_max.0);
     settings.request_memory_bytes_max = usize_of(config.kafka.request_memory_bytes_max.0);

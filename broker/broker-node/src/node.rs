@@ -311,8 +311,8 @@ async fn open_shards(
         journal.segment_bytes = settings.segment_bytes;
         journal.tail_bytes_max = settings.tail_bytes_max;
         journal.checkpoint_bytes = settings.checkpoint_bytes;
-        journal.frame_bytes_max = settings.frame_bytes_max;
-        journal.pending_bytes_max = 2 * settings.frame_bytes_max;
+        journal.frame_bytes_max = settings.entry_bytes_max();
+        journal.pending_bytes_max = 2 * journal.frame_bytes_max;
         let groups = settings.group_config();
         let options = ShardOptions { journal, epoch: shared.epoch, groups };
         let dir = shard_dir(&settings.data_dir, shard);

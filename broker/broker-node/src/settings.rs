@@ -29,7 +29,7 @@ pub struct NodeSettings {
     pub broker: BTreeMap<String, String>,
     /// Journal segment size in bytes; default 64 MiB.
     pub segment_bytes: u64,
-    /// Largest batch the journal takes, whatever `max.message.bytes` says; default 16 MiB. A segment holds several.
+    /// Largest batch the journal takes, whatever `max.message.bytes` says; default 16 MiB, and at most half a segment.
     pub frame_bytes_max: usize,
     /// How much is written to a journal between checkpoints; default 256 MiB.
     pub checkpoint_bytes: u64,
@@ -73,6 +73,13 @@ impl NodeSettings {
             connection_idle_max: Duration::from_secs(600),
             retention_check: Duration::from_secs(300),
         }
+    }
+
+    /// What a journal takes as one entry: `frame_bytes_max`, where two fit into a segment.
+    #[must_use]
+    pub(crate) fn entry_bytes_max(&self) -> usize {
+        let half = usize::try_from(self.segment_bytes / 2).unwrap_or(usize::MAX);
+        self.frame_bytes_max.min(half)
     }
 
     /// Static settings with dynamic overrides on top.

@@ -181,7 +181,7 @@ settings! {
         retention: Limit<Span> = "7d", Kind::SpanOrNone { min_ms: 1 }, Restart;
         /// How many bytes of records a partition keeps, unless a topic sets `retention.bytes`.
         retention_bytes: Limit<ByteSize> = "none", Kind::BytesOrNone { min: 1 }, Restart;
-        /// Size of a journal segment file.
+        /// Size of a journal segment file. Twice `log.message_bytes_max` fit into it.
         segment_bytes: ByteSize = "64MiB", Kind::Bytes { min: MIB, max: GIB }, Restart;
         /// Largest record batch, unless a topic sets `max.message.bytes`.
         message_bytes_max: ByteSize = "1048588B", Kind::Bytes { min: KIB, max: 64 * MIB }, Restart;

@@ -12,6 +12,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use crate::keys::{Config, Key, SECTIONS, find_key};
 use crate::reference::default_toml;
+use crate::units::ByteSize;
 
 /// A configuration file that was read.
 #[derive(Clone, Debug)]
@@ -181,10 +182,12 @@ fn check_across(config: &Config) -> Result<(), ConfigError> {
             "log.message_bytes_max ({message}) is above kafka.request_bytes_max ({request}): such a batch could never be sent"
         )));
     }
-    if message > config.log.segment_bytes {
+    let (segment, two) = (config.log.segment_bytes, ByteSize(message.0.saturating_mul(2)));
+    if two > segment {
         return Err(ConfigError::Conflict(format!(
-            "log.message_bytes_max ({message}) is above log.segment_bytes ({}): such a batch could never be stored",
-            config.log.segment_bytes
+            "log.message_bytes_max ({message}) is above half of log.segment_bytes ({segment}): such a batch could never be \
+             stored; set log.segment_bytes to {two} or more, or log.message_bytes_max to {} or less",
+            ByteSize(segment.0 / 2)
         )));
     }
     Ok(())

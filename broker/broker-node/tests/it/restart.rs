@@ -1,6 +1,6 @@
 //! What is acknowledged is there after a restart, on either reactor, with any number of cores.
 
-use broker_node::Node;
+use broker_node::{Node, NodeSettings};
 use broker_rt::{Reactor, choose};
 use log_record::Batches;
 
@@ -52,4 +52,33 @@ fn a_data_directory_moves_between_the_reactors() {
         assert_eq!(error_code, 0);
         node.shutdown().expect("a clean stop");
     }
+}
+
+/// `log.segment_bytes` said 1 MiB is allowed, and a node with it, or with 8 MiB, did not start.
+#[test]
+fn the_smallest_segment_takes_the_largest_batch_that_fits_into_half_of_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let start = || start(NodeSettings { segment_bytes: 1 << 20, ..settings(&dir) });
+    let half = 512 << 10;
+    let node = start();
+    let mut client = Client::connect(node.kafka_addr());
+    client.leader_epoch("t");
+    for offset in 0..5 {
+        assert_eq!(client.produce("t", batch(&vec![7; half - 200])), (0, offset));
+    }
+    let message_too_large = 10;
+    assert_eq!(client.produce("t", batch(&vec![7; half])).0, message_too_large);
+    node.shutdown().expect("a clean stop");
+    let node = start();
+    let mut client = Client::connect(node.kafka_addr());
+    let mut found = Vec::new();
+    while found.len() < 5 {
+        let next = i64::try_from(found.len()).expect("a small number");
+        let (error_code, bytes) = client.fetch("t", next);
+        assert_eq!(error_code, 0);
+        let batches = Batches::strict(&bytes);
+        found.extend(batches.map(|batch| batch.expect("whole batches").0.base_offset.0));
+    }
+    assert_eq!(found, [0, 1, 2, 3, 4]);
+    node.shutdown().expect("a clean stop");
 }

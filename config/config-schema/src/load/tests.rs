@@ -110,7 +110,16 @@ fn keys_that_contradict_each_other_are_refused() {
         overrides: vec![set("log.message_bytes_max", "8MiB"), set("log.segment_bytes", "1MiB")],
         ..Sources::default()
     };
-    assert!(refused(&sources).contains("could never be stored"));
+    assert_eq!(
+        refused(&sources),
+        "log.message_bytes_max (8MiB) is above half of log.segment_bytes (1MiB): such a batch could never be stored; \
+         set log.segment_bytes to 16MiB or more, or log.message_bytes_max to 512KiB or less"
+    );
+    let smallest = Sources {
+        overrides: vec![set("log.message_bytes_max", "512KiB"), set("log.segment_bytes", "1MiB")],
+        ..Sources::default()
+    };
+    assert!(load(&smallest).is_ok(), "the smallest segment that the key allows");
     let sources = Sources {
         overrides: vec![
             set("log.message_bytes_max", "8MiB"),
