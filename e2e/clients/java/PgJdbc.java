@@ -44,6 +44,7 @@ public class PgJdbc {
         connection = DriverManager.getConnection("jdbc:postgresql://" + pg + "/luma?user=luma");
         expect("SELECT count(*) FROM \"" + topic + "\"", "100;");
         expect("SELECT id, name, price, even FROM \"" + topic + "\" ORDER BY id LIMIT 2", "0,n0,0.0,true;1,n1,0.25,false;");
+        metadata();
     }
 
     static void where() throws Exception {
@@ -67,6 +68,43 @@ public class PgJdbc {
             check(count == COUNT, count + " rows");
         }
         connection.setAutoCommit(true);
+    }
+
+    static void metadata() throws Exception {
+        DatabaseMetaData meta = connection.getMetaData();
+        check(meta.getDatabaseProductName().equals("PostgreSQL"), meta.getDatabaseProductName());
+        check(column(meta.getSchemas(), "TABLE_SCHEM").contains("public"), "getSchemas");
+        check(column(meta.getCatalogs(), "TABLE_CAT").contains("luma"), "getCatalogs");
+        check(column(meta.getTableTypes(), "TABLE_TYPE").contains("TABLE"), "getTableTypes");
+        for (String[] types : new String[][] {null, {"TABLE"}, {"TABLE", "VIEW"}}) {
+            List<String> tables = column(meta.getTables(null, "public", "%", types), "TABLE_NAME");
+            check(tables.contains(topic), "getTables: " + tables);
+        }
+        check(column(meta.getTables(null, null, "no such table", null), "TABLE_NAME").isEmpty(), "getTables of nothing");
+        StringBuilder columns = new StringBuilder();
+        try (ResultSet rows = meta.getColumns(null, "public", topic, "%")) {
+            while (rows.next()) {
+                if (rows.getString("COLUMN_NAME").startsWith("_")) continue;
+                columns.append(rows.getString("COLUMN_NAME")).append(' ').append(rows.getString("TYPE_NAME")).append(' ');
+                columns.append(rows.getInt("DATA_TYPE")).append(';');
+            }
+        }
+        for (String wanted : List.of("id int8 " + Types.BIGINT + ";", "name text " + Types.VARCHAR + ";",
+                "price float8 " + Types.DOUBLE + ";", "even bool " + Types.BIT + ";")) {
+            check(columns.toString().contains(wanted), "getColumns: " + columns);
+        }
+        // A topic has none of these: empty, and no error.
+        check(column(meta.getPrimaryKeys(null, "public", topic), "COLUMN_NAME").isEmpty(), "getPrimaryKeys");
+        check(column(meta.getIndexInfo(null, "public", topic, false, true), "INDEX_NAME").isEmpty(), "getIndexInfo");
+        check(column(meta.getImportedKeys(null, "public", topic), "FK_NAME").isEmpty(), "getImportedKeys");
+        check(column(meta.getExportedKeys(null, "public", topic), "FK_NAME").isEmpty(), "getExportedKeys");
+        check(column(meta.getTypeInfo(), "TYPE_NAME").contains("int8"), "getTypeInfo");
+    }
+
+    static List<String> column(ResultSet rows, String name) throws SQLException {
+        List<String> values = new ArrayList<>();
+        try (rows) { while (rows.next()) values.add(rows.getString(name)); }
+        return values;
     }
 
     static void errors() throws Exception {

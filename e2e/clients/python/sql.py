@@ -133,6 +133,36 @@ def select():
     expect(f'SELECT id, name, price, even FROM "{TOPIC}" ORDER BY id LIMIT 4',
            [(0, "n0", 0.0, True), (1, "n1", 0.25, False), (2, "n2", 0.5, True), (3, "n3", 0.75, False)]
            if CLIENT != "psql" else [(0, "n0", 0, True), (1, "n1", 0.25, False), (2, "n2", 0.5, True), (3, "n3", 0.75, False)])
+    in_steps()
+
+
+def in_steps():
+    """A named cursor, which fetches in steps, and COPY TO STDOUT: results that need not fit the client's memory."""
+    query = f'SELECT id, name FROM "{TOPIC}" ORDER BY id'
+    wanted = [(i, f"n{i}") for i in range(COUNT)]
+    if CLIENT == "psql":
+        stepped = CONNECTION.run("-A", "-t", "-F", "\t", "-v", "FETCH_COUNT=7", "-c", query)
+        copied = CONNECTION.run("-c", f"COPY ({query}) TO STDOUT")
+        for done in (stepped, copied):
+            assert done.returncode == 0, done.stderr
+            assert done.stdout == "".join(f"{i}\t{name}\n" for i, name in wanted), done.stdout[:200]
+        csv = CONNECTION.run("-c", f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)")
+        assert csv.stdout.splitlines()[:2] == ["id,name", "0,n0"], csv.stdout[:200]
+    elif CLIENT == "psycopg":
+        connection = CONNECTION.connection
+        with connection.transaction(), connection.cursor(name="steps") as cursor:
+            cursor.itersize = 7
+            cursor.execute(query)
+            assert cursor.fetchmany(10) == wanted[:10]
+            assert list(cursor) == wanted[10:]
+        with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT") as copy:
+            rows = [(int(i), name) for i, name in copy.rows()]
+            assert rows == wanted, rows[:5]
+    else:
+        with CONNECTION.engine.connect() as connection:
+            result = connection.execution_options(stream_results=True, max_row_buffer=7).execute(CONNECTION.module.text(query))
+            assert [tuple(row) for row in result] == wanted
+    expect("SELECT 1", [(1,)])
 
 
 def where():
