@@ -267,3 +267,20 @@ pub fn large_files(sizes: &[(String, u64)]) -> Vec<String> {
         })
         .collect()
 }
+
+/// Tests that a document names, in backquotes in its tables, and no source has.
+#[must_use]
+pub fn missing_tests(document: &str, sources: &[Source]) -> Vec<String> {
+    let rows = document.lines().filter(|line| line.starts_with('|'));
+    let names = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let known = |name: &str| {
+        let test = format!("fn {name}()");
+        sources.iter().any(|source| is_test(&source.path) && has_test(&source.text, &test))
+    };
+    names.filter(|name| !known(name)).map(|name| format!("there is no test {name}")).collect()
+}
+
+/// Macros make some tests out of a name, which the plain form does not find: those cannot be listed.
+fn has_test(text: &str, test: &str) -> bool {
+    text.match_indices(test).any(|(at, _)| text[..at].trim_end().ends_with("#[test]"))
+}

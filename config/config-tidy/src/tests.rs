@@ -137,3 +137,14 @@ fn shapes_and_sizes_are_checked() {
         1
     );
 }
+
+#[test]
+fn a_test_that_a_document_names_is_looked_for() {
+    let source = one("a/tests.rs", "#[test]\nfn there() {}\nfn helper() {}\n");
+    let missing = |document: &str| sources::missing_tests(document, &source).len();
+    assert_eq!(missing("| 1 | a rule | `there` |\n"), 0);
+    assert_eq!(missing("| 1 | a rule | `there`, `gone` |\n"), 1);
+    assert_eq!(missing("| 1 | a rule | `helper` |\n"), 1, "no test");
+    assert_eq!(missing("prose about `gone`\n"), 0);
+    assert_eq!(sources::missing_tests("| `there` |", &one("a.rs", &source[0].text)).len(), 1);
+}

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use broker_kafka::{Handler, Peer, Response};
 use broker_kafka_wire::{
     ApiKey, DescribeLogDirsRequest, DescribeLogDirsResponse, FetchRequest, FetchResponse,
-    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
-    ProduceRequest, ProduceResponse, decode_trusted_response, encode_guarded_request,
+    MetadataRequest, MetadataResponse, OffsetCommitRequest, OffsetCommitResponse,
+    OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse,
+    decode_trusted_response, encode_guarded_request,
 };
 use bytes::Bytes;
 use futures_executor::block_on;
@@ -91,6 +92,11 @@ impl Client {
     pub(crate) fn produce(&self, version: i16, request: &ProduceRequest) -> ProduceResponse {
         let frame = request.encode(version, CORRELATION_ID, None).unwrap();
         ProduceResponse::decode(&self.frame(&frame), version).unwrap().1
+    }
+
+    pub(crate) fn metadata(&self, version: i16, request: &MetadataRequest) -> MetadataResponse {
+        let frame = request.encode(version, CORRELATION_ID, None).unwrap();
+        MetadataResponse::decode(&self.frame(&frame), version).unwrap().1
     }
 
     pub(crate) fn commit(

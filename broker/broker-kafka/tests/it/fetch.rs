@@ -212,3 +212,20 @@ fn kip_110_topics_in_zstd_are_refused_to_clients_that_cannot_read_them() {
         assert_eq!(seen[0].1, expected, "v{version}");
     }
 }
+
+/// kafka.md §7.15, as far as it applies without replicas: a consumer that names its rack is served here, and sent nowhere
+/// else.
+#[test]
+fn semantics_15_a_rack_has_no_preferred_replica() {
+    let client = Client::with_topic();
+    produce(&client, "t", 3);
+    for version in 11..=18 {
+        let reader = Reader { client: &client, version };
+        let mut request = reader.request((0, -1), vec![reader.wanted("t", &[(0, 0)])]);
+        request.rack_id = "rack".to_owned();
+        let response = client.fetch(version, &request);
+        let partition = &response.topics[0].partitions[0];
+        assert_eq!(partition.preferred_read_replica, log_types::NodeId(-1), "v{version}");
+        assert!(shown(&response)[0].2 > 0, "v{version}");
+    }
+}

@@ -8,6 +8,7 @@ mod double;
 mod fetch;
 mod groups;
 mod hostile;
+mod metadata;
 mod offsets;
 mod pace;
 mod topics;

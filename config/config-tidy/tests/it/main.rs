@@ -89,3 +89,9 @@ fn adapters_have_one_shape() {
 fn no_file_is_large() {
     check(&sources::large_files(&tree::sizes(root()).expect("this is a git checkout")));
 }
+
+#[test]
+fn the_tests_that_documents_name_exist() {
+    let document = fs::read_to_string(root().join("docs/kafka-semantics.md"));
+    check(&sources::missing_tests(&document.expect("the document is committed"), &rust()));
+}

@@ -1,0 +1,86 @@
+//! Metadata: which topics it names, makes and refuses (kafka.md §7.29).
+
+use broker_kafka::broker::Broker;
+use broker_kafka::code;
+use broker_kafka_wire::{
+    AUTHORIZED_OPERATIONS_OMITTED, MetadataRequest, MetadataRequestTopic, MetadataResponse,
+};
+
+use crate::client::Client;
+use crate::double::NODE_ID;
+
+const VERSION_MAX: i16 = 13;
+
+fn named(names: &[&str]) -> Option<Vec<MetadataRequestTopic>> {
+    let topic = |name: &&str| MetadataRequestTopic {
+        name: Some((*name).to_owned()),
+        ..MetadataRequestTopic::default()
+    };
+    Some(names.iter().map(topic).collect())
+}
+
+fn codes(response: &MetadataResponse) -> Vec<(&str, i16)> {
+    let topics = response.topics.iter();
+    topics.map(|topic| (topic.name.as_deref().unwrap_or("-"), topic.error_code)).collect()
+}
+
+#[test]
+fn semantics_29_null_is_all_and_empty_is_none_but_in_version_0() {
+    let client = Client::with_topic();
+    for version in 0..=VERSION_MAX {
+        let ask = |topics| MetadataRequest { topics, ..MetadataRequest::default() };
+        let empty = client.metadata(version, &ask(Some(Vec::new())));
+        assert_eq!(empty.topics.len(), usize::from(version == 0), "v{version}");
+        if version > 0 {
+            assert_eq!(codes(&client.metadata(version, &ask(None))), [("t", 0)], "v{version}");
+        }
+        if version >= 1 {
+            assert_eq!(empty.controller_id.0, NODE_ID, "v{version}");
+        }
+        if version >= 2 {
+            assert_eq!(empty.cluster_id.as_deref(), Some("abcdefghijklmnopqrstuv"));
+        }
+    }
+}
+
+#[test]
+fn semantics_29_topics_are_made_only_where_both_sides_want_it() {
+    for version in 0..=VERSION_MAX {
+        let client = Client::new();
+        let unknown = code::UNKNOWN_TOPIC_OR_PARTITION;
+        let ask = |names: &[&str], allow| MetadataRequest {
+            topics: named(names),
+            allow_auto_topic_creation: allow,
+            ..MetadataRequest::default()
+        };
+        // Before version 4 a client cannot say that it does not want a topic made.
+        if version >= 4 {
+            let response = client.metadata(version, &ask(&["new"], false));
+            assert_eq!(codes(&response), [("new", unknown)], "v{version}");
+        }
+        let invalid = code::INVALID_TOPIC_EXCEPTION;
+        let response = client.metadata(version, &ask(&["not/valid"], true));
+        assert_eq!(codes(&response), [("not/valid", invalid)], "v{version}");
+        assert!(client.double.catalog().topics.is_empty(), "nothing was made, v{version}");
+        let response = client.metadata(version, &ask(&["new"], true));
+        assert_eq!(codes(&response), [("new", 0)], "v{version}");
+        assert_eq!(client.double.catalog().topics.len(), 1);
+    }
+}
+
+#[test]
+fn semantics_29_authorized_operations_only_on_request() {
+    let client = Client::with_topic();
+    for version in 8..=VERSION_MAX {
+        let mut request = MetadataRequest { topics: named(&["t"]), ..MetadataRequest::default() };
+        let silent = client.metadata(version, &request);
+        assert_eq!(silent.cluster_authorized_operations, AUTHORIZED_OPERATIONS_OMITTED);
+        assert_eq!(silent.topics[0].topic_authorized_operations, AUTHORIZED_OPERATIONS_OMITTED);
+        request.include_cluster_authorized_operations = true;
+        request.include_topic_authorized_operations = true;
+        let told = client.metadata(version, &request);
+        // From version 11 the cluster's are DescribeCluster's to tell (KIP-700).
+        assert_eq!(told.cluster_authorized_operations > 0, version <= 10, "v{version}");
+        assert!(told.topics[0].topic_authorized_operations > 0, "v{version}");
+    }
+}
