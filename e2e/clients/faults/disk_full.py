@@ -1,12 +1,15 @@
 """Fills the disk beneath a server, looks at what clients get, and frees it again.
 
     disk_full.py fill    BOOTSTRAP PG DISK          prints the number of records that were acknowledged
+    disk_full.py look    BOOTSTRAP PG DISK COUNT    with that number
+    disk_full.py refill  BOOTSTRAP PG DISK          after the topic was deleted; prints as fill does
     disk_full.py recover BOOTSTRAP PG DISK COUNT    with that number
 
 DISK is the mounted file system that holds the server's data. A file of our own takes part of it, and is what gives the
 space back, with the harness's file that takes what is left. Ends with an error when something is not as it must be:
 - a write that finds no space is refused with an error that says so, over Kafka and over SQL;
 - what was acknowledged is read back while the disk is full;
+- a topic that was deleted on the full disk is gone, also after a crash, and others are written to in its place;
 - writes go on once there is space, without a restart, at the offset after the last acknowledged record.
 """
 import os
@@ -96,6 +99,27 @@ def fill():
     print(count, flush=True)
 
 
+def refill():
+    assert TOPIC not in ADMIN.list_topics(timeout=DEADLINE_S).topics, "the deleted topic is back"
+    end = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            ADMIN.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(DEADLINE_S)
+            break
+        except KafkaException as error:
+            refused(error.args[0], KafkaError.KAFKA_STORAGE_ERROR)
+        assert time.monotonic() < end, f"a topic was deleted, but there is no space after {DEADLINE_S} s"
+        time.sleep(0.1)
+    count = 0
+    while isinstance(result := write(count), int):
+        assert result == count, f"record {count} has offset {result}"
+        count += 1
+    refused(result, KafkaError.KAFKA_STORAGE_ERROR)
+    assert count > 50, f"the deletion made room for {count} records"
+    reads_go_on(count)
+    print(count, flush=True)
+
+
 def recover(count):
     reads_go_on(count)
     for name in os.listdir(DISK):
@@ -109,7 +133,4 @@ def recover(count):
     reads_go_on(count + 1)
 
 
-if PHASE == "fill":
-    fill()
-else:
-    recover(int(COUNT[0]))
+{"fill": fill, "look": reads_go_on, "refill": refill, "recover": recover}[PHASE](*map(int, COUNT))

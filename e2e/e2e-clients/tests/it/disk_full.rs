@@ -1,5 +1,6 @@
 //! The real binary on a disk that is full: reads go on, writes are refused with an error that says so, a restart succeeds
-//! although not one block is free, and writes go on when space returns.
+//! although not one block is free, a topic can be deleted there and its space is written to again, and writes go on when
+//! more space returns.
 //!
 //! The clients' half is `e2e/clients/faults/disk_full.py`.
 
@@ -35,8 +36,25 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     server.crash().unwrap();
     disk.take_the_rest().unwrap();
     server.restart().unwrap();
-    clients(&server, &disk, &["recover", acknowledged.trim()]);
-    say(&format!("\nfull disk | {} | {} records, then refused\n", disk.kind, acknowledged.trim()));
+    clients(&server, &disk, &["look", acknowledged.trim()]);
+    delete_topic(&server);
+    server.crash().unwrap();
+    server.restart().unwrap();
+    let again = clients(&server, &disk, &["refill"]);
+    clients(&server, &disk, &["recover", again.trim()]);
+    let (kind, first, again) = (disk.kind, acknowledged.trim(), again.trim());
+    say(&format!(
+        "\nfull disk | {kind} | {first} records, then refused | {again} after a deletion\n"
+    ));
+}
+
+/// With the command line, as an operator does.
+fn delete_topic(server: &Server) {
+    let mut command = Command::new(tools::lumadb().unwrap());
+    command.args(["topic", "delete", "disk-full", "--yes", "--brokers", &server.addresses.kafka]);
+    let deadline = Duration::from_secs(60);
+    let (status, _, err) = process::run(&mut command, server.dir(), "delete", deadline).unwrap();
+    assert!(status.success(), "{err}\n{}", server.log_tail());
 }
 
 /// Runs a phase of the script; what it printed.
