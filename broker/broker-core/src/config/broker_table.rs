@@ -55,8 +55,8 @@ const COMPRESSION: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", 
 /// All broker configs, by name. Dynamic ones are those whose change this broker honours: defaults of topic configs.
 #[rustfmt::skip]
 pub const BROKER_CONFIGS: &[BrokerDef] = &[
-    fixed("advertised.listeners", Text, "", Any),
-    unset("authorizer.class.name", Text, Any),
+    unset("advertised.listeners", Text, Any),
+    fixed("authorizer.class.name", Text, "", Any),
     fixed("auto.create.topics.enable", Boolean, "true", Any),
     fixed("auto.leader.rebalance.enable", Boolean, "true", Any),
     fixed("background.threads", Int, "10", AtLeast(1)),
@@ -77,7 +77,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     fixed("group.max.session.timeout.ms", Int, "1800000", Any),
     fixed("group.max.size", Int, "2147483647", AtLeast(1)),
     fixed("group.min.session.timeout.ms", Int, "6000", Any),
-    fixed("inter.broker.listener.name", Text, "", Any),
+    unset("inter.broker.listener.name", Text, Any),
     fixed("listeners", Text, "PLAINTEXT://:9092", Any),
     live("log.cleaner.delete.retention.ms", Long, "86400000", AtLeast(0)),
     fixed("log.cleaner.enable", Boolean, "true", Any),

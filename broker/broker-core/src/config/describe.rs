@@ -67,35 +67,45 @@ impl BrokerConfigs {
         own.or_else(|| broker_def(name)?.default)
     }
 
-    fn synonyms(&self, names: &[&'static str]) -> Vec<ConfigSynonym> {
+    /// The values behind the broker config `name`, the strongest first: by source, and within a source from the finest
+    /// unit to the coarsest. What stands before its own first value is left out, so a value that only a coarser unit
+    /// gives has no synonyms at all: Kafka's `ConfigHelper.configSynonyms` does the same.
+    fn synonyms(&self, name: &'static str) -> Vec<ConfigSynonym> {
+        let names = broker_names(name);
         let mut found = Vec::new();
-        let layers = [
-            (&self.dynamic, ConfigSource::DynamicDefaultBroker),
-            (&self.fixed, ConfigSource::StaticBroker),
-        ];
-        for &name in names {
-            for (values, source) in layers {
+        for (values, source) in self.layers() {
+            for &name in &names {
                 if let Some(value) = values.get(name) {
                     found.push(ConfigSynonym { name, value: Some(value.clone()), source });
                 }
             }
         }
-        for &name in names {
+        for &name in &names {
             if let Some(value) = broker_def(name).and_then(|def| def.default) {
                 let source = ConfigSource::Default;
                 found.push(ConfigSynonym { name, value: Some(value.to_owned()), source });
             }
         }
-        found
+        found.into_iter().skip_while(|synonym| synonym.name != name).collect()
+    }
+
+    fn layers(&self) -> [(&BTreeMap<String, String>, ConfigSource); 2] {
+        [
+            (&self.dynamic, ConfigSource::DynamicDefaultBroker),
+            (&self.fixed, ConfigSource::StaticBroker),
+        ]
     }
 
     /// What a topic without an override gets.
     pub(super) fn topic_default(&self, def: &TopicDef) -> String {
-        let names: Vec<&'static str> = def.synonyms.iter().map(|synonym| synonym.name).collect();
-        let first = self.synonyms(&names).into_iter().find_map(|found| {
-            let synonym = def.synonyms.iter().find(|synonym| synonym.name == found.name)?;
-            convert(synonym, &found.value?)
-        });
+        // A finer unit that somebody set beats a coarser one, whoever set that; defaults come after both.
+        let set = |synonym: &Synonym| {
+            let mut layers = self.layers().into_iter();
+            layers.find_map(|(values, _)| convert(synonym, values.get(synonym.name)?))
+        };
+        let default = |synonym: &Synonym| convert(synonym, broker_def(synonym.name)?.default?);
+        let (mut own, mut defaults) = (def.synonyms.iter(), def.synonyms.iter());
+        let first = own.find_map(set).or_else(|| defaults.find_map(default));
         first.unwrap_or_else(|| def.default.to_owned())
     }
 }
@@ -131,8 +141,9 @@ fn describe_topic_config(
         let source = ConfigSource::DynamicTopic;
         synonyms.push(ConfigSynonym { name: def.name, value: Some(value.clone()), source });
     }
-    let names: Vec<&'static str> = def.synonyms.iter().map(|synonym| synonym.name).collect();
-    synonyms.extend(broker.synonyms(&names));
+    if let Some(strongest) = def.synonyms.first() {
+        synonyms.extend(broker.synonyms(strongest.name));
+    }
     ConfigEntry {
         name: def.name,
         value: Some(own.cloned().unwrap_or_else(|| broker.topic_default(def))),
@@ -151,7 +162,7 @@ pub fn describe_broker(broker: &BrokerConfigs) -> Vec<ConfigEntry> {
 }
 
 fn describe_broker_config(def: &BrokerDef, broker: &BrokerConfigs) -> ConfigEntry {
-    let mut synonyms = broker.synonyms(&broker_names(def.name));
+    let mut synonyms = broker.synonyms(def.name);
     if def.sensitive {
         for synonym in &mut synonyms {
             synonym.value = None;
@@ -169,14 +180,14 @@ fn describe_broker_config(def: &BrokerDef, broker: &BrokerConfigs) -> ConfigEntr
     }
 }
 
-/// The config itself and the weaker names that stand in for it (`log.retention.ms` → `.minutes` → `.hours`).
+/// The config and the other units of the same (`log.retention.ms`, `.minutes`, `.hours`), the finest first.
 fn broker_names(name: &'static str) -> Vec<&'static str> {
-    let group = TOPIC_CONFIGS.iter().find_map(|def| {
-        let at = def.synonyms.iter().position(|synonym| synonym.name == name)?;
-        Some(&def.synonyms[at..])
-    });
-    match group {
-        Some(group) => group.iter().map(|synonym| synonym.name).collect(),
-        None => vec![name],
+    let of = |def: &&TopicDef| def.synonyms.iter().any(|synonym| synonym.name == name);
+    match TOPIC_CONFIGS.iter().find(of) {
+        // It stands in for `log.flush.interval.ms`, but not the other way round.
+        Some(def) if name != "log.flush.scheduler.interval.ms" => {
+            def.synonyms.iter().map(|synonym| synonym.name).collect()
+        }
+        _ => vec![name],
     }
 }

@@ -48,11 +48,11 @@ fn kip_226_synonyms_and_sources_of_a_topic_config() {
     let plain = entry(&[], &broker, "retention.ms");
     assert_eq!(plain.value.as_deref(), Some("604800000"));
     assert_eq!(plain.source, ConfigSource::Default);
-    assert_eq!(shown(&plain), [("log.retention.hours", "168", 5)]);
+    assert_eq!(shown(&plain), [], "only a coarser unit has a value");
     broker.fixed = map(&[("log.retention.hours", "2")]);
     let fixed = entry(&[], &broker, "retention.ms");
     assert_eq!(fixed.value.as_deref(), Some("7200000"));
-    assert_eq!(fixed.source, ConfigSource::StaticBroker);
+    assert_eq!((fixed.source, shown(&fixed)), (ConfigSource::Default, vec![]), "as Kafka says it");
     broker.fixed.insert("log.retention.minutes".into(), "1".into());
     assert_eq!(entry(&[], &broker, "retention.ms").value.as_deref(), Some("60000"));
     broker.dynamic = map(&[("log.retention.ms", "5")]);
@@ -87,7 +87,10 @@ fn describe_returns_every_config() {
     assert!(find("num.partitions").read_only);
     assert!(!find("message.max.bytes").read_only);
     assert_eq!(find("log.retention.ms").value, None);
-    assert_eq!(shown(find("log.retention.ms")), [("log.retention.hours", "168", 5)]);
+    assert_eq!(shown(find("log.retention.ms")), []);
+    assert_eq!(shown(find("log.retention.hours")), [("log.retention.hours", "168", 5)]);
+    assert_eq!(find("inter.broker.listener.name").value, None);
+    assert_eq!(find("authorizer.class.name").value.as_deref(), Some(""));
 }
 
 #[test]
@@ -266,4 +269,24 @@ fn topic_names() {
     assert!(topic_names_collide("a.b", "a_b"));
     assert!(!topic_names_collide("a.b", "a.b"));
     assert!(!topic_names_collide("a.b", "a-b"));
+}
+
+/// `ConfigHelper.configSynonyms`: by source, then by unit, without what stands before the config's own first value.
+#[test]
+fn kip_226_synonyms_of_a_broker_config_in_several_units() {
+    let broker = BrokerConfigs {
+        fixed: map(&[("log.retention.hours", "2"), ("log.retention.minutes", "1")]),
+        dynamic: map(&[("log.retention.ms", "5")]),
+    };
+    let entries = describe_broker(&broker);
+    let find = |name: &str| entries.iter().find(|entry| entry.name == name).unwrap();
+    let hours = [("log.retention.hours", "2", 4), ("log.retention.hours", "168", 5)];
+    assert_eq!(shown(find("log.retention.hours")), hours);
+    let minutes = [("log.retention.minutes", "1", 4), hours[0], hours[1]];
+    assert_eq!(shown(find("log.retention.minutes")), minutes);
+    let millis = find("log.retention.ms");
+    assert_eq!(shown(millis), [&[("log.retention.ms", "5", 3)][..], &minutes].concat());
+    assert_eq!(millis.source, ConfigSource::DynamicDefaultBroker);
+    let scheduler = [("log.flush.scheduler.interval.ms", "9223372036854775807", 5)];
+    assert_eq!(shown(find("log.flush.scheduler.interval.ms")), scheduler);
 }
