@@ -306,6 +306,25 @@ struct Scan<'a> {
     replay: &'a mut dyn ReplaySink,
 }
 
+impl Scan<'_> {
+    /// The frames that follow are those after this checkpoint.
+    fn begin_with(&mut self, loaded: Loaded) {
+        let header = &loaded.header;
+        self.replay.checkpoint(header.position, &loaded.state);
+        self.checkpoint = Some(Kept {
+            number: header.number,
+            position: header.position,
+            segment: header.segment,
+            referenced: Some(loaded.index.live_segments().collect()),
+        });
+        self.position = header.position;
+        self.watermark = header.position;
+        self.generation = header.generation;
+        self.index = loaded.index;
+        self.segments = loaded.segments;
+    }
+}
+
 /// Where the last segment ends.
 struct LastSegment {
     file: Rc<SegmentFile>,
@@ -505,21 +524,10 @@ pub(crate) async fn open(
     let mut checkpoint_bytes = 0;
     if let Some(loaded) = loaded {
         check_segments(&names, &loaded)?;
-        scan.checkpoint = Some(Kept {
-            number: loaded.header.number,
-            position: loaded.header.position,
-            segment: loaded.header.segment,
-            referenced: Some(loaded.index.live_segments().collect()),
-        });
         start = (loaded.header.segment, loaded.header.file_offset);
         checkpoint_position = loaded.header.position;
         checkpoint_bytes = loaded.header.index_bytes + loaded.header.state_bytes;
-        scan.replay.checkpoint(checkpoint_position, &loaded.state);
-        scan.position = checkpoint_position;
-        scan.watermark = checkpoint_position;
-        scan.generation = loaded.header.generation;
-        scan.index = loaded.index;
-        scan.segments = loaded.segments;
+        scan.begin_with(loaded);
     }
     let last = scan_segments(disk, &mut scan, &names, start).await?;
     let leftover: Vec<SegmentId> =
