@@ -82,11 +82,12 @@ pub fn validate_topic(name: &str, value: &str) -> Result<&'static TopicDef, Conf
 /// Checks one dynamic broker config.
 ///
 /// # Errors
-/// INVALID_CONFIG: unknown name, wrong value; INVALID_REQUEST: not changeable at run time.
+/// INVALID_CONFIG: unknown name; INVALID_REQUEST: not changeable at run time, wrong value. Kafka says the latter of brokers
+/// where it says INVALID_CONFIG of topics (KAFKA-13609).
 pub fn validate_broker(name: &str, value: &str) -> Result<&'static BrokerDef, ConfigError> {
     let def = changeable_broker(name)?;
-    check_support(name, value)?;
-    check(name, def.kind, def.rule, value)?;
+    let checked = check_support(name, value).and_then(|()| check(name, def.kind, def.rule, value));
+    checked.map_err(|error| ConfigError::InvalidRequest(error.to_string()))?;
     Ok(def)
 }
 

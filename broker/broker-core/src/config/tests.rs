@@ -224,7 +224,7 @@ fn broker_configs_change_only_where_the_change_is_honoured() {
     assert_eq!(change("message.max.bytes", "5").unwrap(), map(&[("message.max.bytes", "5")]));
     assert_eq!(change("num.partitions", "5").unwrap_err().code(), 42);
     assert_eq!(change("nope", "5").unwrap_err().code(), 40);
-    assert_eq!(change("luma.durability", "quorum-memory").unwrap_err().code(), 40);
+    assert_eq!(change("luma.durability", "quorum-memory").unwrap_err().code(), 42);
 }
 
 #[test]
@@ -289,4 +289,22 @@ fn kip_226_synonyms_of_a_broker_config_in_several_units() {
     assert_eq!(millis.source, ConfigSource::DynamicDefaultBroker);
     let scheduler = [("log.flush.scheduler.interval.ms", "9223372036854775807", 5)];
     assert_eq!(shown(find("log.flush.scheduler.interval.ms")), scheduler);
+}
+
+#[test]
+fn kafka_13609_wrong_values_of_brokers_are_wrong_requests() {
+    let check = |name: &str, value: &str, code: i16, expected: &str| {
+        let error = validate_broker(name, value).expect_err("refused");
+        assert_eq!((error.code(), error.to_string().as_str()), (code, expected));
+    };
+    let problem = "Invalid value x for configuration log.retention.ms: Not a number of type LONG";
+    check("log.retention.ms", "x", 42, problem);
+    check("num.partitions", "2", 42, "Cannot update these configs dynamically: num.partitions");
+    check(
+        "log.cleaner.io.buffer.size",
+        "1",
+        40,
+        "Unknown broker config name: log.cleaner.io.buffer.size",
+    );
+    assert!(validate_broker("log.retention.ms", "5").is_ok());
 }
