@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::arrow::datatypes::Field;
 use datafusion::catalog::{
-    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
-    SchemaProvider,
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider, SchemaProvider,
 };
 use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry as _;
@@ -348,25 +348,31 @@ impl Shared {
                 .map_err(|error| self.text(parsed).datafusion(&error))?;
         }
         let catalogs = MemoryCatalogProviderList::new();
-        datafusion::catalog::CatalogProviderList::register_catalog(
-            &catalogs,
-            "luma".to_owned(),
-            Arc::new(catalog),
-        );
+        catalogs.register_catalog("luma".to_owned(), Arc::new(catalog));
+        let weight = weight::of(statement, &|name| widths.get(name).copied().unwrap_or(1))?;
+        Ok(self.state_over(Arc::new(catalogs), weight, context))
+    }
+
+    /// A statement's own state: its tables, its weight, its memory, its functions.
+    fn state_over(
+        &self,
+        catalogs: Arc<dyn CatalogProviderList>,
+        weight: weight::Weight,
+        context: &PlanContext,
+    ) -> SessionState {
         let pool = StatementPool::new(self.options.memory_limits(), &self.memory);
         let runtime =
             RuntimeEnv { memory_pool: Arc::new(pool), ..self.base.runtime_env().as_ref().clone() };
-        let weight = weight::of(statement, &|name| widths.get(name).copied().unwrap_or(1))?;
         let config = self.base.config().clone().with_extension(Arc::new(weight));
         let mut state = SessionStateBuilder::new_from_existing(self.base.clone())
             .with_config(config)
             .with_runtime_env(Arc::new(runtime))
-            .with_catalog_list(Arc::new(catalogs))
+            .with_catalog_list(catalogs)
             .build();
         // now() is this moment for the whole statement.
         state.mark_start_execution();
         functions::register(&mut state, &context.info, &context.registry);
-        Ok(state)
+        state
     }
 
     async fn topic_table(

@@ -128,14 +128,17 @@ impl Text<'_> {
                     .with_sqlstate("53200")
                     .with_detail(first_line(detail))
             }
-            DataFusionError::NotImplemented(message) => unsupported(lower(message)),
+            DataFusionError::NotImplemented(message) => self.not_implemented(message),
             DataFusionError::SQL(inner, _) => self.syntax(&inner.to_string()),
             DataFusionError::Plan(message) | DataFusionError::Execution(message) => {
                 self.message(message)
             }
             DataFusionError::Configuration(message) => invalid("22023", lower(message)),
-            other => Error::new(ErrorKind::Internal, first_line(&other.to_string()))
-                .with_sqlstate("XX000"),
+            other => {
+                let text = first_line(&other.to_string());
+                self.known(&text)
+                    .unwrap_or_else(|| Error::new(ErrorKind::Internal, text).with_sqlstate("XX000"))
+            }
         }
     }
 
@@ -146,7 +149,9 @@ impl Text<'_> {
         if let Some(error) = inner.downcast_ref::<DataFusionError>() {
             return self.datafusion(error);
         }
-        Error::new(ErrorKind::Internal, first_line(&inner.to_string())).with_sqlstate("XX000")
+        let text = first_line(&inner.to_string());
+        self.known(&text)
+            .unwrap_or_else(|| Error::new(ErrorKind::Internal, text).with_sqlstate("XX000"))
     }
 
     fn arrow(&self, error: &ArrowError) -> Error {
@@ -205,6 +210,37 @@ impl Text<'_> {
         self.at(error, qualifier.as_deref(), &field.name)
     }
 
+    fn not_implemented(&self, message: &str) -> Error {
+        let Some((_, name)) = message.split_once("Unsupported SQL type ") else {
+            return unsupported(lower(message));
+        };
+        let name = name.trim().split(['.', '(']).next().unwrap_or(name);
+        let folded = name.to_lowercase();
+        let message = format!("type \"{folded}\" does not exist");
+        let error = Error::new(ErrorKind::NotFound, message).with_sqlstate("42704");
+        self.at(error, None, &folded)
+    }
+
+    /// An error by a part of its message.
+    fn known(&self, text: &str) -> Option<Error> {
+        let folded = text.to_lowercase();
+        let (_, sqlstate) = KNOWN.iter().find(|(part, _)| folded.contains(part))?;
+        let mut text = text;
+        while let Some(rest) = ORIGINS.iter().find_map(|it| text.strip_prefix(it)) {
+            text = rest;
+        }
+        Some(match *sqlstate {
+            "42883" => match between(text, "Function '", "'") {
+                Some(name) => {
+                    let message = format!("function {name} does not exist for these arguments");
+                    self.at(invalid("42883", message).with_detail(lower(text)), None, name)
+                }
+                None => invalid("42883", lower(text)),
+            },
+            sqlstate => invalid(sqlstate, lower(text)),
+        })
+    }
+
     fn message(&self, message: &str) -> Error {
         let text = first_line(message);
         if let Some(name) = between(&text, "Invalid function '", "'") {
@@ -216,6 +252,9 @@ impl Text<'_> {
         if let Some(name) = between(&text, "table '", "' not found") {
             let name = name.rsplit('.').next().unwrap_or(name);
             return self.unknown_table(name, &[]);
+        }
+        if let Some(error) = self.known(&text) {
+            return error;
         }
         let folded = text.to_lowercase();
         if folded.contains("divide by zero") {
@@ -246,21 +285,83 @@ impl Text<'_> {
     }
 }
 
+/// PostgreSQL's SQLSTATEs of messages that it words much as DataFusion does.
+const KNOWN: [(&str, &str); 14] = [
+    ("limit must be >=", "2201W"),
+    ("offset must be >=", "2201X"),
+    ("order by column out of bounds", "42P10"),
+    ("aggregate functions are not allowed", "42803"),
+    ("different number of columns", "42601"),
+    ("should only return one column", "42601"),
+    ("returned more than one row", "21000"),
+    ("specified more than once", "42712"),
+    ("cannot coerce arithmetic expression", "42883"),
+    ("failed to match any signature", "42883"),
+    ("negative count not allowed", "22011"),
+    ("cannot take square root of a negative number", "2201F"),
+    ("regex parse error", "2201B"),
+    ("regular expression", "2201B"),
+];
+
+/// Texts around a message that say where in DataFusion it came from.
+const ORIGINS: [&str; 5] = [
+    "Error during planning: ",
+    "Execution error: ",
+    "Internal error: ",
+    "Compute error: ",
+    "Arrow error: ",
+];
+
+/// PostgreSQL's name of an Arrow type.
+fn type_name(arrow: &str) -> &str {
+    match arrow.split(['(', ' ']).next().unwrap_or(arrow) {
+        "int16" => "smallint",
+        "int32" => "integer",
+        "int64" => "bigint",
+        "float32" => "real",
+        "float64" => "double precision",
+        "decimal128" => "numeric",
+        "date32" => "date",
+        "time64" => "time",
+        "timestamp" => "timestamp",
+        _ => arrow,
+    }
+}
+
+/// Digits that an integer type cannot hold are out of range, not bad syntax.
+fn is_integer(value: &str) -> bool {
+    let digits = value.trim().strip_prefix(['-', '+']).unwrap_or(value.trim());
+    !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit())
+}
+
 fn cast(message: &str) -> Error {
     let text = first_line(message);
+    let out_of_range =
+        text.split_once("an't cast value ").and_then(|(_, it)| it.split_once(" to type "));
+    if let Some((value, target)) = out_of_range {
+        let name = type_name(&target.to_lowercase()).to_owned();
+        return invalid("22003", format!("{name} out of range")).with_detail(value.to_owned());
+    }
+    if let Some(value) = between(&text, "timestamp from '", "'") {
+        return invalid("22007", format!("invalid input syntax for type timestamp: \"{value}\""));
+    }
+    if let Some(value) = between(&text, "annot cast value '", "' to value of Boolean type") {
+        return invalid("22P02", format!("invalid input syntax for type boolean: \"{value}\""));
+    }
     let quoted = between(&text, "string '", "'").or_else(|| between(&text, "\"", "\""));
     let error = match quoted {
         Some(value) => {
             let target =
                 between(&text, "value of ", " type").unwrap_or("the target").to_lowercase();
-            let name = match target.as_str() {
-                "int16" => "smallint",
-                "int32" => "integer",
-                "int64" => "bigint",
-                "float32" => "real",
-                "float64" => "double precision",
-                other => other,
-            };
+            let name = type_name(&target);
+            if target.starts_with("int") && is_integer(value) {
+                let message = format!("value \"{value}\" is out of range for type {name}");
+                return invalid("22003", message);
+            }
+            if name == "date" {
+                let message = format!("invalid input syntax for type date: \"{value}\"");
+                return invalid("22007", message);
+            }
             format!("invalid input syntax for type {name}: \"{value}\"")
         }
         None => lower(&text),

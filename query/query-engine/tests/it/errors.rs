@@ -8,6 +8,11 @@ fn check(sql: &str, expected: Expect) {
     Log::new("orders", &[&[r#"{"id":1,"name":"a"}"#]]).check(sql, expected);
 }
 
+fn result(log: &Log, sql: &str) -> Result<String, query_api::Error> {
+    let (_engine, mut session) = log.session();
+    block_on(run(session.as_mut(), sql, Vec::new()))
+}
+
 #[test]
 fn unknown_names() {
     check(
@@ -107,6 +112,65 @@ fn values() {
             42803 at 8: column "orders.id" must appear in the GROUP BY clause or be used in an aggregate function
         "#]],
     );
+}
+
+/// SQLSTATE and position as PostgreSQL 15 gives them; a position only where it has one and the planner tells the place.
+#[test]
+fn states_and_positions_are_those_of_postgresql() {
+    let log = Log::new("orders", &[&[r#"{"id":1,"name":"a"}"#, r#"{"id":2,"name":"b"}"#]]);
+    for (sql, wanted) in [
+        ("SELECT id, nope FROM orders", "42703 at 12"),
+        ("SELECT o.nope FROM orders o", "42703 at 8"),
+        ("SELECT id FROM orders WHERE nope = 1", "42703 at 29"),
+        ("SELECT id FROM orders ORDER BY nope", "42703 at 32"),
+        ("SELECT x.id FROM orders o", "42P01 at 8"),
+        ("SELECT 1 FROM orders JOIN missing ON true", "42P01 at 27"),
+        ("INSERT INTO missing VALUES (1)", "42P01 at 13"),
+        ("SELECT nofunc(1)", "42883 at 8"),
+        ("SELECT sum(name) FROM orders", "42883 at 8"),
+        ("SELECT 1::nosuch", "42704 at 11"),
+        ("SELECT CAST(name AS nosuch) FROM orders", "42704 at 21"),
+        ("SELECT id FROM orders a, orders b", "42702 at 8"),
+        ("SELECT id, count(*) FROM orders", "42803 at 8"),
+        ("SELECT 1,, 2", "42601 at 10"),
+        ("SELECT * FROM orders WHERE", "42601 at 27"),
+        ("SELECT 1/0", "22012"),
+        ("SELECT id/0 FROM orders", "22012"),
+        ("SELECT id%0 FROM orders", "22012"),
+        ("SELECT 1.0/0", "22012"),
+        ("SELECT 'x'::int", "22P02"),
+        ("SELECT name::int FROM orders", "22P02"),
+        ("SELECT 'x'::bool", "22P02"),
+        ("SELECT 'x'::numeric", "22P02"),
+        ("SELECT 'x'::float8", "22P02"),
+        ("SELECT 'x'::date", "22007"),
+        ("SELECT 'x'::timestamp", "22007"),
+        ("SELECT '99999999999'::int", "22003"),
+        ("SELECT 99999999999::int", "22003"),
+        ("SELECT (id + 40000)::int2 FROM orders", "22003"),
+        ("SELECT id FROM orders LIMIT -1", "2201W"),
+        ("SELECT id FROM orders OFFSET -1", "2201X"),
+        ("SELECT id FROM orders ORDER BY 5", "42P10"),
+        ("SELECT id FROM orders WHERE count(*) > 1", "42803"),
+        ("SELECT id FROM orders WHERE id", "42804"),
+        ("SELECT name + 1 FROM orders", "42883"),
+        ("SELECT id FROM orders UNION SELECT id, name FROM orders", "42601"),
+        ("SELECT (SELECT id FROM orders)", "21000"),
+        ("SELECT (SELECT id, name FROM orders)", "42601"),
+        ("WITH a AS (SELECT 1), a AS (SELECT 2) SELECT * FROM a", "42712"),
+        ("SELECT substring('abc' from 1 for -1)", "22011"),
+        ("SELECT sqrt(-1)", "2201F"),
+        ("SELECT 'a' ~ '('", "2201B"),
+    ] {
+        let shown = match result(&log, sql) {
+            Err(error) => {
+                let at = error.position.map(|it| format!(" at {it}")).unwrap_or_default();
+                format!("{}{at}", error.sqlstate.unwrap_or("?????"))
+            }
+            Ok(rows) => rows,
+        };
+        assert_eq!(shown, wanted, "{sql}");
+    }
 }
 
 #[test]
