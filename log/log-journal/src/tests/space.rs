@@ -213,6 +213,54 @@ fn a_segment_that_ends_where_a_checkpoint_was_taken_is_kept_with_it() {
     rig.reopen().audit(acknowledged);
 }
 
+/// Three times full, deleted and written again; stops where the disk does.
+fn deletions(disk: &log_testkit::SimDisk) -> Rig {
+    let options = JournalOptions { checkpoint_bytes: 1 << 40, ..options() };
+    let mut rig = Rig::open(disk.clone(), options, 1, Vec::new()).unwrap().unwrap();
+    let note = Step::Note { stream: 5, bytes: 100 };
+    for stream in 20..23 {
+        while rig.append(stream, 1, 6000, Durability::Synced) && rig.run(&[Step::Wait]) {}
+        rig.disk.set_capacity_bytes(rig.disk.used_bytes());
+        if !rig.run(&[note, Step::Wait, Step::Remove { stream }]) {
+            break;
+        }
+        assert!(rig.run(&[Step::Tick; 6]));
+    }
+    rig
+}
+
+/// The files of checkpoints are overwritten, and segments freed: at no moment may a power cut find neither old nor new.
+#[test]
+fn a_power_cut_while_a_full_disk_is_cleared_loses_nothing() {
+    let limited = || {
+        let bytes = 3 * options().segment_bytes + (64 << 10);
+        let disk = log_testkit::SimDisk::new(log_testkit::SimDiskOptions::default());
+        disk.set_capacity_bytes(bytes);
+        disk
+    };
+    let disk = limited();
+    let rig = deletions(&disk);
+    assert_eq!(*rig.full.borrow(), [true, false, true, false, true, false]);
+    let total = disk.ops();
+    for op in 20..total {
+        let disk = limited();
+        disk.halt_at(op);
+        let rig = deletions(&disk);
+        let acknowledged = rig.acknowledged();
+        let policies = (0..3).map(|seed| CrashPolicy::Subset { seed: seed + op });
+        for policy in policies.chain([CrashPolicy::DropAll, CrashPolicy::KeepAll]) {
+            let disk = rig.disk.crash_image(policy);
+            disk.set_capacity_bytes(u64::MAX);
+            assert_eq!(super::damage::verify(&disk).findings, [], "{op}, {policy:?}");
+            let opened = Rig::open(disk, options(), 2, rig.appended.clone()).unwrap();
+            let mut opened = opened.unwrap_or_else(|error| panic!("{op}, {policy:?}: {error}"));
+            opened.log_start.clone_from(&rig.log_start);
+            opened.audit(acknowledged);
+            assert!(opened.run(&[append(40, 1, 3000), Step::Wait]), "{op}, {policy:?}");
+        }
+    }
+}
+
 /// Each attempt takes what is free for a moment, from whoever else writes to the file system.
 #[test]
 fn space_is_looked_for_less_and_less_often() {
