@@ -4,6 +4,7 @@
 //! - What was written is counted and compared with what was sent before a figure counts; a mismatch voids the run.
 //! - A round ends by time or by bytes, whichever comes first, and its topic is deleted.
 
+mod beside;
 mod consume;
 mod latency;
 mod process;
@@ -83,6 +84,7 @@ pub(crate) fn by_name(name: &str) -> Option<Box<dyn Scenario>> {
         "partitions" => produce::partitions(),
         "tail" => consume::tail(),
         "cold" => consume::cold(),
+        "cold-beside" => beside::beside(),
         "latency" => latency::single(),
         "e2e-d2" => latency::end_to_end(d2),
         "e2e-d0" => latency::end_to_end(d0),
@@ -93,7 +95,7 @@ pub(crate) fn by_name(name: &str) -> Option<Box<dyn Scenario>> {
 }
 
 /// The names [`by_name`] knows, in the order of a full run.
-pub(crate) const ALL: [&str; 14] = [
+pub(crate) const ALL: [&str; 15] = [
     "produce-1r-d2",
     "produce-64k-d2",
     "produce-1m-d2",
@@ -105,6 +107,7 @@ pub(crate) const ALL: [&str; 14] = [
     "e2e-d0",
     "tail",
     "cold",
+    "cold-beside",
     "partitions",
     "idle",
     "startup",

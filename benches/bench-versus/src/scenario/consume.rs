@@ -16,7 +16,7 @@ use crate::process::Usage;
 /// What the tail workload reads again and again: well inside every peer's memory.
 const TAIL_BYTES: u64 = 12 << 20;
 /// Asked for per fetch.
-const FETCH_BYTES: i32 = 4 << 20;
+pub(super) const FETCH_BYTES: i32 = 4 << 20;
 const FILL_MAX: Duration = Duration::from_secs(50);
 
 struct Tail;
@@ -30,7 +30,7 @@ pub(super) fn cold() -> Box<dyn Scenario> {
     Box::new(Cold)
 }
 
-fn batch() -> anyhow::Result<Batch> {
+pub(super) fn batch() -> anyhow::Result<Batch> {
     Batch::within(64 << 10, 11)
 }
 
