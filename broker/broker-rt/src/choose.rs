@@ -85,11 +85,15 @@ pub fn choose(reactor: Reactor) -> Result<Chosen, RtError> {
         name: "io_uring",
         reason: reason.to_owned(),
     };
-    match (reactor, probe::io_uring_works()) {
-        (Reactor::Epoll, _) => Ok(epoll("asked for".to_owned())),
-        (Reactor::Auto, Ok(())) => Ok(io_uring("default")),
-        (Reactor::Auto, Err(refused)) => Ok(epoll(format!("no io_uring: {refused}"))),
-        (Reactor::IoUring, Ok(())) => Ok(io_uring("asked for")),
-        (Reactor::IoUring, Err(refused)) => Err(RtError::IoUringRefused(refused)),
+    match reactor {
+        Reactor::Epoll => Ok(epoll("asked for".to_owned())),
+        Reactor::Auto => Ok(match probe::io_uring_works() {
+            Ok(()) => io_uring("default"),
+            Err(refused) => epoll(format!("no io_uring: {refused}")),
+        }),
+        Reactor::IoUring => {
+            probe::io_uring_works().map_err(RtError::IoUringRefused)?;
+            Ok(io_uring("asked for"))
+        }
     }
 }

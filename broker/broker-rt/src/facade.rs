@@ -22,7 +22,7 @@ pub enum Queue {
     Latency,
     /// Everything that may wait: compaction, retention, statistics. Loops yield when [`Runtime::need_preempt`] says so.
     ///
-    /// The epoll back end has one queue for both; there the yields alone keep the latency of the others.
+    /// The executor of `broker-rt` has one queue for both: the yields alone keep the latency of the others.
     Background,
 }
 

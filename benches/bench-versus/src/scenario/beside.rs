@@ -3,8 +3,8 @@
 use anyhow::{anyhow, ensure};
 
 use super::consume::{FETCH_BYTES, batch, fill};
+use super::latency::one_in_flight;
 use super::{Figure, Limits, Scenario, down, evict, up};
-use crate::data::Batch;
 use crate::load::admin;
 use crate::load::fetch::{self, Reader};
 use crate::load::produce::{Plan, run};
@@ -46,16 +46,7 @@ impl Scenario for Beside {
         let plan = |name: &str| -> anyhow::Result<Plan> {
             let topic = format!("beside-{name}-{round}");
             admin::create(addr, &topic, 1, &peer.topic_config(Durability::D2))?;
-            Ok(Plan {
-                addr,
-                topic,
-                partitions: 1,
-                batch: Batch::within(1, 13)?,
-                connections: 1,
-                depth: 1,
-                time_max: limits.round,
-                bytes_max: limits.round_bytes,
-            })
+            one_in_flight(addr, topic, limits)
         };
         let alone = run(&plan("alone")?)?;
         let end = admin::ends(addr, "beside", 1)?[0];

@@ -1,5 +1,7 @@
 //! Latency: one durable record at a time, and end to end at half load.
 
+use std::net::SocketAddr;
+
 use anyhow::ensure;
 
 use super::{Figure, Limits, Scenario, down, up};
@@ -13,6 +15,24 @@ use crate::stats::percentile;
 use super::produce::{measured, verified};
 
 struct Single;
+
+/// One connection, one record of 1 KiB in flight, for a round.
+pub(super) fn one_in_flight(
+    addr: SocketAddr,
+    topic: String,
+    limits: &Limits,
+) -> anyhow::Result<Plan> {
+    Ok(Plan {
+        addr,
+        topic,
+        partitions: 1,
+        batch: Batch::within(1, 13)?,
+        connections: 1,
+        depth: 1,
+        time_max: limits.round,
+        bytes_max: limits.round_bytes,
+    })
+}
 
 pub(super) fn single() -> Box<dyn Scenario> {
     Box::new(Single)
@@ -35,16 +55,7 @@ impl Scenario for Single {
     ) -> anyhow::Result<Vec<Figure>> {
         let (addr, topic) = (peer.addr()?, format!("latency-{round}"));
         admin::create(addr, &topic, 1, &peer.topic_config(Durability::D2))?;
-        let plan = Plan {
-            addr,
-            topic,
-            partitions: 1,
-            batch: Batch::within(1, 13)?,
-            connections: 1,
-            depth: 1,
-            time_max: limits.round,
-            bytes_max: limits.round_bytes,
-        };
+        let plan = one_in_flight(addr, topic, limits)?;
         let (outcome, figures) = measured(peer, &plan)?;
         verified(&plan, &outcome)?;
         admin::delete(addr, &plan.topic)?;
