@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::core::Core;
+use crate::settings::as_ms;
 use crate::shard::Shard;
 
 /// How often the journal syncs volatile leftovers, records its watermark and looks for space.
@@ -16,7 +17,7 @@ const RETENTION_DELAY_MAX: Duration = Duration::from_secs(30);
 /// Runs until the core stops.
 pub(crate) async fn run(core: Rc<Core>, shard: Rc<Shard>) {
     let retention_every = core.shared.settings.retention_check.max(TICK);
-    let expiration_ms = core.shared.settings.producer_expiration_ms();
+    let expiration_ms = as_ms(core.shared.settings.producer_expiration);
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     let first = retention_every.min(RETENTION_DELAY_MAX);
     let mut next_ns = core.runtime.clock().mono_ns().saturating_add(nanos(first));

@@ -39,14 +39,16 @@ pub struct NodeSettings {
     pub request_bytes_max: usize,
     /// Memory per core for requests in flight; default 256 MiB.
     pub request_memory_bytes_max: usize,
-    /// Kafka connections of the node; default 10,000.
+    /// Kafka connections of the node; default 10,000 (`max.connections`).
     pub connections_max: usize,
-    /// Kafka connections per client address; default 1,000.
+    /// Kafka connections per client address; default 1,000 (`max.connections.per.ip`).
     pub connections_per_ip_max: usize,
-    /// A connection without traffic is closed after this; default 10 minutes.
+    /// A connection without traffic is closed after this; default 10 minutes (`connections.max.idle.ms`).
     pub connection_idle_max: Duration,
     /// How often retention is checked; default 5 minutes (`log.retention.check.interval.ms`).
     pub retention_check: Duration,
+    /// An idempotent producer is forgotten after being silent for this long; default 1 day (`producer.id.expiration.ms`).
+    pub producer_expiration: Duration,
 }
 
 impl NodeSettings {
@@ -72,6 +74,7 @@ impl NodeSettings {
             connections_per_ip_max: 1_000,
             connection_idle_max: Duration::from_secs(600),
             retention_check: Duration::from_secs(300),
+            producer_expiration: Duration::from_secs(86_400),
         }
     }
 
@@ -84,14 +87,32 @@ impl NodeSettings {
 
     /// Static settings with dynamic overrides on top.
     pub(crate) fn broker_config(&self, overrides: &BTreeMap<String, String>) -> BrokerConfigs {
-        BrokerConfigs { fixed: self.broker.clone(), dynamic: overrides.clone() }
+        let mut fixed = self.broker.clone();
+        let untouched = BrokerConfigs::default();
+        for (name, value) in self.enforced() {
+            // A client that asks where a value comes from learns whether somebody has set it.
+            if untouched.value(name) == Some(&value) {
+                fixed.remove(name);
+            } else {
+                fixed.insert(name.to_owned(), value);
+            }
+        }
+        BrokerConfigs { fixed, dynamic: overrides.clone() }
     }
 
-    /// `producer.id.expiration.ms`; default 1 day.
-    pub(crate) fn producer_expiration_ms(&self) -> i64 {
-        let broker = self.broker_config(&BTreeMap::new());
-        let value = broker.value("producer.id.expiration.ms");
-        value.and_then(|value| value.parse().ok()).unwrap_or(86_400_000)
+    /// The typed settings that clients know under Kafka's names: what is shown is what is enforced.
+    fn enforced(&self) -> [(&'static str, String); 6] {
+        // Kafka's counts and sizes are 32 bits wide; more than that is no limit.
+        let int = |count: usize| i32::try_from(count).unwrap_or(i32::MAX).to_string();
+        let millis = |duration: Duration| as_ms(duration).to_string();
+        [
+            ("connections.max.idle.ms", millis(self.connection_idle_max)),
+            ("log.retention.check.interval.ms", millis(self.retention_check)),
+            ("max.connections", int(self.connections_max)),
+            ("max.connections.per.ip", int(self.connections_per_ip_max)),
+            ("producer.id.expiration.ms", millis(self.producer_expiration)),
+            ("socket.request.max.bytes", int(self.request_bytes_max)),
+        ]
     }
 
     /// The group coordinator's settings.
@@ -132,3 +153,10 @@ impl NodeSettings {
         }
     }
 }
+
+pub(crate) fn as_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use broker_node::{HostedIdentity, HostedNode, NodeSettings};
 use broker_rt::{CoreId, Runtime};
@@ -45,7 +46,9 @@ impl SimNode {
         settings.segment_bytes = 384 << 10;
         settings.checkpoint_bytes = 512 << 10;
         settings.tail_bytes_max = 64 << 10;
-        settings.retention_check = std::time::Duration::from_millis(200);
+        settings.retention_check = Duration::from_millis(200);
+        // Longer than any producer is silent, short enough that its ageing is logged.
+        settings.producer_expiration = Duration::from_secs(20);
         settings.broker =
             broker.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Rc::new(Self {

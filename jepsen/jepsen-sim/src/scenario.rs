@@ -165,8 +165,6 @@ impl Scenario {
             ("compression.type", compression),
             ("log.retention.ms", "172800000"),
             ("log.retention.bytes", bytes_max),
-            // Longer than any producer is silent, short enough that its ageing is logged.
-            ("producer.id.expiration.ms", "20000"),
         ];
         let node = SimNode::new(world, cores, &broker);
         if lying {

@@ -52,7 +52,8 @@ const fn secret(name: &'static str) -> BrokerDef {
 const LONG_MAX: &str = "9223372036854775807";
 const COMPRESSION: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 
-/// All broker configs, by name. Dynamic ones are those whose change this broker honours: defaults of topic configs.
+/// All broker configs, by name, with Kafka's defaults, except that connections are limited unless somebody says otherwise.
+/// Dynamic ones are those whose change this broker honours: defaults of topic configs.
 #[rustfmt::skip]
 pub const BROKER_CONFIGS: &[BrokerDef] = &[
     unset("advertised.listeners", Text, Any),
@@ -112,8 +113,8 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     live("log.segment.delete.delay.ms", Long, "60000", AtLeast(0)),
     live("luma.durability", Text, "fsync", OneOf(&["fsync", "async"])),
     fixed("luma.groups.per.shard.max", Int, "100000", AtLeast(1)),
-    fixed("max.connections", Int, "2147483647", AtLeast(0)),
-    fixed("max.connections.per.ip", Int, "2147483647", AtLeast(0)),
+    fixed("max.connections", Int, "10000", AtLeast(0)),
+    fixed("max.connections.per.ip", Int, "1000", AtLeast(0)),
     fixed("max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0)),
     live("message.max.bytes", Int, "1048588", AtLeast(0)),
     live("min.insync.replicas", Int, "1", AtLeast(1)),
