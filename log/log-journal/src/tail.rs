@@ -8,16 +8,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use log_io::{Block, Disk, block_bytes};
+use log_io::{BLOCK_BYTES, Block, Disk, block_bytes};
 use log_types::{Position, SegmentId};
-
-use crate::format::align_up;
 
 /// Blocks kept for reuse, in bytes.
 const POOL_BYTES_MAX: usize = 16 << 20;
-/// Smallest and largest block chosen by itself; a larger entry gets a block of its size.
+/// Smallest and largest block chosen by itself; a larger entry gets a block for itself.
 pub(crate) const CLASS_MIN: usize = 64 << 10;
-pub(crate) const CLASS_MAX: usize = 1 << 20;
+pub(crate) const CLASS_MAX: usize = HUGE_BYTES;
+/// Blocks of more than half of this are multiples of it: back ends put those on huge pages, which a processor pins for
+/// direct I/O and finds again faster than thousands of small ones (a third of the time of a produce of 1 MiB).
+const HUGE_BYTES: usize = 2 << 20;
 
 pub(crate) struct TailFrame {
     pub(crate) position: Position,
@@ -36,9 +37,16 @@ pub(crate) struct Tail {
     pool_bytes: usize,
 }
 
+/// The size of a block that takes `len` bytes.
+fn block_len(len: usize) -> usize {
+    let unit = if len > HUGE_BYTES / 2 { HUGE_BYTES } else { BLOCK_BYTES };
+    len.next_multiple_of(unit)
+}
+
 impl Tail {
     /// A block of at least `len` bytes that nobody else holds.
     pub(crate) fn take_block(&mut self, disk: &dyn Disk, len: usize) -> Block {
+        let len = block_len(len);
         let fits = |block: &Block| {
             block.bytes().len() >= len && block.bytes().len() <= len.max(CLASS_MIN) * 2
         };
@@ -50,7 +58,6 @@ impl Tail {
                 return block;
             }
         }
-        let len = usize::try_from(align_up(len as u64)).expect("rounding a usize up to 4 KiB fits");
         Block::from(disk.alloc(len))
     }
 
