@@ -26,7 +26,7 @@ pub enum WireError {
     BadUtf8,
     /// Tags must ascend (KIP-482) and fit 31 bits, or a known tag has bytes to spare.
     BadTag { tag: u32 },
-    /// More array elements in one message than [`crate::ELEMENTS_MAX`].
+    /// More array elements in one message than it may have, such as [`crate::ELEMENTS_MAX`].
     TooManyElements,
     /// Bytes are left after a response.
     TrailingBytes { count: usize },
@@ -56,9 +56,7 @@ impl fmt::Display for WireError {
             Self::UnexpectedNull => write!(f, "null in a field that cannot be null"),
             Self::BadUtf8 => write!(f, "string is not utf-8"),
             Self::BadTag { tag } => write!(f, "bad tagged field {tag}"),
-            Self::TooManyElements => {
-                write!(f, "message has more than {} array elements", crate::ELEMENTS_MAX)
-            }
+            Self::TooManyElements => write!(f, "message has too many array elements"),
             Self::TrailingBytes { count } => write!(f, "{count} bytes after the message"),
             Self::TooLarge { length } => write!(f, "length {length} does not fit its field"),
             Self::Refused { api, version, reason } => {

@@ -4,7 +4,7 @@
 //! there are the same bytes given to the crate.
 //!
 //! Invariants:
-//! - The crate never sees a count larger than the elements present, nor more than [`crate::ELEMENTS_MAX`] of them.
+//! - The crate never sees a count larger than the elements present, nor more than [`crate::GUARDED_ELEMENTS_MAX`] of them.
 //! - Tagged fields are opaque: bounded count, bounded sizes, ascending tags.
 //! - Nothing is allocated by the walk.
 //!
@@ -13,6 +13,7 @@
 pub(crate) mod schema;
 
 use crate::api::ApiKey;
+use crate::cost::Cost;
 use crate::error::WireError;
 use crate::header::{encoding, request_writer, response_reader, response_writer};
 use crate::reader::{Reader, Version};
@@ -21,12 +22,23 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey as CrateKey, RequestKind, ResponseKind};
 use schema::{Field, Kind};
 
+impl ApiKey {
+    /// Its messages are those of this crate, in both directions; the others are decoded by the `kafka-protocol` crate.
+    #[must_use]
+    pub fn has_own_codec(self) -> bool {
+        schema::request_fields(self).is_none()
+    }
+}
+
+/// What a decoded element of the crate takes at most: its structs hold a map of unknown tags beside their fields.
+const CRATE_ELEMENT_BYTES: usize = 192;
+
 /// Decodes the body of an API that has no codec of its own.
 ///
 /// # Errors
 /// The guard's first objection; `Refused` for the APIs with their own codec and for what the crate refuses.
 pub fn decode_guarded(api: ApiKey, version: i16, body: &Bytes) -> Result<RequestKind, WireError> {
-    check_request(api, version, body)?;
+    guarded_cost(api, version, body)?;
     let crate_key = crate_key(api, version)?;
     RequestKind::decode(crate_key, &mut body.clone(), version)
         .map_err(|error| refused(api, version, &error))
@@ -124,13 +136,17 @@ fn crate_key(api: ApiKey, version: i16) -> Result<CrateKey, WireError> {
     CrateKey::try_from(api.key()).map_err(|()| refused(api, version, &"unknown to the codec"))
 }
 
-/// Walks the body and proves every length and count.
-fn check_request(api: ApiKey, version: i16, body: &Bytes) -> Result<(), WireError> {
+/// Walks the body and proves every length and count; gives what the crate will make of it.
+///
+/// # Errors
+/// The first objection; `Refused` for the APIs with their own codec.
+pub fn guarded_cost(api: ApiKey, version: i16, body: &Bytes) -> Result<Cost, WireError> {
     let Some(fields) = schema::request_fields(api) else {
         return Err(refused(api, version, &"has a codec of its own"));
     };
-    let mut reader = Reader::new(body, encoding(api, version)?);
-    check_struct(fields, &mut reader)
+    let mut reader = Reader::guard(body, encoding(api, version)?);
+    check_struct(fields, &mut reader)?;
+    Ok(reader.cost())
 }
 
 fn check_struct(fields: &[Field], reader: &mut Reader<'_>) -> Result<(), WireError> {
@@ -151,10 +167,12 @@ fn check_struct(fields: &[Field], reader: &mut Reader<'_>) -> Result<(), WireErr
 fn check_field(kind: &Kind, reader: &mut Reader<'_>) -> Result<bool, WireError> {
     match kind {
         Kind::Fixed(length) => reader.take(*length).map(|_| true),
-        Kind::Text => Ok(reader.string_bytes()?.is_some()),
+        Kind::Text => reader.weigh_string(),
         Kind::Blob => Ok(reader.blob()?.is_some()),
         Kind::Array(element) => {
-            let Some(count) = reader.count(bytes_min(element, reader.version))? else {
+            let Some(count) =
+                reader.count(bytes_min(element, reader.version), CRATE_ELEMENT_BYTES)?
+            else {
                 return Ok(false);
             };
             for _ in 0..count {
@@ -166,7 +184,9 @@ fn check_field(kind: &Kind, reader: &mut Reader<'_>) -> Result<bool, WireError> 
         }
         Kind::Structs(fields) => {
             let element_bytes_min = struct_bytes_min(fields, reader.version);
-            let Some(count) = reader.count(element_bytes_min)? else { return Ok(false) };
+            let Some(count) = reader.count(element_bytes_min, CRATE_ELEMENT_BYTES)? else {
+                return Ok(false);
+            };
             for _ in 0..count {
                 check_struct(fields, reader)?;
             }

@@ -104,7 +104,7 @@ pub(crate) fn response_reader(
     version: i16,
     response: &Bytes,
 ) -> Result<(i32, Reader<'_>), WireError> {
-    let mut reader = Reader::new(response, encoding(api, version)?);
+    let mut reader = Reader::response(response, encoding(api, version)?);
     let correlation_id = i32::read(&mut reader)?;
     if api.response_header_flexible(version) {
         reader.tags(|_, _| Ok(false))?;

@@ -18,6 +18,7 @@
 
 mod api;
 mod api_versions;
+mod cost;
 mod describe_log_dirs;
 mod error;
 mod fetch;
@@ -36,6 +37,7 @@ pub use api::{APIS, ApiInfo, ApiKey};
 pub use api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature, SupportedFeature,
 };
+pub use cost::{Cost, yield_once};
 pub use describe_log_dirs::{
     DescribableLogDirTopic, DescribeLogDirsPartition, DescribeLogDirsRequest,
     DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
@@ -46,7 +48,9 @@ pub use fetch::{
     FetchResponse, FetchTopic, FetchTopicResponse, ForgottenTopic, LeaderIdAndEpoch, NodeEndpoint,
     ReplicaState, SnapshotId,
 };
-pub use guard::{decode_guarded, decode_trusted_response, encode_guarded, encode_guarded_request};
+pub use guard::{
+    decode_guarded, decode_trusted_response, encode_guarded, encode_guarded_request, guarded_cost,
+};
 pub use header::RequestHeader;
 pub use list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
@@ -69,5 +73,5 @@ pub use produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
-pub use reader::ELEMENTS_MAX;
+pub use reader::{ELEMENTS_MAX, GUARDED_ELEMENTS_MAX};
 pub use writer::Frame;

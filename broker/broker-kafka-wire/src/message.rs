@@ -20,6 +20,21 @@ pub(crate) trait Field: Sized {
     fn write(&self, writer: &mut Writer);
     /// Fewest bytes this type takes in `version`; at least 1.
     fn bytes_min(version: Version) -> usize;
+
+    /// Walks over a value and adds what it will cost to the reader's account, in slices of work.
+    async fn weigh(reader: &mut Reader<'_>) -> Result<(), WireError> {
+        Self::read(reader).map(drop)
+    }
+
+    /// [`Field::read`] in slices of work.
+    async fn read_paced(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        Self::read(reader)
+    }
+
+    /// [`Field::write`] in slices of work; frees what is written as it goes.
+    async fn write_paced(self, writer: &mut Writer) {
+        self.write(writer);
+    }
 }
 
 macro_rules! integers {
@@ -85,6 +100,7 @@ impl Field for Option<String> {
     fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         let Some(bytes) = reader.string_bytes()? else { return Ok(None) };
         let text = std::str::from_utf8(bytes).map_err(|_| WireError::BadUtf8)?;
+        reader.copied(bytes.len());
         Ok(Some(text.to_owned()))
     }
     fn write(&self, writer: &mut Writer) {
@@ -92,6 +108,9 @@ impl Field for Option<String> {
     }
     fn bytes_min(version: Version) -> usize {
         if version.flexible { 1 } else { 2 }
+    }
+    async fn weigh(reader: &mut Reader<'_>) -> Result<(), WireError> {
+        reader.weigh_string().map(drop)
     }
 }
 
@@ -104,6 +123,9 @@ impl Field for String {
     }
     fn bytes_min(version: Version) -> usize {
         Option::<Self>::bytes_min(version)
+    }
+    async fn weigh(reader: &mut Reader<'_>) -> Result<(), WireError> {
+        reader.weigh_string().map(drop)
     }
 }
 
@@ -164,7 +186,7 @@ impl Field for BatchSlices {
 
 impl<T: Field> Field for Option<Vec<T>> {
     fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        let Some(count) = reader.count(T::bytes_min(reader.version))? else { return Ok(None) };
+        let Some(count) = count_of::<T>(reader)? else { return Ok(None) };
         let mut elements = Vec::with_capacity(count);
         for _ in 0..count {
             elements.push(T::read(reader)?);
@@ -180,6 +202,33 @@ impl<T: Field> Field for Option<Vec<T>> {
     fn bytes_min(version: Version) -> usize {
         length_bytes_min(version)
     }
+    async fn weigh(reader: &mut Reader<'_>) -> Result<(), WireError> {
+        let Some(count) = count_of::<T>(reader)? else { return Ok(()) };
+        for _ in 0..count {
+            T::weigh(reader).await?;
+            reader.element_done().await;
+        }
+        Ok(())
+    }
+    async fn read_paced(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        let Some(count) = count_of::<T>(reader)? else { return Ok(None) };
+        let mut elements = Vec::with_capacity(count);
+        for _ in 0..count {
+            elements.push(T::read_paced(reader).await?);
+            reader.element_done().await;
+        }
+        Ok(Some(elements))
+    }
+    async fn write_paced(self, writer: &mut Writer) {
+        match self {
+            None => writer.length(None),
+            Some(elements) => elements.write_paced(writer).await,
+        }
+    }
+}
+
+fn count_of<T: Field>(reader: &mut Reader<'_>) -> Result<Option<usize>, WireError> {
+    reader.count(T::bytes_min(reader.version), size_of::<T>())
 }
 
 impl<T: Field> Field for Vec<T> {
@@ -194,6 +243,19 @@ impl<T: Field> Field for Vec<T> {
     }
     fn bytes_min(version: Version) -> usize {
         length_bytes_min(version)
+    }
+    async fn weigh(reader: &mut Reader<'_>) -> Result<(), WireError> {
+        Option::<Self>::weigh(reader).await
+    }
+    async fn read_paced(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        Option::<Self>::read_paced(reader).await?.ok_or(WireError::UnexpectedNull)
+    }
+    async fn write_paced(self, writer: &mut Writer) {
+        writer.length(Some(self.len()));
+        for element in self {
+            element.write_paced(writer).await;
+            writer.element_done().await;
+        }
     }
 }
 
@@ -221,6 +283,39 @@ macro_rules! message {
             }
         }
 
+        impl $name {
+            fn read_tags(&mut self, reader: &mut crate::reader::Reader<'_>) -> Result<(), crate::error::WireError> {
+                #[allow(unused_variables, reason = "most structs have no tagged fields")]
+                let (version, message) = (reader.version.number, self);
+                if reader.version.flexible {
+                    reader.tags(|tag, inner| match (tag, inner) {
+                        $($(
+                            ($tag, inner) if ($tagged_versions).contains(&version) => {
+                                message.$tagged = crate::message::Field::read(inner)?;
+                                Ok(true)
+                            }
+                        )*)?
+                        _ => Ok(false),
+                    })?;
+                }
+                Ok(())
+            }
+
+            #[allow(unused_variables, reason = "most structs have no tagged fields")]
+            fn tagged(&self, version: crate::reader::Version) -> Vec<(u32, crate::writer::Writer)> {
+                #[allow(unused_mut, reason = "most structs have no tagged fields")]
+                let mut tagged: Vec<(u32, crate::writer::Writer)> = Vec::new();
+                $($(
+                    if ($tagged_versions).contains(&version.number) && self.$tagged != $tagged_default {
+                        let mut content = crate::writer::Writer::new(version);
+                        crate::message::Field::write(&self.$tagged, &mut content);
+                        tagged.push(($tag, content));
+                    }
+                )*)?
+                tagged
+            }
+        }
+
         impl crate::message::Field for $name {
             fn read(reader: &mut crate::reader::Reader<'_>) -> Result<Self, crate::error::WireError> {
                 let mut message = Self::default();
@@ -235,17 +330,7 @@ macro_rules! message {
                         )?
                     }
                 )*
-                if reader.version.flexible {
-                    reader.tags(|tag, inner| match (tag, inner) {
-                        $($(
-                            ($tag, inner) if ($tagged_versions).contains(&version) => {
-                                message.$tagged = crate::message::Field::read(inner)?;
-                                Ok(true)
-                            }
-                        )*)?
-                        _ => Ok(false),
-                    })?;
-                }
+                message.read_tags(reader)?;
                 Ok(message)
             }
 
@@ -257,15 +342,56 @@ macro_rules! message {
                     }
                 )*
                 if writer.version.flexible {
-                    #[allow(unused_mut, reason = "most structs have no tagged fields")]
-                    let mut tagged: Vec<(u32, crate::writer::Writer)> = Vec::new();
-                    $($(
-                        if ($tagged_versions).contains(&version) && self.$tagged != $tagged_default {
-                            let mut content = crate::writer::Writer::new(writer.version);
-                            self.$tagged.write(&mut content);
-                            tagged.push(($tag, content));
-                        }
-                    )*)?
+                    writer.tags(self.tagged(writer.version));
+                }
+            }
+
+            async fn weigh(reader: &mut crate::reader::Reader<'_>) -> Result<(), crate::error::WireError> {
+                let version = reader.version.number;
+                $(
+                    if ($versions).contains(&version) {
+                        <$type as crate::message::Field>::weigh(reader).await?;
+                    }
+                )*
+                if reader.version.flexible {
+                    reader.tags(|tag, inner| match (tag, inner) {
+                        $($(
+                            ($tag, inner) if ($tagged_versions).contains(&version) => {
+                                <$tagged_type as crate::message::Field>::read(inner).map(|_| true)
+                            }
+                        )*)?
+                        _ => Ok(false),
+                    })?;
+                }
+                Ok(())
+            }
+
+            async fn read_paced(reader: &mut crate::reader::Reader<'_>) -> Result<Self, crate::error::WireError> {
+                let mut message = Self::default();
+                let version = reader.version.number;
+                $(
+                    if ($versions).contains(&version) {
+                        message.$field = <$type as crate::message::Field>::read_paced(reader).await?;
+                        $(
+                            if version < $null && message.$field.is_none() {
+                                return Err(crate::error::WireError::UnexpectedNull);
+                            }
+                        )?
+                    }
+                )*
+                message.read_tags(reader)?;
+                Ok(message)
+            }
+
+            async fn write_paced(self, writer: &mut crate::writer::Writer) {
+                let version = writer.version.number;
+                let tagged = self.tagged(writer.version);
+                $(
+                    if ($versions).contains(&version) {
+                        crate::message::write_field_paced!(self.$field, writer, version $(, $null)?);
+                    }
+                )*
+                if writer.version.flexible {
                     writer.tags(tagged);
                 }
             }
@@ -297,6 +423,20 @@ macro_rules! write_field {
     };
 }
 
+/// [`write_field`] in slices of work.
+macro_rules! write_field_paced {
+    ($value:expr, $writer:ident, $version:ident) => {
+        $value.write_paced($writer).await
+    };
+    ($value:expr, $writer:ident, $version:ident, $null:literal) => {
+        if $version < $null && $value.is_none() {
+            crate::message::write_empty(&$value, $writer);
+        } else {
+            $value.write_paced($writer).await;
+        }
+    };
+}
+
 /// Writes the empty value of an optional field's type.
 pub(crate) fn write_empty<T: Default>(_: &Option<T>, writer: &mut Writer)
 where
@@ -321,6 +461,33 @@ macro_rules! request {
                 let mut reader =
                     crate::reader::Reader::new(body, crate::header::encoding($api, version)?);
                 crate::message::Field::read(&mut reader)
+            }
+
+            /// What the request will take in memory, proven to be there; in slices of work.
+            ///
+            /// # Errors
+            /// The first impossible length, count or tag. Text is not looked at.
+            pub async fn cost(
+                body: &bytes::Bytes,
+                version: i16,
+            ) -> Result<crate::Cost, crate::error::WireError> {
+                let mut reader =
+                    crate::reader::Reader::new(body, crate::header::encoding($api, version)?);
+                <Self as crate::message::Field>::weigh(&mut reader).await?;
+                Ok(reader.cost())
+            }
+
+            /// Decodes as [`Self::decode`] does, in slices of work.
+            ///
+            /// # Errors
+            /// The first defect found.
+            pub async fn decode_paced(
+                body: &bytes::Bytes,
+                version: i16,
+            ) -> Result<Self, crate::error::WireError> {
+                let mut reader =
+                    crate::reader::Reader::new(body, crate::header::encoding($api, version)?);
+                <Self as crate::message::Field>::read_paced(&mut reader).await
             }
 
             /// Encodes a whole request frame, for clients.
@@ -360,6 +527,20 @@ macro_rules! response {
                 writer.finish()
             }
 
+            /// Encodes as [`Self::encode`] does, in slices of work.
+            ///
+            /// # Errors
+            /// `UnsupportedVersion`, `TooLarge`.
+            pub async fn encode_paced(
+                self,
+                version: i16,
+                correlation_id: i32,
+            ) -> Result<crate::Frame, crate::error::WireError> {
+                let mut writer = crate::header::response_writer($api, version, correlation_id)?;
+                crate::message::Field::write_paced(self, &mut writer).await;
+                writer.finish()
+            }
+
             /// Decodes a response without its size field, for clients: the correlation id and the message.
             ///
             /// # Errors
@@ -380,4 +561,4 @@ macro_rules! response {
     };
 }
 
-pub(crate) use {message, request, response, write_field};
+pub(crate) use {message, request, response, write_field, write_field_paced};

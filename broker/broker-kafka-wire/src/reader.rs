@@ -3,15 +3,22 @@
 //! Invariants:
 //! - An array's count is checked against the remaining bytes and its smallest element before anything is allocated.
 //! - `Bytes` are slices of the input, never copies.
-//! - A whole message holds at most [`ELEMENTS_MAX`] array elements.
+//! - A request holds at most [`ELEMENTS_MAX`] array elements, [`GUARDED_ELEMENTS_MAX`] where the third-party codec
+//!   decodes it, and a response [`RESPONSE_ELEMENTS_MAX`].
 //! - Tags ascend, as KIP-482 demands, and fit 31 bits.
 
+use crate::cost::{Cost, Slice};
 use crate::error::WireError;
 use bytes::Bytes;
 use log_record::{RecordError, read_uvarint};
 
-/// Array elements in one message, nested ones included: bounds what small elements cost in memory.
-pub const ELEMENTS_MAX: usize = 500_000;
+/// Array elements in one request, nested ones included: bounds what small elements cost in memory and time. Ten times the
+/// partitions that a node is built for.
+pub const ELEMENTS_MAX: usize = 100_000;
+/// The same for requests of the third-party codec, which decodes them in one go: about a millisecond.
+pub const GUARDED_ELEMENTS_MAX: usize = 20_000;
+/// Array elements in a response, which a client that trusts its broker decodes.
+const RESPONSE_ELEMENTS_MAX: usize = 500_000;
 
 /// Which encoding is being read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +34,44 @@ pub(crate) struct Reader<'a> {
     whole: &'a Bytes,
     rest: &'a [u8],
     elements_left: usize,
+    cost: Cost,
+    slice: Slice,
 }
 
 impl<'a> Reader<'a> {
+    /// A reader of a request.
     pub(crate) fn new(whole: &'a Bytes, version: Version) -> Self {
-        Self { version, whole, rest: whole, elements_left: ELEMENTS_MAX }
+        Self::with_elements(whole, version, ELEMENTS_MAX)
+    }
+
+    /// A reader of a request that goes to the third-party codec.
+    pub(crate) fn guard(whole: &'a Bytes, version: Version) -> Self {
+        Self::with_elements(whole, version, GUARDED_ELEMENTS_MAX)
+    }
+
+    /// A reader of a response.
+    pub(crate) fn response(whole: &'a Bytes, version: Version) -> Self {
+        Self::with_elements(whole, version, RESPONSE_ELEMENTS_MAX)
+    }
+
+    fn with_elements(whole: &'a Bytes, version: Version, elements_left: usize) -> Self {
+        let (cost, slice) = (Cost::default(), Slice::default());
+        Self { version, whole, rest: whole, elements_left, cost, slice }
+    }
+
+    /// What the arrays read so far take in memory.
+    pub(crate) fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// So many bytes were copied out of the message.
+    pub(crate) fn copied(&mut self, bytes: usize) {
+        self.slice.copied(bytes);
+    }
+
+    /// One element is done; yields at the end of a slice of work.
+    pub(crate) async fn element_done(&mut self) {
+        self.slice.element_done().await;
     }
 
     /// Unread bytes.
@@ -105,6 +145,13 @@ impl<'a> Reader<'a> {
         length.map(|length| self.take(length)).transpose()
     }
 
+    /// Walks over a string; false for null. Text is copied into the decoded message, and from there into the answer.
+    pub(crate) fn weigh_string(&mut self) -> Result<bool, WireError> {
+        let bytes = self.string_bytes()?;
+        self.cost.bytes += 2 * bytes.map_or(0, <[u8]>::len);
+        Ok(bytes.is_some())
+    }
+
     /// A bytes or records field, or `None` for null.
     pub(crate) fn blob(&mut self) -> Result<Option<&'a [u8]>, WireError> {
         let length = if self.version.flexible {
@@ -115,8 +162,13 @@ impl<'a> Reader<'a> {
         length.map(|length| self.take(length)).transpose()
     }
 
-    /// The count of an array whose elements take `element_bytes_min` or more; `None` for null.
-    pub(crate) fn count(&mut self, element_bytes_min: usize) -> Result<Option<usize>, WireError> {
+    /// The count of an array whose elements take `element_bytes_min` or more in the message, and `memory_bytes` when
+    /// decoded; `None` for null.
+    pub(crate) fn count(
+        &mut self,
+        element_bytes_min: usize,
+        memory_bytes: usize,
+    ) -> Result<Option<usize>, WireError> {
         let count = if self.version.flexible {
             self.compact_len()?
         } else {
@@ -129,6 +181,7 @@ impl<'a> Reader<'a> {
         }
         self.elements_left =
             self.elements_left.checked_sub(count).ok_or(WireError::TooManyElements)?;
+        self.cost.add(count, memory_bytes);
         Ok(Some(count))
     }
 
@@ -138,13 +191,16 @@ impl<'a> Reader<'a> {
         mut known: impl FnMut(u32, &mut Reader<'a>) -> Result<bool, WireError>,
     ) -> Result<(), WireError> {
         let count = self.uvarint()?;
-        // A tagged field takes at least its tag and its size.
-        if usize::try_from(count).map_or(true, |count| count > self.rest.len() / 2) {
+        // Tags count as elements; each takes at least its tag and its size.
+        let tags = usize::try_from(count).unwrap_or(usize::MAX);
+        if tags > self.rest.len() / 2 {
             return Err(WireError::BadCount {
                 count: i64::from(count),
                 available: self.rest.len(),
             });
         }
+        self.elements_left =
+            self.elements_left.checked_sub(tags).ok_or(WireError::TooManyElements)?;
         let mut previous = None;
         for _ in 0..count {
             let tag = self.uvarint()?;
@@ -162,11 +218,13 @@ impl<'a> Reader<'a> {
                 whole: self.whole,
                 rest,
                 elements_left: self.elements_left,
+                cost: self.cost,
+                slice: Slice::default(),
             };
             if known(tag, &mut inner)? && inner.remaining() > 0 {
                 return Err(WireError::BadTag { tag });
             }
-            self.elements_left = inner.elements_left;
+            (self.elements_left, self.cost) = (inner.elements_left, inner.cost);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 //! - Record bytes are never copied, whatever their number; their total is known before they are written.
 //! - What does not fit its length field makes [`Writer::finish`] fail; nothing is silently cut.
 
+use crate::cost::Slice;
 use crate::error::WireError;
 use crate::reader::Version;
 use bytes::Bytes;
@@ -66,11 +67,23 @@ pub(crate) struct Writer {
     /// (bytes of `head` before the slice, slice).
     marks: Vec<(usize, Bytes)>,
     too_large: Option<usize>,
+    slice: Slice,
 }
 
 impl Writer {
     pub(crate) fn new(version: Version) -> Self {
-        Self { version, head: Vec::with_capacity(256), marks: Vec::new(), too_large: None }
+        Self {
+            version,
+            head: Vec::with_capacity(256),
+            marks: Vec::new(),
+            too_large: None,
+            slice: Slice::default(),
+        }
+    }
+
+    /// One element is done; yields at the end of a slice of work.
+    pub(crate) async fn element_done(&mut self) {
+        self.slice.element_done().await;
     }
 
     /// A writer for a whole frame: its size field is filled in by [`Writer::finish`].
@@ -123,7 +136,9 @@ impl Writer {
             let length = value.map_or(-1, |value| i16::try_from(value.len()).unwrap_or(i16::MAX));
             self.put(&length.to_be_bytes());
         }
-        self.put(value.unwrap_or_default().as_bytes());
+        let bytes = value.unwrap_or_default().as_bytes();
+        self.slice.copied(bytes.len());
+        self.put(bytes);
     }
 
     /// A slice of the message that is passed on as it is.

@@ -14,9 +14,9 @@ use broker_core::catalog::{
 };
 use broker_core::config::{BrokerConfigs, ConfigChange, TopicConfig};
 use broker_core::group::{
-    CommitRequest, CommittedOffset, GroupDescription, GroupError, GroupListing, HeartbeatRequest,
-    JoinReply, JoinRequest, LeaveMember, LeaveRequest, PartitionResult, SyncReply, SyncRequest,
-    TopicPartition,
+    CommitRequest, CommittedOffset, GroupDescription, GroupError, GroupListing, Groups,
+    HeartbeatRequest, JoinReply, JoinRequest, LeaveMember, LeaveRequest, PartitionResult,
+    SyncReply, SyncRequest, TopicPartition,
 };
 use broker_core::partition::AppendError;
 use bytes::Bytes;
@@ -203,14 +203,57 @@ impl GroupCall {
     }
 }
 
+/// Partitions that one [`GroupCall`] names at most: whoever has more calls several times, so that a shard's groups are never
+/// busy for long.
+pub const CALL_PARTITIONS_MAX: usize = 256;
+
 /// OffsetFetch for one group.
 #[derive(Clone, Debug)]
 pub struct FetchOffsets {
     pub group_id: String,
     /// Checked when present (KIP-848, version ≥ 9).
     pub member_id: Option<String>,
-    /// `None`: everything the group has committed.
-    pub partitions: Option<Vec<(String, TopicId, PartitionId)>>,
+    pub wanted: WantedOffsets,
+}
+
+/// Which committed offsets are asked for.
+#[derive(Clone, Debug)]
+pub enum WantedOffsets {
+    /// These, answered in their order.
+    Of(Vec<(String, TopicId, PartitionId)>),
+    /// The first [`CALL_PARTITIONS_MAX`] that the group has after this one, by topic and partition.
+    After(Option<(String, PartitionId)>),
+}
+
+impl FetchOffsets {
+    /// The answer from the groups of the shard.
+    ///
+    /// # Errors
+    /// When the request names a member that is not one.
+    pub fn answer(&self, groups: &Groups) -> Result<Vec<FetchedOffset>, GroupError> {
+        if let Some(member_id) = &self.member_id {
+            groups.check_fetch_member(&self.group_id, member_id)?;
+        }
+        let offset = |topic: &str, partition: PartitionId, committed: Option<&CommittedOffset>| {
+            FetchedOffset { topic: topic.to_owned(), partition, committed: committed.cloned() }
+        };
+        Ok(match &self.wanted {
+            WantedOffsets::Of(partitions) => {
+                let one = |(topic, id, partition): &(String, TopicId, PartitionId)| {
+                    let committed = groups.committed(&self.group_id, topic, *id, *partition);
+                    offset(topic, *partition, committed)
+                };
+                partitions.iter().map(one).collect()
+            }
+            WantedOffsets::After(after) => {
+                let after = after.as_ref().map(|(topic, partition)| (&**topic, *partition));
+                let rest = groups.committed_after(&self.group_id, after);
+                let page = rest.take(CALL_PARTITIONS_MAX);
+                page.map(|(topic, partition, value)| offset(topic, partition, Some(value)))
+                    .collect()
+            }
+        })
+    }
 }
 
 /// One committed offset; `committed` is `None` when there is none.
@@ -254,6 +297,9 @@ pub struct LogDir {
     pub usable_bytes: i64,
 }
 
+/// Memory that was reserved; given back when dropped.
+pub type Reserved = Box<dyn std::any::Any>;
+
 /// The node, as seen from one core.
 pub trait Broker {
     fn identity(&self) -> Arc<Identity>;
@@ -266,6 +312,10 @@ pub trait Broker {
     /// The leader epoch of every partition of the place's shard.
     fn leader_epoch(&self) -> LeaderEpoch;
     fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()>;
+
+    /// Waits until this core has memory for what the elements of a request become. Whoever holds some asks for no more:
+    /// two that did could wait for each other.
+    fn reserve(&self, bytes: usize) -> LocalFuture<'static, Reserved>;
 
     /// Appends in order; one result per request. Completes when every appended batch is as durable as its topic asks.
     fn append(

@@ -4,20 +4,22 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use broker_core::config::BrokerConfigs;
 use broker_core::fetch_session::{FetchSessionConfig, FetchSessions};
 use broker_kafka_wire::{
-    ApiKey, ApiVersionsResponse, DescribeLogDirsRequest, FetchRequest, Frame, ListOffsetsRequest,
-    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, RequestHeader,
-    WireError, decode_guarded,
+    ApiKey, ApiVersionsResponse, Cost, DescribeLogDirsRequest, FetchRequest, Frame,
+    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
+    RequestHeader, WireError, decode_guarded, guarded_cost,
 };
 use bytes::Bytes;
+use futures_util::lock::Mutex;
 use kafka_protocol::messages::RequestKind;
 use log_io::LocalFuture;
 
 use crate::api;
-use crate::broker::{Broker, Fatal};
+use crate::broker::{Broker, Fatal, Reserved};
 
 /// The APIs that are served.
 pub const SERVED: &[ApiKey] = &[
@@ -93,9 +95,18 @@ pub(crate) struct Context {
     pub(crate) peer: Rc<Peer>,
     pub(crate) sessions: Rc<RefCell<FetchSessions>>,
     pub(crate) header: RequestHeader,
+    reserved: Option<Reserved>,
 }
 
 impl Context {
+    /// Waits for memory, in place of what the request has reserved so far.
+    pub(crate) async fn reserve(&mut self, bytes: usize) {
+        self.reserved = None;
+        if bytes > UNRESERVED_BYTES_MAX {
+            self.reserved = Some(self.broker.reserve(bytes).await);
+        }
+    }
+
     /// The response bytes; a response that cannot be encoded closes the connection.
     pub(crate) fn send(encoded: Result<Frame, WireError>) -> Response {
         match encoded {
@@ -108,6 +119,8 @@ impl Context {
 /// Answers the requests of one core's connections with a broker.
 pub struct Handler {
     broker: Rc<dyn Broker>,
+    /// Whose turn it is to have very many elements decoded in one go.
+    dense: Mutex<()>,
     sessions: Rc<RefCell<FetchSessions>>,
 }
 
@@ -127,22 +140,80 @@ fn fetch_sessions(config: &BrokerConfigs) -> FetchSessions {
 
 type Answering = LocalFuture<'static, Response>;
 
+/// A request that has begun.
+pub struct Begun {
+    pub api_key: i16,
+    /// Answers it; polled in the order of the requests, the answers may come in any.
+    pub answering: Answering,
+    /// Memory that its elements take besides the request's bytes.
+    pub bytes: usize,
+}
+
+/// Up to this size a request is decoded as it comes: its elements take a few hundred KiB at most and some 100 µs.
+const UNWEIGHED_BYTES_MAX: usize = 4 << 10;
+/// Elements that take less need no reservation: the limits of a connection cover them.
+const UNRESERVED_BYTES_MAX: usize = 64 << 10;
+
+/// Elements that the third-party codec decodes, and a handler sorts, in some 100 µs.
+const DENSE_ELEMENTS_MIN: usize = 1000;
+const DENSE_ELEMENT_PAUSE: Duration = Duration::from_micros(10);
+
+/// Decodes at once, or in slices of work where that may take long.
+macro_rules! decoded {
+    ($type:ident, $request:expr) => {
+        match $request.weighed {
+            // In a box: an idle connection does not keep room for it.
+            true => Box::pin($type::decode_paced(&$request.body, $request.version)).await?,
+            false => $type::decode(&$request.body, $request.version)?,
+        }
+    };
+}
+
+/// A request whose header was read.
+struct Arrived {
+    api: ApiKey,
+    version: i16,
+    body: Bytes,
+    /// Large enough to be weighed before it is decoded.
+    weighed: bool,
+}
+
+impl Arrived {
+    async fn cost(&self) -> Result<Cost, WireError> {
+        let (body, version) = (&self.body, self.version);
+        match self.api {
+            ApiKey::Produce => ProduceRequest::cost(body, version).await,
+            ApiKey::Fetch => FetchRequest::cost(body, version).await,
+            ApiKey::ListOffsets => ListOffsetsRequest::cost(body, version).await,
+            ApiKey::Metadata => MetadataRequest::cost(body, version).await,
+            ApiKey::OffsetCommit => OffsetCommitRequest::cost(body, version).await,
+            ApiKey::OffsetFetch => OffsetFetchRequest::cost(body, version).await,
+            ApiKey::DescribeLogDirs => DescribeLogDirsRequest::cost(body, version).await,
+            // Its body is two strings.
+            ApiKey::ApiVersions => Ok(Cost::default()),
+            _ => guarded_cost(self.api, version, body),
+        }
+    }
+}
+
 impl Handler {
     #[must_use]
     pub fn new(broker: Rc<dyn Broker>) -> Self {
         let sessions = fetch_sessions(&broker.broker_config());
-        Self { broker, sessions: Rc::new(RefCell::new(sessions)) }
+        let dense = Mutex::new(());
+        Self { broker, dense, sessions: Rc::new(RefCell::new(sessions)) }
     }
 
-    /// Parses a request (without its size field) and gives its API key and the future that answers it.
+    /// Parses a request (without its size field), and does what must be done in the order of a connection's requests;
+    /// waits for memory where it has very many elements, and lets others run meanwhile.
     ///
     /// # Errors
     /// Bytes that are not a served request: the connection is to be closed.
-    pub fn handle(
+    pub async fn begin(
         self: Rc<Self>,
         peer: &Rc<Peer>,
         request: Bytes,
-    ) -> Result<(i16, Answering), WireError> {
+    ) -> Result<Begun, WireError> {
         let (header, body) = match RequestHeader::parse(&request) {
             Ok(parsed) => parsed,
             Err(WireError::UnsupportedVersion {
@@ -150,53 +221,74 @@ impl Handler {
             }) => {
                 let response = ApiVersionsResponse::unsupported_version().encode(0, correlation_id);
                 let response = Context::send(response);
-                return Ok((ApiKey::ApiVersions.key(), Box::pin(async move { response })));
+                let answering: Answering = Box::pin(async move { response });
+                return Ok(Begun { api_key: ApiKey::ApiVersions.key(), answering, bytes: 0 });
             }
             Err(error) => return Err(error),
         };
         drop(request);
         let (api, version) = (header.api, header.version);
-        let context = Context {
+        let weighed = body.len() > UNWEIGHED_BYTES_MAX;
+        let arrived = Arrived { api, version, body, weighed };
+        let cost = match weighed {
+            true => Box::pin(arrived.cost()).await?,
+            false => Cost::default(),
+        };
+        let mut context = Context {
             broker: Rc::clone(&self.broker),
             peer: Rc::clone(peer),
             sessions: Rc::clone(&self.sessions),
             header,
+            reserved: None,
         };
-        let answering: Answering = match api {
-            ApiKey::Produce => {
-                Box::pin(api::produce::handle(context, ProduceRequest::decode(&body, version)?))
-            }
-            ApiKey::Fetch => {
-                Box::pin(api::fetch::handle(context, FetchRequest::decode(&body, version)?))
-            }
-            ApiKey::ListOffsets => Box::pin(api::list_offsets::handle(
-                context,
-                ListOffsetsRequest::decode(&body, version)?,
-            )),
-            ApiKey::Metadata => {
-                Box::pin(api::metadata::handle(context, MetadataRequest::decode(&body, version)?))
-            }
-            ApiKey::OffsetCommit => Box::pin(api::offset_commit::handle(
-                context,
-                OffsetCommitRequest::decode(&body, version)?,
-            )),
-            ApiKey::OffsetFetch => Box::pin(api::offset_fetch::handle(
-                context,
-                OffsetFetchRequest::decode(&body, version)?,
-            )),
-            ApiKey::DescribeLogDirs => Box::pin(api::describe_log_dirs::handle(
-                context,
-                DescribeLogDirsRequest::decode(&body, version)?,
-            )),
-            ApiKey::ApiVersions => Box::pin(api::api_versions::handle(context, body)),
-            _ => Box::pin(guarded(context, decode_guarded(api, version, &body)?)),
-        };
-        Ok((api.key(), answering))
+        context.reserve(cost.bytes).await;
+        if !api.has_own_codec() && cost.elements > DENSE_ELEMENTS_MIN {
+            self.wait_turn(cost.elements).await;
+        }
+        let answering = decode(context, arrived).await?;
+        Ok(Begun { api_key: api.key(), answering, bytes: cost.bytes })
+    }
+
+    /// The third-party codec decodes in one go. Requests that keep it busy for long come one at a time on each core, each
+    /// after a pause of a hundred times that, so that others meet one rarely however many connections send them.
+    async fn wait_turn(&self, elements: usize) {
+        let _turn = self.dense.lock().await;
+        self.broker.sleep(DENSE_ELEMENT_PAUSE * u32::try_from(elements).unwrap_or(u32::MAX)).await;
     }
 }
 
+async fn decode(context: Context, arrived: Arrived) -> Result<Answering, WireError> {
+    Ok(match arrived.api {
+        ApiKey::Produce => api::produce::begin(context, decoded!(ProduceRequest, arrived)).await,
+        ApiKey::Fetch => Box::pin(api::fetch::handle(context, decoded!(FetchRequest, arrived))),
+        ApiKey::ListOffsets => {
+            let request = decoded!(ListOffsetsRequest, arrived);
+            Box::pin(api::list_offsets::handle(context, request))
+        }
+        ApiKey::Metadata => {
+            Box::pin(api::metadata::handle(context, decoded!(MetadataRequest, arrived)))
+        }
+        ApiKey::OffsetCommit => {
+            api::offset_commit::begin(context, decoded!(OffsetCommitRequest, arrived)).await
+        }
+        ApiKey::OffsetFetch => {
+            let request = decoded!(OffsetFetchRequest, arrived);
+            Box::pin(api::offset_fetch::handle(context, request))
+        }
+        ApiKey::DescribeLogDirs => {
+            let request = decoded!(DescribeLogDirsRequest, arrived);
+            Box::pin(api::describe_log_dirs::handle(context, request))
+        }
+        ApiKey::ApiVersions => Box::pin(api::api_versions::handle(context, arrived.body)),
+        api => {
+            let request = decode_guarded(api, arrived.version, &arrived.body)?;
+            Box::pin(guarded(context, request))
+        }
+    })
+}
+
 /// The APIs whose messages come from the `kafka-protocol` crate.
-async fn guarded(context: Context, request: RequestKind) -> Response {
+async fn guarded(mut context: Context, request: RequestKind) -> Response {
     let answered = match request {
         RequestKind::FindCoordinator(request) => {
             api::find_coordinator::handle(&context, request).await
@@ -215,7 +307,7 @@ async fn guarded(context: Context, request: RequestKind) -> Response {
         }
         RequestKind::DeleteRecords(request) => api::delete_records::handle(&context, request).await,
         RequestKind::DescribeConfigs(request) => {
-            api::describe_configs::handle(&context, request).await
+            api::describe_configs::handle(&mut context, request).await
         }
         RequestKind::AlterConfigs(request) => api::alter_configs::handle(&context, request).await,
         RequestKind::IncrementalAlterConfigs(request) => {

@@ -19,5 +19,5 @@ pub mod code;
 mod handler;
 mod pace;
 
-pub use handler::{Handler, Peer, Response, SERVED, num_partitions};
+pub use handler::{Begun, Handler, Peer, Response, SERVED, num_partitions};
 pub use pace::Pace;

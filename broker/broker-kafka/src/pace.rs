@@ -5,8 +5,7 @@
 //!
 //! It yields by waking itself: any executor then runs what else is ready first.
 
-use std::future::poll_fn;
-use std::task::Poll;
+use broker_kafka_wire::yield_once;
 
 /// Partitions worked on without a yield: some 100 µs at about a microsecond each.
 const PARTITIONS_MAX: usize = 128;
@@ -36,16 +35,4 @@ impl Pace {
             yield_once().await;
         }
     }
-}
-
-async fn yield_once() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -50,7 +50,10 @@ pub(crate) struct Core {
     catalog: RefCell<Arc<Catalog>>,
     broker_config: RefCell<Arc<BrokerConfigs>>,
     topic_configs: RefCell<BTreeMap<TopicId, CachedConfig>>,
+    /// For the bytes of requests.
     pub(crate) memory: Memory,
+    /// For what their elements become: apart, because a request comes to hold both.
+    pub(crate) decoded: Memory,
     pub(crate) connections: ConnectionCounters,
     pub(crate) producer_ids: Cell<std::ops::Range<i64>>,
     pub(crate) stopping: Cell<bool>,
@@ -92,6 +95,7 @@ impl Core {
             broker_config: RefCell::new(broker_config),
             topic_configs: RefCell::default(),
             memory: Memory::new(settings.request_memory_bytes_max),
+            decoded: Memory::new(settings.request_memory_bytes_max),
             connections: ConnectionCounters::default(),
             producer_ids: Cell::new(0..0),
             stopping: Cell::new(false),

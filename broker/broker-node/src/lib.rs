@@ -14,6 +14,7 @@
 
 mod core;
 mod disk_space;
+mod fair;
 mod handle;
 mod housekeeping;
 mod identity;

@@ -7,7 +7,8 @@
 //! Invariants:
 //! - Requests of a connection start in the order they came and are answered in that order (Kafka's rule).
 //! - Memory for a request is taken from the core's budget as its bytes arrive, never because of what its length field
-//!   claims; a connection holds at most [`PIPELINE_BYTES_MAX`] (or one larger request) and [`PIPELINE_MAX`] requests.
+//!   claims, and again before its elements are decoded; a connection holds at most [`PIPELINE_BYTES_MAX`] of both (or one
+//!   larger request) and [`PIPELINE_MAX`] requests.
 //! - Nothing a client sends panics: a frame that does not parse closes its connection.
 
 mod connection;

@@ -145,7 +145,8 @@ settings! {
         connections_max: u32 = "10000", Kind::Int { min: 1, max: 1_000_000 }, Restart;
         /// Largest request; a longer one closes the connection.
         request_bytes_max: ByteSize = "100MiB", Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, Restart;
-        /// Memory per core for requests in flight; connections are not read while it is used up.
+        /// Memory per core for the bytes of requests in flight, and as much again for what many small elements become;
+        /// connections are not read while it is used up.
         request_memory_bytes_max: ByteSize = "256MiB", Kind::Bytes { min: MIB, max: 1024 * GIB }, Restart;
         /// Whether a topic that is asked for and does not exist is created.
         auto_create_topics: bool = "true", Kind::Bool, Restart;

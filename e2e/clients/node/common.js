@@ -43,6 +43,25 @@ function checkRecords(got) {
   });
 }
 
+// The offsets that times give, and the ends, of a topic with the records.
+async function checkTimes(admin, topic) {
+  for (const [timestamp, offset] of [[timestampOf(100), "100"], [timestampOf(100) - 3, "100"], [timestampOf(0) - 1, "0"]]) {
+    const [found] = await admin.fetchTopicOffsetsByTimestamp(topic, timestamp);
+    check(found.offset === offset, `time ${timestamp} gave ${found.offset} instead of ${offset}`);
+  }
+  const [ends] = await admin.fetchTopicOffsets(topic);
+  check(ends.low === "0" && ends.high === String(COUNT), `offsets ${ends.low} to ${ends.high}`);
+}
+
+// A topic is made by `create`, listed, refused a second time, deleted.
+async function createAndDelete(admin, create, topic) {
+  await create(topic, 3);
+  check((await admin.listTopics()).includes(topic), "the topic is not listed");
+  check(!(await admin.createTopics({ topics: [{ topic, numPartitions: 3 }] })), "a topic was created twice");
+  await admin.deleteTopics({ topics: [topic] });
+  await until("the topic is gone", async () => !(await admin.listTopics()).includes(topic));
+}
+
 // Runs `operations`, [name, async function] pairs in the order in which they depend on each other, and ends the process.
 async function run(client, version, operations) {
   console.log(JSON.stringify({ client, version }));
@@ -60,4 +79,4 @@ async function run(client, version, operations) {
   process.exit(failed);
 }
 
-module.exports = { COUNT, bootstrap, prefixOf, messageOf, timestampOf, Absent, check, until, checkRecords, run };
+module.exports = { COUNT, bootstrap, prefixOf, messageOf, Absent, check, until, checkRecords, checkTimes, createAndDelete, run };

@@ -3,7 +3,7 @@
 "use strict";
 const confluent = require("@confluentinc/kafka-javascript");
 const clientVersion = require("@confluentinc/kafka-javascript/package.json").version;
-const { COUNT, bootstrap, prefixOf, messageOf, timestampOf, Absent, check, until, checkRecords, run } = require("./common.js");
+const { COUNT, bootstrap, prefixOf, messageOf, Absent, check, until, checkRecords, checkTimes, createAndDelete, run } = require("./common.js");
 const { Kafka, ErrorCodes, logLevel } = confluent.KafkaJS;
 
 const prefix = prefixOf("confluent-js");
@@ -118,12 +118,7 @@ async function commitResume() {
 
 async function seekTime() {
   const topic = `${prefix}-none`;
-  for (const [timestamp, offset] of [[timestampOf(100), "100"], [timestampOf(100) - 3, "100"], [timestampOf(0) - 1, "0"]]) {
-    const [found] = await admin.fetchTopicOffsetsByTimestamp(topic, timestamp);
-    check(found.offset === offset, `time ${timestamp} gave ${found.offset} instead of ${offset}`);
-  }
-  const [ends] = await admin.fetchTopicOffsets(topic);
-  check(ends.low === "0" && ends.high === String(COUNT), `offsets ${ends.low} to ${ends.high}`);
+  await checkTimes(admin, topic);
   const got = [];
   const c = await subscribed(topic, "seek", got);
   await until("a first record", () => got.length > 0);
@@ -133,14 +128,7 @@ async function seekTime() {
   await c.disconnect();
 }
 
-async function topics() {
-  const topic = `${prefix}-topics`;
-  await create(topic, 3);
-  check((await admin.listTopics()).includes(topic), "the topic is not listed");
-  check(!(await admin.createTopics({ topics: [{ topic, numPartitions: 3 }] })), "a topic was created twice");
-  await admin.deleteTopics({ topics: [topic] });
-  await until("the topic is gone", async () => !(await admin.listTopics()).includes(topic));
-}
+const topics = () => createAndDelete(admin, create, `${prefix}-topics`);
 
 async function configs() { throw new Absent("it neither describes nor alters configurations"); }
 

@@ -6,7 +6,7 @@ const { Kafka, CompressionTypes, CompressionCodecs, ConfigResourceTypes, logLeve
 const clientVersion = require("kafkajs/package.json").version;
 CompressionCodecs[CompressionTypes.Snappy] = require("kafkajs-snappy");
 
-const { COUNT, bootstrap, prefixOf, messageOf, timestampOf, Absent, check, until, checkRecords, run } = require("./common.js");
+const { COUNT, bootstrap, prefixOf, messageOf, Absent, check, until, checkRecords, checkTimes, createAndDelete, run } = require("./common.js");
 
 const prefix = prefixOf("kafkajs");
 const kafka = new Kafka({ clientId: "e2e", brokers: [bootstrap], logLevel: logLevel.NOTHING,
@@ -20,9 +20,12 @@ async function refused(promise, type) {
   }
   throw new Error(`${type} was expected`);
 }
-const create = async (topic, numPartitions = 1, configEntries = []) =>
+async function create(topic, numPartitions = 1, configEntries = []) {
   check(await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }],
     waitForLeaders: true }), `${topic} exists`);
+  const count = (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length;
+  check(count === numPartitions, `${topic} has ${count} partitions`);
+}
 
 async function send(topic, compression, options = {}) {
   const producer = kafka.producer({ ...options });
@@ -95,25 +98,9 @@ async function commitResume() {
   check(got[0].offset === "120", `resumed at ${got[0].offset}`);
 }
 
-async function seekTime() {
-  const topic = `${prefix}-none`;
-  for (const [timestamp, offset] of [[timestampOf(100), "100"], [timestampOf(100) - 3, "100"], [timestampOf(0) - 1, "0"]]) {
-    const [found] = await admin.fetchTopicOffsetsByTimestamp(topic, timestamp);
-    check(found.offset === offset, `time ${timestamp} gave ${found.offset} instead of ${offset}`);
-  }
-  const [ends] = await admin.fetchTopicOffsets(topic);
-  check(ends.low === "0" && ends.high === String(COUNT), `offsets ${ends.low} to ${ends.high}`);
-}
+const seekTime = () => checkTimes(admin, `${prefix}-none`);
 
-async function topics() {
-  const topic = `${prefix}-topics`;
-  await create(topic, 3);
-  check((await admin.listTopics()).includes(topic), "the topic is not listed");
-  check((await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length === 3, "three partitions");
-  check(!(await admin.createTopics({ topics: [{ topic }] })), "a topic was created twice");
-  await admin.deleteTopics({ topics: [topic] });
-  await until("the topic is gone", async () => !(await admin.listTopics()).includes(topic));
-}
+const topics = () => createAndDelete(admin, create, `${prefix}-topics`);
 
 async function configs() {
   const topic = `${prefix}-configs`;

@@ -65,6 +65,12 @@ impl FetchSessions {
         self.partition_count
     }
 
+    /// Partitions that a fetch in this session is about besides its own.
+    #[must_use]
+    pub fn session_partitions(&self, session_id: i32) -> usize {
+        self.sessions.get(&session_id).map_or(0, Session::len)
+    }
+
     /// Starts a fetch. `partitions` and `forgotten` are the request's; `by_id` says that it names topics by id (version ≥
     /// 13), `privileged` that it comes from a replica. Versions below 7 have no sessions: pass id 0 and epoch −1.
     ///
@@ -91,7 +97,11 @@ impl FetchSessions {
             }
             EPOCH_INITIAL => {
                 self.close(session_id);
-                Ok(Begun { partitions, kind: Kind::Full { privileged, by_id } })
+                let kind = match partitions.len() > self.config.session_partitions_max {
+                    true => Kind::Sessionless,
+                    false => Kind::Full { privileged, by_id },
+                };
+                Ok(Begun { partitions, kind })
             }
             _ => self.continue_session(now_ms, session_id, epoch, by_id, partitions, forgotten),
         }
@@ -116,7 +126,8 @@ impl FetchSessions {
         }
         let before = session.len();
         let added = partitions.iter().filter(|wanted| !session.contains(&wanted.key)).count();
-        if self.partition_count.saturating_add(added) > self.config.partitions_max {
+        let too_many = self.partition_count.saturating_add(added) > self.config.partitions_max;
+        if too_many || before.saturating_add(added) > self.config.session_partitions_max {
             self.close(session_id);
             return Err(FetchSessionError::SessionIdNotFound);
         }

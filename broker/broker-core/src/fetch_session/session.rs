@@ -3,6 +3,7 @@
 use log_types::{LeaderEpoch, Offset, PartitionId, TopicId};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// Limits of the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,18 +14,26 @@ pub struct FetchSessionConfig {
     pub eviction_ms: i64,
     /// Partitions over all sessions: bounds the cache's memory, about 120 bytes each.
     pub partitions_max: usize,
+    /// Partitions of one session: bounds the time of its requests, which may be tiny. Clients with more are answered
+    /// without a session.
+    pub session_partitions_max: usize,
 }
 
 impl Default for FetchSessionConfig {
     fn default() -> Self {
-        Self { slots_max: 1000, eviction_ms: 120_000, partitions_max: 1_000_000 }
+        Self {
+            slots_max: 1000,
+            eviction_ms: 120_000,
+            partitions_max: 1_000_000,
+            session_partitions_max: 4096,
+        }
     }
 }
 
 /// A topic as the request names it: by name before version 13, by id from then on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FetchTopic {
-    Name(String),
+    Name(Arc<str>),
     Id(TopicId),
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use log_types::{LeaderEpoch, Offset, PartitionId, TopicId};
 
 fn key(name: &str) -> FetchKey {
-    FetchKey { topic: FetchTopic::Name(name.to_owned()), partition: PartitionId(0) }
+    FetchKey { topic: FetchTopic::Name(name.into()), partition: PartitionId(0) }
 }
 
 fn want(name: &str) -> FetchPartition {
@@ -37,7 +37,12 @@ struct World {
 
 impl World {
     fn new(slots_max: usize, partitions_max: usize) -> Self {
-        let config = FetchSessionConfig { slots_max, eviction_ms: 1000, partitions_max };
+        let config = FetchSessionConfig {
+            slots_max,
+            eviction_ms: 1000,
+            partitions_max,
+            session_partitions_max: 1000,
+        };
         Self { cache: FetchSessions::new(config), now_ms: 0, random: 0 }
     }
 
@@ -74,7 +79,7 @@ impl World {
 
 fn name(key: &FetchKey) -> String {
     match &key.topic {
-        FetchTopic::Name(name) => name.clone(),
+        FetchTopic::Name(name) => name.to_string(),
         FetchTopic::Id(id) => id.to_string(),
     }
 }
@@ -226,4 +231,24 @@ fn colliding_session_ids_take_the_next() {
     let second = world.open(&["a"]);
     assert_eq!((first, second), (1, 2));
     assert_eq!(session::next_epoch(i32::MAX), 1);
+}
+
+#[test]
+fn kip_227_a_session_has_a_bounded_number_of_partitions() {
+    let mut cache = FetchSessions::new(FetchSessionConfig {
+        session_partitions_max: 2,
+        ..FetchSessionConfig::default()
+    });
+    let open = |cache: &mut FetchSessions, names: &[&str]| {
+        let wanted = names.iter().map(|name| want(name)).collect();
+        let begun = cache.begin(0, 0, 0, false, false, wanted, &[]).unwrap();
+        assert_eq!(begun.partitions.len(), names.len(), "they are read all the same");
+        cache.finish(0, begun, &mut Vec::new(), 7).unwrap()
+    };
+    assert_eq!(open(&mut cache, &["a", "b", "c"]), 0, "one too many: no session");
+    let id = open(&mut cache, &["a", "b"]);
+    assert_eq!((id, cache.session_partitions(id)), (7, 2));
+    let grown = cache.begin(0, id, 1, false, false, vec![want("c")], &[]);
+    assert_eq!(grown, Err(FetchSessionError::SessionIdNotFound));
+    assert_eq!(cache.partition_count(), 0, "it is gone: the client asks for everything again");
 }

@@ -14,6 +14,7 @@ use crate::group::types::{
 };
 use log_types::{PartitionId, TopicId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 #[derive(Debug)]
 struct Slot {
@@ -247,15 +248,24 @@ impl Groups {
         self.slots.get(group_id)?.group.offset(topic, topic_id, partition)
     }
 
-    /// All committed offsets of a group, by topic and partition (OffsetFetch with a null topic list).
-    pub fn committed_all(
-        &self,
+    /// The committed offsets of a group by topic and partition, from behind `after` on (OffsetFetch with a null topic
+    /// list).
+    pub fn committed_after<'a>(
+        &'a self,
         group_id: &str,
-    ) -> impl Iterator<Item = (&str, PartitionId, &CommittedOffset)> {
-        let topics = self.slots.get(group_id).into_iter().flat_map(|slot| &slot.group.offsets);
-        topics.flat_map(|(topic, partitions)| {
+        after: Option<(&'a str, PartitionId)>,
+    ) -> impl Iterator<Item = (&'a str, PartitionId, &'a CommittedOffset)> {
+        let topics = self.slots.get(group_id).into_iter().flat_map(move |slot| {
+            let from = after.map_or(Bound::Unbounded, |(topic, _)| Bound::Included(topic));
+            slot.group.offsets.range::<str, _>((from, Bound::Unbounded))
+        });
+        topics.flat_map(move |(topic, partitions)| {
+            let from = match after {
+                Some((last, partition)) if last == topic => Bound::Excluded(partition),
+                _ => Bound::Unbounded,
+            };
             partitions
-                .iter()
+                .range((from, Bound::Unbounded))
                 .map(move |(partition, committed)| (topic.as_str(), *partition, committed))
         })
     }
@@ -295,10 +305,13 @@ impl Groups {
     /// ListGroups, by group id. Empty `states` selects every state; otherwise names, in any case (KIP-518).
     #[must_use]
     pub fn list(&self, states: &[String]) -> Vec<GroupListing> {
-        let wanted = |state: GroupState| {
+        // Looked up once per state, of which there are few, and not once per group.
+        let known = GroupState::ALL.into_iter().filter(|state| {
             let name = state.to_string();
             states.is_empty() || states.iter().any(|asked| asked.eq_ignore_ascii_case(&name))
-        };
+        });
+        let known: Vec<GroupState> = known.collect();
+        let wanted = |state: GroupState| known.contains(&state);
         let groups = self.slots.values().map(|slot| &slot.group);
         groups
             .filter(|group| wanted(group.state))

@@ -197,7 +197,7 @@ fn nulls_where_none_may_be() {
 
 #[test]
 fn too_many_elements() {
-    let count = crate::ELEMENTS_MAX + 1;
+    let count = crate::GUARDED_ELEMENTS_MAX + 1;
     let mut body = Vec::from(i32::try_from(count).unwrap().to_be_bytes());
     body.resize(4 + 2 * count, 0);
     assert_eq!(

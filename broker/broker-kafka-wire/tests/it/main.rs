@@ -5,4 +5,5 @@ mod allocation;
 mod differential;
 mod golden;
 mod hostile;
+mod paced;
 mod samples;

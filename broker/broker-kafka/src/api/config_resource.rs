@@ -12,6 +12,7 @@ use broker_core::config::{ConfigChange, ConfigError, topic_name_error};
 use super::refusal::Refusal;
 use crate::broker::{Broker, CatalogCommand, Fatal};
 use crate::code;
+use crate::pace::Pace;
 
 /// `ConfigResource.Type.TOPIC`.
 const TOPIC: i8 = 2;
@@ -86,6 +87,7 @@ pub(super) async fn change_all(
         repeated.entry(key).and_modify(|twice| *twice = true).or_insert(false);
     }
     let mut changed = Vec::with_capacity(repeated.len());
+    let mut pace = Pace::default();
     for one in wanted {
         let (kind, name) = (one.kind, one.name);
         let outcome = match repeated.remove(&(kind, name.clone())) {
@@ -104,6 +106,7 @@ pub(super) async fn change_all(
             }
         };
         changed.push(Changed { kind, name, outcome });
+        pace.spend(0).await;
     }
     Ok(changed)
 }

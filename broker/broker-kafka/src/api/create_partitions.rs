@@ -14,6 +14,7 @@ use super::refusal::{DUPLICATE_NAME, Refusal};
 use crate::broker::{Broker, CatalogCommand, Fatal};
 use crate::code;
 use crate::handler::Context;
+use crate::pace::Pace;
 
 pub(crate) async fn handle(
     context: &Context,
@@ -24,6 +25,7 @@ pub(crate) async fn handle(
         *counts.entry(topic.name.clone()).or_insert(0_usize) += 1;
     }
     let mut response = CreatePartitionsResponse::default();
+    let mut pace = Pace::default();
     for topic in &request.topics {
         // A topic that stands several times is answered once.
         let Some(count) = counts.remove(&topic.name) else { continue };
@@ -35,6 +37,7 @@ pub(crate) async fn handle(
         result.name = topic.name.clone();
         (result.error_code, result.error_message) = Refusal::fields(&outcome);
         response.results.push(result);
+        pace.spend(0).await;
     }
     Ok(ResponseKind::CreatePartitions(response))
 }

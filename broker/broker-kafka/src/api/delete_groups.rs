@@ -9,6 +9,7 @@ use kafka_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse, Respon
 use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
 use crate::handler::Context;
+use crate::pace::Pace;
 
 pub(crate) async fn handle(
     context: &Context,
@@ -16,6 +17,7 @@ pub(crate) async fn handle(
 ) -> Result<ResponseKind, Fatal> {
     let mut answered = BTreeSet::new();
     let mut response = DeleteGroupsResponse::default();
+    let mut pace = Pace::default();
     for group_id in &request.groups_names {
         if !answered.insert(group_id.clone()) {
             continue;
@@ -28,6 +30,7 @@ pub(crate) async fn handle(
             _ => code::COORDINATOR_NOT_AVAILABLE,
         };
         response.results.push(result);
+        pace.spend(0).await;
     }
     Ok(ResponseKind::DeleteGroups(response))
 }

@@ -14,6 +14,7 @@ use super::topics;
 use crate::broker::{Broker, Fatal};
 use crate::code;
 use crate::handler::Context;
+use crate::pace::Pace;
 
 /// Offset that means the high watermark.
 const HIGH_WATERMARK: i64 = -1;
@@ -23,6 +24,7 @@ pub(crate) async fn handle(
     request: DeleteRecordsRequest,
 ) -> Result<ResponseKind, Fatal> {
     let mut response = DeleteRecordsResponse::default();
+    let mut pace = Pace::default();
     for topic in &request.topics {
         let mut answer = DeleteRecordsTopicResult::default();
         answer.name = topic.name.clone();
@@ -38,6 +40,7 @@ pub(crate) async fn handle(
                 }
             }
             answer.partitions.push(result);
+            pace.spend(0).await;
         }
         response.topics.push(answer);
     }

@@ -18,6 +18,7 @@ use super::text::{text, topic_id, topic_name, uuid};
 use crate::broker::{Broker, CatalogCommand, Fatal};
 use crate::code;
 use crate::handler::Context;
+use crate::pace::Pace;
 
 const BY_ID_VERSION_MIN: i16 = 6;
 const MESSAGE_VERSION_MIN: i16 = 5;
@@ -44,6 +45,7 @@ pub(crate) async fn handle(
         *counts.entry(wanted.clone()).or_insert(0_usize) += 1;
     }
     let mut response = DeleteTopicsResponse::default();
+    let mut pace = Pace::default();
     for wanted in wanted {
         // A topic that stands several times is answered once.
         let Some(count) = counts.remove(&wanted) else { continue };
@@ -66,6 +68,7 @@ pub(crate) async fn handle(
             result.topic_id = uuid(TopicId::default());
         }
         response.responses.push(result);
+        pace.spend(0).await;
     }
     Ok(ResponseKind::DeleteTopics(response))
 }

@@ -3,6 +3,8 @@
 //! An unknown group is `Dead` up to version 5 and GROUP_ID_NOT_FOUND from 6 on (KIP-1043). Authorized operations
 //! (version 3, KIP-430) only on request. Source also: KIP-345 (instance ids, 4).
 
+use std::collections::BTreeSet;
+
 use broker_core::group::{GroupDescription, GroupError};
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, ResponseKind};
@@ -11,6 +13,7 @@ use super::text::{optional, text};
 use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
 use crate::handler::Context;
+use crate::pace::Pace;
 
 /// From here on an unknown group is an error, and errors have messages.
 const UNKNOWN_IS_ERROR_VERSION_MIN: i16 = 6;
@@ -25,7 +28,12 @@ pub(crate) async fn handle(
     let version = context.header.version;
     let unknown_is_error = version >= UNKNOWN_IS_ERROR_VERSION_MIN;
     let mut response = DescribeGroupsResponse::default();
+    let (mut answered, mut pace) = (BTreeSet::new(), Pace::default());
     for group_id in &request.groups {
+        // A group that stands several times is described once: two bytes could ask for megabytes otherwise.
+        if !answered.insert(group_id) {
+            continue;
+        }
         let call = GroupCall::Describe { group_id: group_id.to_string(), unknown_is_error };
         let described = match context.broker.group(call).await? {
             GroupAnswer::Described(described) => described,
@@ -55,6 +63,7 @@ pub(crate) async fn handle(
             group.authorized_operations = GROUP_OPERATIONS;
         }
         response.groups.push(group);
+        pace.spend(0).await;
     }
     Ok(ResponseKind::DescribeGroups(response))
 }

@@ -6,67 +6,88 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use broker_core::catalog::{Catalog, PartitionPlace, Topic};
+use broker_core::catalog::Topic;
 use broker_kafka_wire::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse,
-    DescribeLogDirsResult, DescribeLogDirsTopic,
+    DescribeLogDirsResult, DescribeLogDirsTopic, yield_once,
 };
 use log_types::PartitionId;
 
+use crate::broker::{Broker, Fatal};
 use crate::handler::{Context, Response};
+use crate::pace::Pace;
 
-/// A partition to measure.
-struct Wanted {
-    topic: String,
-    partition: PartitionId,
-    place: PartitionPlace,
-}
+/// Partitions that are measured at once.
+const MEASURED_MAX: usize = 256;
 
 pub(crate) async fn handle(context: Context, request: DescribeLogDirsRequest) -> Response {
-    let wanted = wanted(&context.broker.catalog(), &request);
-    let places = wanted.iter().map(|one| one.place).collect();
-    let Ok(sizes) = context.broker.partition_sizes(places).await else { return Response::Close };
-    let mut topics: BTreeMap<String, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
-    for (wanted, size) in wanted.into_iter().zip(sizes) {
-        topics.entry(wanted.topic).or_default().push(DescribeLogDirsPartition {
-            partition: wanted.partition,
-            size: i64::try_from(size.bytes).unwrap_or(i64::MAX),
-            ..DescribeLogDirsPartition::default()
-        });
-    }
-    let topics = topics.into_iter();
+    let Ok(topics) = measured(&context, request).await else { return Response::Close };
     let log_dir = context.broker.log_dir();
     let result = DescribeLogDirsResult {
         log_dir: log_dir.path,
-        topics: topics
-            .map(|(name, partitions)| DescribeLogDirsTopic { name, partitions })
-            .collect(),
+        topics,
         total_bytes: log_dir.total_bytes,
         usable_bytes: log_dir.usable_bytes,
         ..DescribeLogDirsResult::default()
     };
     let response =
         DescribeLogDirsResponse { results: vec![result], ..DescribeLogDirsResponse::default() };
-    Context::send(response.encode(context.header.version, context.header.correlation_id))
+    let header = &context.header;
+    Context::send(response.encode_paced(header.version, header.correlation_id).await)
 }
 
-fn wanted(catalog: &Catalog, request: &DescribeLogDirsRequest) -> Vec<Wanted> {
-    let partition = |topic: &Topic, partition: PartitionId| {
-        let place = topic.place(partition)?;
-        Some(Wanted { topic: topic.name.clone(), partition, place })
+async fn measured(
+    context: &Context,
+    request: DescribeLogDirsRequest,
+) -> Result<Vec<DescribeLogDirsTopic>, Fatal> {
+    let catalog = context.broker.catalog();
+    let mut topics = Vec::new();
+    let Some(asked) = request.topics else {
+        for topic in catalog.topics.values() {
+            let all: Vec<PartitionId> =
+                (0..).map(PartitionId).zip(&topic.partitions).map(|(id, _)| id).collect();
+            topics.push(sizes(&*context.broker, topic, &all).await?);
+        }
+        return Ok(topics);
     };
-    let Some(topics) = &request.topics else {
-        let all = catalog.topics.values().flat_map(|topic| {
-            let indexes = (0..).map(PartitionId).zip(&topic.partitions);
-            indexes.filter_map(move |(index, _)| partition(topic, index))
-        });
-        return all.collect();
-    };
-    let mut indexes: BTreeSet<(&str, PartitionId)> = BTreeSet::new();
-    for topic in topics {
-        indexes.extend(topic.partitions.iter().map(|index| (&*topic.topic, *index)));
+    let mut wanted: BTreeMap<String, BTreeSet<PartitionId>> = BTreeMap::new();
+    let mut pace = Pace::default();
+    for topic in asked {
+        let partitions = wanted.entry(topic.topic).or_default();
+        for partition in topic.partitions {
+            partitions.insert(partition);
+            pace.spend(0).await;
+        }
     }
-    let found =
-        indexes.into_iter().filter_map(|(name, index)| partition(catalog.topic(name)?, index));
-    found.collect()
+    for (name, partitions) in wanted {
+        pace.spend(0).await;
+        let Some(topic) = catalog.topic(&name) else { continue };
+        let partitions: Vec<PartitionId> = partitions.into_iter().collect();
+        let measured = sizes(&*context.broker, topic, &partitions).await?;
+        topics.extend((!measured.partitions.is_empty()).then_some(measured));
+    }
+    Ok(topics)
+}
+
+/// The sizes of those of the partitions that exist.
+async fn sizes(
+    broker: &dyn Broker,
+    topic: &Topic,
+    partitions: &[PartitionId],
+) -> Result<DescribeLogDirsTopic, Fatal> {
+    let mut answers = Vec::new();
+    for some in partitions.chunks(MEASURED_MAX) {
+        let found = some.iter().filter_map(|id| Some((*id, topic.place(*id)?)));
+        let (ids, places): (Vec<_>, Vec<_>) = found.unzip();
+        let sizes = broker.partition_sizes(places).await?;
+        answers.extend(ids.into_iter().zip(sizes).map(|(partition, size)| {
+            DescribeLogDirsPartition {
+                partition,
+                size: i64::try_from(size.bytes).unwrap_or(i64::MAX),
+                ..DescribeLogDirsPartition::default()
+            }
+        }));
+        yield_once().await;
+    }
+    Ok(DescribeLogDirsTopic { name: topic.name.clone(), partitions: answers })
 }

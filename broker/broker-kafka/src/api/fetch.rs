@@ -12,13 +12,13 @@
 //! - Incremental sessions (version 7, KIP-227) live on the core of the connection: a client that comes back on another
 //!   core gets FETCH_SESSION_ID_NOT_FOUND and opens a new one, as after a restart.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use broker_core::catalog::Catalog;
 use broker_core::config::BrokerCompression;
 use broker_core::fetch_session::{
-    FetchKey, FetchPartition as Wanted, FetchResult, FetchSessions, FetchTopic as TopicKey,
+    FetchKey, FetchPartition as Wanted, FetchResult, FetchTopic as TopicKey,
 };
 use broker_kafka_wire::{
     BatchSlices, EpochEndOffset, FetchPartitionResponse, FetchRequest, FetchResponse,
@@ -31,6 +31,7 @@ use super::topics;
 use crate::broker::{Broker, Fatal, PartitionError, ReadReply, ReadRequest};
 use crate::code;
 use crate::handler::{Context, Response};
+use crate::pace::Pace;
 
 /// `fetch.max.bytes` of the broker: 55 MiB.
 const RESPONSE_BYTES_MAX: usize = 55 << 20;
@@ -50,50 +51,55 @@ struct Asked {
 
 type Reads = Vec<Result<ReadReply, PartitionError>>;
 
-pub(crate) async fn handle(context: Context, request: FetchRequest) -> Response {
+/// What a partition takes while it is fetched, besides its records.
+const PARTITION_BYTES: usize = 1 << 10;
+/// Fetches of more partitions hold memory that others wait for, so they wait no longer than this for records.
+const LARGE_PARTITIONS_MIN: usize = 1024;
+const LARGE_WAIT_MS_MAX: i32 = 1000;
+
+pub(crate) async fn handle(mut context: Context, request: FetchRequest) -> Response {
     let (version, correlation_id) = (context.header.version, context.header.correlation_id);
-    let response = match fetch(&*context.broker, &context.sessions, version, &request).await {
-        Ok(response) => response,
-        Err(Fatal) => return Response::Close,
-    };
-    Context::send(response.encode(version, correlation_id))
+    match fetch(&mut context, &request).await {
+        Ok(response) => Context::send(response.encode_paced(version, correlation_id).await),
+        Err(Fatal) => Response::Close,
+    }
 }
 
-async fn fetch(
-    broker: &dyn Broker,
-    sessions: &RefCell<FetchSessions>,
-    version: i16,
-    request: &FetchRequest,
-) -> Result<FetchResponse, Fatal> {
+async fn fetch(context: &mut Context, request: &FetchRequest) -> Result<FetchResponse, Fatal> {
     let names = request.topics.iter().map(|topic| &*topic.topic);
     let forgotten_names = request.forgotten_topics.iter().map(|topic| &*topic.topic);
     if !topics::plausible(names.chain(forgotten_names)) {
         return Err(Fatal);
     }
+    let named: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+    let in_session = context.sessions.borrow().session_partitions(request.session_id);
+    context.reserve((named + in_session) * PARTITION_BYTES).await;
+    let (broker, sessions) = (&*context.broker, &*context.sessions);
+    let version = context.header.version;
     let by_id = version >= BY_ID_VERSION_MIN;
     let failed = |error_code| FetchResponse { error_code, ..FetchResponse::default() };
+    let (wanted, forgotten) = (wanted(request, by_id).await, forgotten(request, by_id));
     let begun = sessions.borrow_mut().begin(
         broker.now_ms(),
         request.session_id,
         request.session_epoch,
         by_id,
         false,
-        wanted(request, by_id),
-        &forgotten(request, by_id),
+        wanted,
+        &forgotten,
     );
     let begun = match begun {
         Ok(begun) => begun,
         Err(error) => return Ok(failed(error.code())),
     };
-    let asked = resolve(broker, version, &begun.partitions);
+    let asked = resolve(broker, version, &begun.partitions).await;
     let reads = read_until_enough(broker, request, &asked).await?;
-    let answers = answers(broker, asked, reads);
-    let mut results: Vec<FetchResult> = answers.iter().map(|(key, one)| result(key, one)).collect();
+    let (answers, mut results) = answers(broker, asked, reads).await;
     let random = u32::try_from(broker.random() >> 32).unwrap_or(1);
     let finished = sessions.borrow_mut().finish(broker.now_ms(), begun, &mut results, random);
     match finished {
         Ok(session_id) => {
-            let topics = by_topic(answers, &results);
+            let topics = by_topic(answers, &results).await;
             Ok(FetchResponse { session_id, topics, ..FetchResponse::default() })
         }
         Err(error) => Ok(failed(error.code())),
@@ -101,118 +107,128 @@ async fn fetch(
 }
 
 fn topic_key(by_id: bool, name: &str, id: TopicId) -> TopicKey {
-    if by_id { TopicKey::Id(id) } else { TopicKey::Name(name.to_owned()) }
+    if by_id { TopicKey::Id(id) } else { TopicKey::Name(name.into()) }
 }
 
 /// The request's partitions.
-fn wanted(request: &FetchRequest, by_id: bool) -> Vec<Wanted> {
-    let topics = request.topics.iter().flat_map(|topic| {
-        topic.partitions.iter().map(move |partition| Wanted {
-            key: FetchKey {
-                topic: topic_key(by_id, &topic.topic, topic.topic_id),
-                partition: partition.partition,
-            },
-            fetch_offset: partition.fetch_offset,
-            log_start: partition.log_start_offset,
-            bytes_max: partition.partition_max_bytes,
-            leader_epoch: partition.current_leader_epoch,
-            last_fetched_epoch: partition.last_fetched_epoch,
-        })
-    });
-    topics.collect()
+async fn wanted(request: &FetchRequest, by_id: bool) -> Vec<Wanted> {
+    let (mut wanted, mut pace) = (Vec::new(), Pace::default());
+    for topic in &request.topics {
+        let key = topic_key(by_id, &topic.topic, topic.topic_id);
+        for partition in &topic.partitions {
+            wanted.push(Wanted {
+                key: FetchKey { topic: key.clone(), partition: partition.partition },
+                fetch_offset: partition.fetch_offset,
+                log_start: partition.log_start_offset,
+                bytes_max: partition.partition_max_bytes,
+                leader_epoch: partition.current_leader_epoch,
+                last_fetched_epoch: partition.last_fetched_epoch,
+            });
+            pace.spend(0).await;
+        }
+    }
+    wanted
 }
 
 /// The partitions that leave the session.
 fn forgotten(request: &FetchRequest, by_id: bool) -> Vec<FetchKey> {
     let topics = request.forgotten_topics.iter().flat_map(|topic| {
-        topic.partitions.iter().map(move |partition| FetchKey {
-            topic: topic_key(by_id, &topic.topic, topic.topic_id),
-            partition: *partition,
-        })
+        let key = topic_key(by_id, &topic.topic, topic.topic_id);
+        let partitions = topic.partitions.iter();
+        partitions.map(move |partition| FetchKey { topic: key.clone(), partition: *partition })
     });
     topics.collect()
 }
 
-fn resolve(broker: &dyn Broker, version: i16, partitions: &[Wanted]) -> Vec<Asked> {
+async fn resolve(broker: &dyn Broker, version: i16, partitions: &[Wanted]) -> Vec<Asked> {
     let catalog = broker.catalog();
-    let asked = partitions.iter().map(|wanted| {
-        let topic = match &wanted.key.topic {
-            TopicKey::Name(name) => topics::find(&catalog, name, TopicId::default()),
-            // No topic has the id of all zeros.
-            TopicKey::Id(id) => catalog.topic_by_id(*id).ok_or(code::UNKNOWN_TOPIC_ID),
-        };
-        let place = topic.and_then(|topic| {
-            let place = topics::place(topic, wanted.key.partition)?;
-            let zstd = broker.topic_config(topic).compression == BrokerCompression::Zstd;
-            match zstd && version < ZSTD_VERSION_MIN {
-                true => Err(code::UNSUPPORTED_COMPRESSION_TYPE),
-                false => Ok(place),
-            }
-        });
-        let read = place.map(|place| ReadRequest {
-            place,
-            offset: wanted.fetch_offset,
-            bytes_max: usize::try_from(wanted.bytes_max).unwrap_or(0),
-            current_epoch: wanted.leader_epoch,
-            last_fetched_epoch: wanted.last_fetched_epoch,
-        });
-        Asked { key: wanted.key.clone(), read }
-    });
-    asked.collect()
+    let (mut asked, mut pace) = (Vec::with_capacity(partitions.len()), Pace::default());
+    for wanted in partitions {
+        asked.push(resolve_one(broker, &catalog, version, wanted));
+        pace.spend(0).await;
+    }
+    asked
 }
 
-fn answers(
+fn resolve_one(broker: &dyn Broker, catalog: &Catalog, version: i16, wanted: &Wanted) -> Asked {
+    let topic = match &wanted.key.topic {
+        TopicKey::Name(name) => topics::find(catalog, name, TopicId::default()),
+        // No topic has the id of all zeros.
+        TopicKey::Id(id) => catalog.topic_by_id(*id).ok_or(code::UNKNOWN_TOPIC_ID),
+    };
+    let place = topic.and_then(|topic| {
+        let place = topics::place(topic, wanted.key.partition)?;
+        let zstd = broker.topic_config(topic).compression == BrokerCompression::Zstd;
+        match zstd && version < ZSTD_VERSION_MIN {
+            true => Err(code::UNSUPPORTED_COMPRESSION_TYPE),
+            false => Ok(place),
+        }
+    });
+    let read = place.map(|place| ReadRequest {
+        place,
+        offset: wanted.fetch_offset,
+        bytes_max: usize::try_from(wanted.bytes_max).unwrap_or(0),
+        current_epoch: wanted.leader_epoch,
+        last_fetched_epoch: wanted.last_fetched_epoch,
+    });
+    Asked { key: wanted.key.clone(), read }
+}
+
+type Answers = Vec<(FetchKey, FetchPartitionResponse)>;
+
+/// The answers, and what the session must know of them.
+async fn answers(
     broker: &dyn Broker,
     asked: Vec<Asked>,
     reads: Reads,
-) -> Vec<(FetchKey, FetchPartitionResponse)> {
+) -> (Answers, Vec<FetchResult>) {
     let leader = LeaderIdAndEpoch {
         leader_id: NodeId(broker.identity().node_id),
         leader_epoch: broker.leader_epoch(),
     };
-    let mut reads = reads.into_iter();
-    let answers = asked.into_iter().map(|asked| {
-        let partition = asked.key.partition;
-        let answer = match asked.read {
+    let (mut reads, mut pace) = (reads.into_iter(), Pace::default());
+    let (mut answers, mut results) = (Vec::with_capacity(asked.len()), Vec::new());
+    for Asked { key, read } in asked {
+        let partition = key.partition;
+        let answer = match read {
             Ok(_) => reads.next().map_or_else(
                 || refused(partition, code::UNKNOWN_TOPIC_OR_PARTITION),
                 |read| answer(partition, read, leader.clone()),
             ),
             Err(error_code) => refused(partition, error_code),
         };
-        (asked.key, answer)
-    });
-    answers.collect()
+        results.push(result(&key, &answer));
+        answers.push((key, answer));
+        pace.spend(0).await;
+    }
+    (answers, results)
 }
 
-/// What the session must know of an answer.
 fn result(key: &FetchKey, answer: &FetchPartitionResponse) -> FetchResult {
     FetchResult {
         key: key.clone(),
         error: answer.error_code,
         high_watermark: answer.high_watermark,
         log_start: answer.log_start_offset,
-        records_bytes: answer.records.0.iter().map(bytes::Bytes::len).sum(),
+        records_bytes: answer.records.len(),
         redirected: answer.diverging_epoch != EpochEndOffset::default(),
     }
 }
 
 /// The answers that are still in `kept`, whose order is theirs, by topic.
-fn by_topic(
-    answers: Vec<(FetchKey, FetchPartitionResponse)>,
-    kept: &[FetchResult],
-) -> Vec<FetchTopicResponse> {
-    let mut kept = kept.iter().peekable();
+async fn by_topic(answers: Answers, kept: &[FetchResult]) -> Vec<FetchTopicResponse> {
+    let (mut kept, mut pace) = (kept.iter().peekable(), Pace::default());
     let mut topics: Vec<FetchTopicResponse> = Vec::new();
     let mut index: BTreeMap<TopicKey, usize> = BTreeMap::new();
     for (key, answer) in answers {
+        pace.spend(0).await;
         if kept.next_if(|result| result.key == key).is_none() {
             continue;
         }
         let at = *index.entry(key.topic).or_insert_with_key(|key| {
             let mut topic = FetchTopicResponse::default();
             match key {
-                TopicKey::Name(name) => topic.topic.clone_from(name),
+                TopicKey::Name(name) => topic.topic = name.to_string(),
                 TopicKey::Id(id) => topic.topic_id = *id,
             }
             topics.push(topic);
@@ -232,7 +248,11 @@ async fn read_until_enough(
     let requests: Vec<ReadRequest> = asked.iter().filter_map(|asked| asked.read.ok()).collect();
     let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX);
     let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0);
-    let wait_ms = u64::try_from(request.max_wait_ms.min(WAIT_MS_MAX)).unwrap_or(0);
+    let wait_ms_max = match asked.len() > LARGE_PARTITIONS_MIN {
+        true => LARGE_WAIT_MS_MAX,
+        false => WAIT_MS_MAX,
+    };
+    let wait_ms = u64::try_from(request.max_wait_ms.min(wait_ms_max)).unwrap_or(0);
     let refused = requests.len() < asked.len();
     if asked.is_empty() {
         // A session that only closes, or has nothing left, has nothing to wait for.

@@ -52,7 +52,7 @@ pub(crate) async fn handle(context: Context, request: ListOffsetsRequest) -> Res
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     let response = ListOffsetsResponse { topics, ..ListOffsetsResponse::default() };
-    Context::send(response.encode(version, correlation_id))
+    Context::send(response.encode_paced(version, correlation_id).await)
 }
 
 async fn one(

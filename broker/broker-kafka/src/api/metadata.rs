@@ -1,8 +1,9 @@
 //! Metadata (3), versions 0–13: brokers, topics, partitions; creates missing topics when asked and allowed.
 //!
-//! Null means all topics (version 0: empty does). Authorized operations are sent only when asked for. Source: KIP-4,
+//! Null means all topics (version 0: empty does); each is described once. Authorized operations are sent only when asked for. Source: KIP-4,
 //! KIP-430 (operations), KIP-516 (topic ids), KIP-700 (cluster operations moved to DescribeCluster).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use broker_core::catalog::{Catalog, CatalogError, NewTopicSpec, Topic};
@@ -39,7 +40,13 @@ pub(crate) async fn handle(context: Context, request: MetadataRequest) -> Respon
             pace.spend(topic.partitions.len() * PARTITION_BYTES).await;
         }
     } else {
+        // A topic that stands several times is described once: three bytes could ask for megabytes otherwise.
+        let mut answered = BTreeSet::new();
         for wanted in request.topics.iter().flatten() {
+            if !answered.insert((&wanted.name, wanted.topic_id)) {
+                pace.spend(0).await;
+                continue;
+            }
             let create = request.allow_auto_topic_creation;
             match one_topic(broker, wanted, create).await {
                 Ok(topic) => {
@@ -72,7 +79,7 @@ pub(crate) async fn handle(context: Context, request: MetadataRequest) -> Respon
         },
         ..MetadataResponse::default()
     };
-    Context::send(response.encode(version, correlation_id))
+    Context::send(response.encode_paced(version, correlation_id).await)
 }
 
 /// The node is stopping.
@@ -104,7 +111,7 @@ async fn one_topic(
     let spec = NewTopicSpec {
         name: name.clone(),
         partition_count: num_partitions(&config),
-        configs: std::collections::BTreeMap::new(),
+        configs: BTreeMap::new(),
     };
     match broker.change_catalog(CatalogCommand::CreateTopic(spec)).await {
         // Another client created it first; it may not be durable, hence not known to every core, yet.

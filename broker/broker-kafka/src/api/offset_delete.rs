@@ -3,16 +3,15 @@
 //! A topic that the group is subscribed to: GROUP_SUBSCRIBED_TO_TOPIC for its partitions. A topic that does not exist:
 //! UNKNOWN_TOPIC_OR_PARTITION for its partitions. An error of the group stands alone, without topics.
 
-use std::collections::BTreeMap;
-
 use broker_core::group::TopicPartition;
+use broker_kafka_wire::yield_once;
 use kafka_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse, ResponseKind};
 use log_types::PartitionId;
 
-use crate::broker::{Fatal, GroupAnswer, GroupCall};
+use crate::broker::{CALL_PARTITIONS_MAX, Fatal, GroupAnswer, GroupCall};
 use crate::code;
 use crate::handler::Context;
 
@@ -21,48 +20,64 @@ pub(crate) async fn handle(
     request: OffsetDeleteRequest,
 ) -> Result<ResponseKind, Fatal> {
     let catalog = context.broker.catalog();
-    let known = request.topics.iter().filter(|topic| catalog.topic(&topic.name).is_some());
-    let partitions = known.flat_map(|topic| {
-        topic.partitions.iter().map(|partition| TopicPartition {
-            topic: topic.name.to_string(),
-            partition: PartitionId(partition.partition_index),
-        })
-    });
-    let call = GroupCall::DeleteOffsets {
-        group_id: request.group_id.to_string(),
-        partitions: partitions.collect(),
-    };
     let mut response = OffsetDeleteResponse::default();
-    let results = match context.broker.group(call).await? {
-        GroupAnswer::OffsetsDeleted(Ok(results)) => results,
-        GroupAnswer::OffsetsDeleted(Err(error)) => {
-            response.error_code = error.code();
-            return Ok(ResponseKind::OffsetDelete(response));
-        }
-        _ => {
-            response.error_code = code::COORDINATOR_NOT_AVAILABLE;
-            return Ok(ResponseKind::OffsetDelete(response));
-        }
-    };
-    let codes: BTreeMap<(String, i32), i16> = results
-        .into_iter()
-        .map(|one| {
-            let error_code = one.error.map_or(code::NONE, |error| error.code());
-            ((one.topic, one.partition.0), error_code)
-        })
-        .collect();
+    let mut wanted = Wanted::default();
     for topic in &request.topics {
+        let known = catalog.topic(&topic.name).is_some();
         let mut answer = OffsetDeleteResponseTopic::default();
         answer.name = topic.name.clone();
+        response.topics.push(answer);
         for partition in &topic.partitions {
+            if wanted.partitions.len() == CALL_PARTITIONS_MAX {
+                delete(context, &request.group_id, &mut wanted, &mut response).await?;
+            }
             let mut result = OffsetDeleteResponsePartition::default();
             result.partition_index = partition.partition_index;
-            let key = (topic.name.to_string(), partition.partition_index);
-            result.error_code =
-                codes.get(&key).copied().unwrap_or(code::UNKNOWN_TOPIC_OR_PARTITION);
-            answer.partitions.push(result);
+            result.error_code = code::UNKNOWN_TOPIC_OR_PARTITION;
+            let at = response.topics.len() - 1;
+            response.topics[at].partitions.push(result);
+            if known {
+                wanted.at.push((at, response.topics[at].partitions.len() - 1));
+                wanted.partitions.push(TopicPartition {
+                    topic: topic.name.to_string(),
+                    partition: PartitionId(partition.partition_index),
+                });
+            }
         }
-        response.topics.push(answer);
+    }
+    // Also when nothing is left to delete: the group may refuse.
+    delete(context, &request.group_id, &mut wanted, &mut response).await?;
+    if response.error_code != code::NONE {
+        response.topics.clear();
     }
     Ok(ResponseKind::OffsetDelete(response))
+}
+
+/// What the next call deletes, and where in the response the outcomes go.
+#[derive(Default)]
+struct Wanted {
+    partitions: Vec<TopicPartition>,
+    at: Vec<(usize, usize)>,
+}
+
+async fn delete(
+    context: &Context,
+    group_id: &str,
+    wanted: &mut Wanted,
+    response: &mut OffsetDeleteResponse,
+) -> Result<(), Fatal> {
+    let Wanted { partitions, at } = std::mem::take(wanted);
+    let call = GroupCall::DeleteOffsets { group_id: group_id.to_owned(), partitions };
+    match context.broker.group(call).await? {
+        GroupAnswer::OffsetsDeleted(Ok(results)) => {
+            for ((topic, partition), result) in at.into_iter().zip(results) {
+                response.topics[topic].partitions[partition].error_code =
+                    result.error.map_or(code::NONE, |error| error.code());
+            }
+        }
+        GroupAnswer::OffsetsDeleted(Err(error)) => response.error_code = error.code(),
+        _ => response.error_code = code::COORDINATOR_NOT_AVAILABLE,
+    }
+    yield_once().await;
+    Ok(())
 }

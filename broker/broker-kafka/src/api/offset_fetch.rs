@@ -2,19 +2,24 @@
 //! version 10 for topics by id (KIP-848).
 //!
 //! A partition without a commit answers offset −1, and a topic with an unknown id UNKNOWN_TOPIC_ID. `require_stable` (7,
-//! KIP-447) needs nothing: no commit is ever pending in a transaction.
+//! KIP-447) needs nothing: no commit is ever pending in a transaction. Very many partitions are looked up in several calls.
+
+use std::collections::BTreeSet;
 
 use broker_core::catalog::Catalog;
 use broker_kafka_wire::{
     OffsetFetchGroup, OffsetFetchGroupResponse, OffsetFetchPartitionResponse, OffsetFetchRequest,
-    OffsetFetchResponse, OffsetFetchTopic, OffsetFetchTopicResponse,
+    OffsetFetchResponse, OffsetFetchTopic, OffsetFetchTopicResponse, yield_once,
 };
 use log_types::{PartitionId, TopicId};
 
 use super::topics;
-use crate::broker::{Fatal, FetchOffsets, FetchedOffset, GroupAnswer, GroupCall};
+use crate::broker::{
+    CALL_PARTITIONS_MAX, Fatal, FetchOffsets, FetchedOffset, GroupAnswer, GroupCall, WantedOffsets,
+};
 use crate::code;
 use crate::handler::{Context, Response};
+use crate::pace::Pace;
 
 const SEVERAL_GROUPS_VERSION_MIN: i16 = 8;
 const TOPIC_IDS_VERSION_MIN: i16 = 10;
@@ -29,7 +34,8 @@ pub(crate) async fn handle(context: Context, request: OffsetFetchRequest) -> Res
         several_groups(&context, request).await
     };
     let Ok(response) = answered else { return Response::Close };
-    Context::send(response.encode(context.header.version, context.header.correlation_id))
+    let header = &context.header;
+    Context::send(response.encode_paced(header.version, header.correlation_id).await)
 }
 
 async fn one_group(
@@ -37,7 +43,8 @@ async fn one_group(
     request: OffsetFetchRequest,
 ) -> Result<OffsetFetchResponse, Fatal> {
     let mut response = OffsetFetchResponse::default();
-    match fetch(context, request.group_id, None, request.topics).await? {
+    let group = Group { context, group_id: request.group_id, member_id: None };
+    match group.fetch(request.topics).await? {
         Ok(topics) => response.topics = topics,
         Err(error_code) => response.error_code = error_code,
     }
@@ -49,95 +56,155 @@ async fn several_groups(
     request: OffsetFetchRequest,
 ) -> Result<OffsetFetchResponse, Fatal> {
     let mut response = OffsetFetchResponse::default();
+    let (mut answered, mut pace) = (BTreeSet::new(), Pace::default());
     for OffsetFetchGroup { group_id, member_id, member_epoch, topics } in request.groups {
-        let member_id = member_id.filter(|_| member_epoch >= 0);
-        let fetched = fetch(context, group_id.clone(), member_id, topics).await?;
+        // A group that stands several times is looked up once: three bytes could ask for megabytes otherwise.
+        let fetched = match answered.insert(group_id.clone()) {
+            true => {
+                let (group_id, member_id) =
+                    (group_id.clone(), member_id.filter(|_| member_epoch >= 0));
+                Group { context, group_id, member_id }.fetch(topics).await?
+            }
+            false => Err(code::INVALID_REQUEST),
+        };
         let error_code = fetched.as_ref().err().copied().unwrap_or(code::NONE);
         let topics = fetched.unwrap_or_default();
         response.groups.push(OffsetFetchGroupResponse { group_id, topics, error_code });
+        pace.spend(0).await;
     }
     Ok(response)
 }
 
-async fn fetch(
-    context: &Context,
+/// The group that is asked about.
+struct Group<'a> {
+    context: &'a Context,
     group_id: String,
+    /// Checked when present.
     member_id: Option<String>,
-    topics: Option<Vec<OffsetFetchTopic>>,
-) -> Result<Fetched, Fatal> {
-    if !topics::plausible(topics.iter().flatten().map(|topic| &*topic.name)) {
-        return Err(Fatal);
-    }
-    let catalog = context.broker.catalog();
-    let by_id = context.header.version >= TOPIC_IDS_VERSION_MIN;
-    let partitions = topics.as_ref().map(|topics| wanted(&catalog, by_id, topics));
-    let call = GroupCall::FetchOffsets(FetchOffsets { group_id, member_id, partitions });
-    let offsets = match context.broker.group(call).await? {
-        GroupAnswer::Offsets(Ok(offsets)) => offsets,
-        GroupAnswer::Offsets(Err(error)) => return Ok(Err(error.code())),
-        _ => return Ok(Err(code::COORDINATOR_NOT_AVAILABLE)),
-    };
-    Ok(Ok(match topics {
-        Some(topics) => asked_for(&catalog, by_id, topics, offsets),
-        None => everything(&catalog, by_id, offsets),
-    }))
 }
 
-/// The partitions to look up: all of the topics that exist, and of those asked for by name also what does not exist any
-/// more, whose commits may still be there.
-fn wanted(
-    catalog: &Catalog,
-    by_id: bool,
-    topics: &[OffsetFetchTopic],
-) -> Vec<(String, TopicId, PartitionId)> {
-    let mut wanted = Vec::new();
-    for topic in topics {
-        let (name, id) = match topics::find_by(catalog, by_id, &topic.name, topic.topic_id) {
-            Ok(found) => (&found.name, found.id),
-            Err(_) if by_id => continue,
-            Err(_) => (&topic.name, TopicId::default()),
-        };
-        wanted.extend(topic.partitions.iter().map(|partition| (name.clone(), id, *partition)));
+impl Group<'_> {
+    async fn fetch(&self, topics: Option<Vec<OffsetFetchTopic>>) -> Result<Fetched, Fatal> {
+        if !topics::plausible(topics.iter().flatten().map(|topic| &*topic.name)) {
+            return Err(Fatal);
+        }
+        match topics {
+            Some(topics) => self.asked_for(topics).await,
+            None => self.everything().await,
+        }
     }
-    wanted
-}
 
-/// The answer in the order of the request; `offsets` are those of [`wanted`].
-fn asked_for(
-    catalog: &Catalog,
-    by_id: bool,
-    topics: Vec<OffsetFetchTopic>,
-    offsets: Vec<FetchedOffset>,
-) -> Vec<OffsetFetchTopicResponse> {
-    let mut offsets = offsets.into_iter();
-    let answers = topics.into_iter().map(|topic| {
-        let unknown = by_id && catalog.topic_by_id(topic.topic_id).is_none();
-        let partitions = topic.partitions.into_iter().map(|partition| {
-            if unknown {
-                let error_code = code::UNKNOWN_TOPIC_ID;
-                return OffsetFetchPartitionResponse {
-                    partition,
-                    error_code,
-                    ..Default::default()
-                };
+    fn by_id(&self) -> bool {
+        self.context.header.version >= TOPIC_IDS_VERSION_MIN
+    }
+
+    async fn call(&self, wanted: WantedOffsets) -> Result<Result<Vec<FetchedOffset>, i16>, Fatal> {
+        let (group_id, member_id) = (self.group_id.clone(), self.member_id.clone());
+        let call = GroupCall::FetchOffsets(FetchOffsets { group_id, member_id, wanted });
+        Ok(match self.context.broker.group(call).await? {
+            GroupAnswer::Offsets(offsets) => offsets.map_err(|error| error.code()),
+            _ => Err(code::COORDINATOR_NOT_AVAILABLE),
+        })
+    }
+
+    /// The answer in the order of the request. What is asked for by name is looked up even where the topic does not exist
+    /// any more: its commits may still be there.
+    async fn asked_for(&self, topics: Vec<OffsetFetchTopic>) -> Result<Fetched, Fatal> {
+        let (catalog, by_id) = (self.context.broker.catalog(), self.by_id());
+        let mut asked = Asked::default();
+        for topic in topics {
+            let found = topics::find_by(&catalog, by_id, &topic.name, topic.topic_id);
+            let known = match found {
+                Ok(found) => Some((found.name.clone(), found.id)),
+                Err(_) if by_id => None,
+                Err(_) => Some((topic.name.clone(), TopicId::default())),
+            };
+            asked.topic(topic.name, topic.topic_id);
+            for partition in topic.partitions {
+                if asked.wanted.len() == CALL_PARTITIONS_MAX
+                    && let Err(refused) = self.look_up(&mut asked).await?
+                {
+                    return Ok(Err(refused));
+                }
+                asked.partition(known.as_ref(), partition);
+                asked.pace.spend(0).await;
             }
-            answer(partition, offsets.next())
-        });
-        let partitions = partitions.collect();
-        OffsetFetchTopicResponse { name: topic.name, topic_id: topic.topic_id, partitions }
-    });
-    answers.collect()
+        }
+        // Also when nothing is asked for: the group may refuse.
+        Ok(self.look_up(&mut asked).await?.map(|()| asked.answers))
+    }
+
+    async fn look_up(&self, asked: &mut Asked) -> Result<Result<(), i16>, Fatal> {
+        let wanted = WantedOffsets::Of(std::mem::take(&mut asked.wanted));
+        let at = std::mem::take(&mut asked.at);
+        let offsets = match self.call(wanted).await? {
+            Ok(offsets) => offsets,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        for ((topic, partition), offset) in at.into_iter().zip(offsets) {
+            committed(&mut asked.answers[topic].partitions[partition], offset);
+        }
+        Ok(Ok(()))
+    }
+
+    /// Everything the group has committed, by topic. A commit for an earlier topic of the same name does not count; where
+    /// topics go by id, neither does one whose topic is gone.
+    async fn everything(&self) -> Result<Fetched, Fatal> {
+        let (catalog, by_id) = (self.context.broker.catalog(), self.by_id());
+        let mut topics: Vec<OffsetFetchTopicResponse> = Vec::new();
+        let mut after = None;
+        loop {
+            let page = match self.call(WantedOffsets::After(after)).await? {
+                Ok(page) => page,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            if page.len() < CALL_PARTITIONS_MAX {
+                add(&catalog, by_id, &mut topics, page);
+                return Ok(Ok(topics));
+            }
+            after = page.last().map(|last| (last.topic.clone(), last.partition));
+            add(&catalog, by_id, &mut topics, page);
+            yield_once().await;
+        }
+    }
 }
 
-/// Everything the group has committed, by topic. A commit for an earlier topic of the same name does not count; where
-/// topics go by id, neither does one whose topic is gone.
-fn everything(
+/// The partitions of a request, answered and still to be looked up.
+#[derive(Default)]
+struct Asked {
+    answers: Vec<OffsetFetchTopicResponse>,
+    wanted: Vec<(String, TopicId, PartitionId)>,
+    /// Where in the answers those go.
+    at: Vec<(usize, usize)>,
+    pace: Pace,
+}
+
+impl Asked {
+    fn topic(&mut self, name: String, topic_id: TopicId) {
+        self.answers.push(OffsetFetchTopicResponse { name, topic_id, partitions: Vec::new() });
+    }
+
+    /// A partition of the last topic; `known` when that can be looked up.
+    fn partition(&mut self, known: Option<&(String, TopicId)>, partition: PartitionId) {
+        let topic = self.answers.len() - 1;
+        let answers = &mut self.answers[topic].partitions;
+        let error_code = known.map_or(code::UNKNOWN_TOPIC_ID, |_| code::NONE);
+        answers.push(OffsetFetchPartitionResponse { partition, error_code, ..Default::default() });
+        if let Some((name, id)) = known {
+            self.at.push((topic, answers.len() - 1));
+            self.wanted.push((name.clone(), *id, partition));
+        }
+    }
+}
+
+/// Adds a page of a group's commits to its topics.
+fn add(
     catalog: &Catalog,
     by_id: bool,
-    offsets: Vec<FetchedOffset>,
-) -> Vec<OffsetFetchTopicResponse> {
-    let mut topics: Vec<OffsetFetchTopicResponse> = Vec::new();
-    for offset in offsets {
+    topics: &mut Vec<OffsetFetchTopicResponse>,
+    page: Vec<FetchedOffset>,
+) {
+    for offset in page {
         let topic = catalog.topic(&offset.topic);
         let none = TopicId::default();
         let committed_for = offset.committed.as_ref().map_or(none, |committed| committed.topic_id);
@@ -153,20 +220,17 @@ fn everything(
             });
         }
         let last = topics.last_mut().expect("pushed if there was none");
-        last.partitions.push(answer(offset.partition, Some(offset)));
+        let partition = offset.partition;
+        let mut answer = OffsetFetchPartitionResponse { partition, ..Default::default() };
+        committed(&mut answer, offset);
+        last.partitions.push(answer);
     }
-    topics
 }
 
-fn answer(partition: PartitionId, fetched: Option<FetchedOffset>) -> OffsetFetchPartitionResponse {
-    let none = OffsetFetchPartitionResponse { partition, ..Default::default() };
-    match fetched.and_then(|fetched| fetched.committed) {
-        None => none,
-        Some(committed) => OffsetFetchPartitionResponse {
-            offset: committed.offset,
-            leader_epoch: committed.leader_epoch,
-            metadata: Some(committed.metadata),
-            ..none
-        },
+fn committed(answer: &mut OffsetFetchPartitionResponse, fetched: FetchedOffset) {
+    if let Some(committed) = fetched.committed {
+        answer.offset = committed.offset;
+        answer.leader_epoch = committed.leader_epoch;
+        answer.metadata = Some(committed.metadata);
     }
 }

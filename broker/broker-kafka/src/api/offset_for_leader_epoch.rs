@@ -16,6 +16,7 @@ use super::topics;
 use crate::broker::{Broker, Fatal};
 use crate::code;
 use crate::handler::Context;
+use crate::pace::Pace;
 
 pub(crate) async fn handle(
     context: &Context,
@@ -23,6 +24,7 @@ pub(crate) async fn handle(
 ) -> Result<ResponseKind, Fatal> {
     let catalog = context.broker.catalog();
     let mut response = OffsetForLeaderEpochResponse::default();
+    let mut pace = Pace::default();
     for topic in &request.topics {
         let mut answer = OffsetForLeaderTopicResult::default();
         answer.topic = topic.topic.clone();
@@ -30,6 +32,7 @@ pub(crate) async fn handle(
             answer
                 .partitions
                 .push(find(&*context.broker, &catalog, &topic.topic, partition).await?);
+            pace.spend(0).await;
         }
         response.topics.push(answer);
     }

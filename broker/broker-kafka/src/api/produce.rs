@@ -10,13 +10,15 @@ use broker_kafka_wire::{
     TopicProduceResponse,
 };
 use bytes::Bytes;
+use log_io::LocalFuture;
 use log_record::BatchHeader;
-use log_types::{Offset, PartitionId};
+use log_types::{Offset, PartitionId, TopicId};
 
 use super::topics;
 use crate::broker::{AppendRequest, Appended, Broker, Fatal, PartitionError};
 use crate::code;
 use crate::handler::{Context, Response};
+use crate::pace::Pace;
 
 /// Attribute value of zstd; accepted from version 7 on (KIP-110).
 const ZSTD: u8 = 4;
@@ -29,52 +31,95 @@ struct Slot {
     outcome: Result<usize, i16>,
 }
 
-pub(crate) async fn handle(context: Context, request: ProduceRequest) -> Response {
-    let (version, correlation_id) = (context.header.version, context.header.correlation_id);
+/// Batches that are given to the log at once. What a request has beyond that is appended before its last ones, so that
+/// other requests get their turn in between.
+const APPENDS_MAX: usize = 256;
+
+/// A produce request whose batches are being appended.
+#[derive(Default)]
+struct Producing {
+    topics: Vec<TopicProduceResponse>,
+    slots: Vec<Slot>,
+    /// Not yet given to the log.
+    appends: Vec<AppendRequest>,
+    /// Outcomes of those that were.
+    results: Vec<Result<Appended, PartitionError>>,
+}
+
+impl Producing {
+    async fn append(&mut self, broker: &dyn Broker) -> Result<(), Fatal> {
+        let appends = std::mem::take(&mut self.appends);
+        self.results.extend(broker.append(appends).await?);
+        Ok(())
+    }
+
+    fn take(&mut self, partition: PartitionId, prepared: Result<AppendRequest, i16>) {
+        let outcome = prepared.map(|append| {
+            self.appends.push(append);
+            self.results.len() + self.appends.len() - 1
+        });
+        self.slots.push(Slot { topic: self.topics.len(), partition, outcome });
+    }
+
+    /// Everything was appended: the answer for each topic, and whether anything was refused.
+    async fn answers(self) -> (Vec<TopicProduceResponse>, bool) {
+        let (mut topics, mut failed, mut pace) = (self.topics, false, Pace::default());
+        for slot in self.slots {
+            let answer = match slot.outcome {
+                Ok(index) => answer(slot.partition, &self.results[index]),
+                Err(error_code) => refused(slot.partition, error_code, None),
+            };
+            failed |= answer.error_code != code::NONE;
+            topics[slot.topic].partitions.push(answer);
+            pace.spend(0).await;
+        }
+        (topics, failed)
+    }
+}
+
+/// Checks the partitions, in the order of the requests; the future appends when it is first polled.
+pub(crate) async fn begin(
+    context: Context,
+    request: ProduceRequest,
+) -> LocalFuture<'static, Response> {
     let acks = request.acks;
-    let mut topics: Vec<TopicProduceResponse> = Vec::with_capacity(request.topics.len());
-    let mut slots = Vec::new();
-    let mut appends = Vec::new();
+    match prepare_all(&context, request).await {
+        Ok(producing) => Box::pin(finish(context, acks, producing)),
+        Err(Fatal) => Box::pin(async { Response::Close }),
+    }
+}
+
+async fn prepare_all(context: &Context, request: ProduceRequest) -> Result<Producing, Fatal> {
+    let (broker, version) = (&*context.broker, context.header.version);
+    let (mut producing, mut pace) = (Producing::default(), Pace::default());
     for topic in request.topics {
         for data in topic.partitions {
-            let records = data.records.unwrap_or_default();
-            let prepared = prepare(
-                &*context.broker,
-                version,
-                acks,
-                &topic.name,
-                topic.topic_id,
-                data.partition,
-                records,
-            );
-            let outcome = prepared.map(|append| {
-                appends.push(append);
-                appends.len() - 1
-            });
-            slots.push(Slot { topic: topics.len(), partition: data.partition, outcome });
+            if producing.appends.len() == APPENDS_MAX {
+                producing.append(broker).await?;
+            }
+            let batch = data.records.unwrap_or_default();
+            let wanted = (&*topic.name, topic.topic_id, data.partition);
+            producing.take(data.partition, prepare(broker, version, request.acks, wanted, batch));
+            pace.spend(0).await;
         }
-        topics.push(TopicProduceResponse {
-            name: topic.name,
-            topic_id: topic.topic_id,
-            partitions: Vec::new(),
-        });
+        let (name, topic_id) = (topic.name, topic.topic_id);
+        producing.topics.push(TopicProduceResponse { name, topic_id, partitions: Vec::new() });
     }
-    let Ok(results) = context.broker.append(appends).await else { return Response::Close };
-    let mut failed = false;
-    for slot in slots {
-        let answer = match slot.outcome {
-            Ok(index) => answer(slot.partition, &results[index]),
-            Err(error_code) => refused(slot.partition, error_code, None),
-        };
-        failed |= answer.error_code != code::NONE;
-        topics[slot.topic].partitions.push(answer);
+    Ok(producing)
+}
+
+async fn finish(context: Context, acks: i16, mut producing: Producing) -> Response {
+    if producing.append(&*context.broker).await.is_err() {
+        return Response::Close;
     }
+    let (topics, failed) = producing.answers().await;
     match (acks, failed) {
         (0, true) => Response::Close,
         (0, false) => Response::Nothing,
         _ => {
             let response = ProduceResponse { topics, ..ProduceResponse::default() };
-            Context::send(response.encode(version, correlation_id))
+            let header = &context.header;
+            Context::send(response.encode_paced(header.version, header.correlation_id).await)
         }
     }
 }
@@ -83,9 +128,7 @@ fn prepare(
     broker: &dyn Broker,
     version: i16,
     acks: i16,
-    name: &str,
-    id: log_types::TopicId,
-    partition: PartitionId,
+    (name, id, partition): (&str, TopicId, PartitionId),
     batch: Bytes,
 ) -> Result<AppendRequest, i16> {
     if !(-1..=1).contains(&acks) {
@@ -143,11 +186,4 @@ fn refused(
         }
     }
     response
-}
-
-/// The node is failing: nothing may be said about the outcome.
-impl From<Fatal> for Response {
-    fn from(_: Fatal) -> Self {
-        Self::Close
-    }
 }

@@ -1,6 +1,8 @@
 //! A connection to the handlers: encodes requests, checks the frame of the response, decodes it.
 
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use broker_kafka::{Handler, Peer, Response};
 use broker_kafka_wire::{
@@ -23,6 +25,13 @@ pub(crate) struct Client {
     pub(crate) double: Rc<Double>,
     handler: Rc<Handler>,
     peer: Rc<Peer>,
+}
+
+/// Turns that others of the core could have had: before the request took its place, and before it was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Polls {
+    pub(crate) begin: usize,
+    pub(crate) answer: usize,
 }
 
 pub(crate) fn text(value: &str) -> StrBytes {
@@ -50,18 +59,27 @@ impl Client {
 
     /// Sends a request without its size field; `None` when the connection is closed.
     pub(crate) fn send(&self, request: Bytes) -> Option<Response> {
-        let (_, answering) = Rc::clone(&self.handler).handle(&self.peer, request).ok()?;
-        Some(block_on(answering))
+        let begun = block_on(Rc::clone(&self.handler).begin(&self.peer, request)).ok()?;
+        Some(block_on(begun.answering))
     }
 
-    /// How often the answer to a request has to be polled, when everything it waits for is there at once.
-    pub(crate) fn polls(&self, frame: &broker_kafka_wire::Frame) -> usize {
+    /// How often a request lets others run, when everything it waits for is there at once.
+    pub(crate) fn polls(&self, frame: &broker_kafka_wire::Frame) -> Polls {
         let request = frame.to_bytes().slice(4..);
-        let handled = Rc::clone(&self.handler).handle(&self.peer, request);
-        let (_, mut answering) = handled.expect("the request parses");
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        let polls = (1..100_000).find(|_| answering.as_mut().poll(&mut cx).is_ready());
-        polls.expect("an answer")
+        let mut begin = pin!(Rc::clone(&self.handler).begin(&self.peer, request));
+        let mut polls = Polls { begin: 0, answer: 0 };
+        let mut cx = Context::from_waker(Waker::noop());
+        let begun = loop {
+            if let Poll::Ready(begun) = begin.as_mut().poll(&mut cx) {
+                break begun;
+            }
+            polls.begin += 1;
+        };
+        let mut answering = begun.expect("the request parses").answering;
+        while answering.as_mut().poll(&mut cx).is_pending() {
+            polls.answer += 1;
+        }
+        polls
     }
 
     /// The response without its size field.

@@ -15,9 +15,9 @@ use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_core::group::{GroupConfig, Groups, Outputs, ReplyBody, ReplyTo};
 use broker_core::partition::{AppendRules, Partition, Verdict};
 use broker_kafka::broker::{
-    AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FetchedOffset,
+    AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FetchOffsets,
     FoundOffset, GroupAnswer, GroupCall, Identity, LogDir, OffsetQuery, PartitionError,
-    PartitionSize, ReadReply, ReadRequest,
+    PartitionSize, ReadReply, ReadRequest, Reserved, WantedOffsets,
 };
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -47,6 +47,12 @@ pub(crate) struct Double {
     pub(crate) disk_full: Cell<bool>,
     /// An older catalog that the handlers still see, as on a core that has not been told of a change yet.
     stale: RefCell<Option<Arc<Catalog>>>,
+    /// What requests have reserved, in bytes.
+    pub(crate) reserved: RefCell<Vec<usize>>,
+    pub(crate) slept: RefCell<Vec<Duration>>,
+    /// Batches of each append, and partitions of each commit, fetch or deletion of offsets.
+    pub(crate) appends: RefCell<Vec<usize>>,
+    pub(crate) calls: RefCell<Vec<usize>>,
 }
 
 impl Double {
@@ -62,6 +68,10 @@ impl Double {
             unavailable: Cell::new(false),
             disk_full: Cell::new(false),
             stale: RefCell::default(),
+            reserved: RefCell::default(),
+            slept: RefCell::default(),
+            appends: RefCell::default(),
+            calls: RefCell::default(),
         })
     }
 
@@ -168,6 +178,7 @@ impl Double {
         if self.unavailable.get() {
             return Box::pin(ready(Ok(GroupAnswer::Unavailable)));
         }
+        self.calls.borrow_mut().extend(partitions_of(&call));
         let to = ReplyTo(self.count());
         let (tx, rx) = oneshot::channel();
         self.asked.borrow_mut().insert(to, tx);
@@ -206,21 +217,7 @@ impl Double {
                 return at_once(GroupAnswer::Listed(groups.list(&states)));
             }
             GroupCall::FetchOffsets(req) => {
-                let Some(partitions) = req.partitions else {
-                    let all = groups.committed_all(&req.group_id);
-                    let all = all.map(|(topic, partition, committed)| FetchedOffset {
-                        topic: topic.to_owned(),
-                        partition,
-                        committed: Some(committed.clone()),
-                    });
-                    return at_once(GroupAnswer::Offsets(Ok(all.collect())));
-                };
-                let wanted = partitions.into_iter();
-                let fetched = wanted.map(|(topic, id, partition)| {
-                    let committed = groups.committed(&req.group_id, &topic, id, partition).cloned();
-                    FetchedOffset { topic, partition, committed }
-                });
-                return at_once(GroupAnswer::Offsets(Ok(fetched.collect())));
+                return at_once(GroupAnswer::Offsets(req.answer(&groups)));
             }
         };
         drop(groups);
@@ -228,6 +225,17 @@ impl Double {
         let ticked = self.groups.borrow_mut().tick(NOW_MS);
         self.answer(ticked);
         Box::pin(async move { rx.await.map_err(|_| Fatal) })
+    }
+}
+
+fn partitions_of(call: &GroupCall) -> Option<usize> {
+    match call {
+        GroupCall::Commit(req) => Some(req.partitions.len()),
+        GroupCall::FetchOffsets(FetchOffsets { wanted: WantedOffsets::Of(wanted), .. }) => {
+            Some(wanted.len())
+        }
+        GroupCall::DeleteOffsets { partitions, .. } => Some(partitions.len()),
+        _ => None,
     }
 }
 
@@ -274,7 +282,13 @@ impl Broker for Double {
         EPOCH
     }
 
-    fn sleep(&self, _: Duration) -> LocalFuture<'static, ()> {
+    fn reserve(&self, bytes: usize) -> LocalFuture<'static, Reserved> {
+        self.reserved.borrow_mut().push(bytes);
+        Box::pin(async { Box::new(()) as Reserved })
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
+        self.slept.borrow_mut().push(duration);
         Box::pin(ready(()))
     }
 
@@ -282,6 +296,7 @@ impl Broker for Double {
         &self,
         requests: Vec<AppendRequest>,
     ) -> LocalFuture<'static, Result<Vec<Result<Appended, PartitionError>>, Fatal>> {
+        self.appends.borrow_mut().push(requests.len());
         let results = requests.iter().map(|request| self.append_one(request)).collect();
         Box::pin(ready(Ok(results)))
     }

@@ -13,7 +13,7 @@ use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_kafka::broker::{
     AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FoundOffset,
     GroupAnswer, GroupCall, Identity, LogDir, OffsetQuery, PartitionError, PartitionSize,
-    ReadReply, ReadRequest,
+    ReadReply, ReadRequest, Reserved,
 };
 use futures_util::future::{join_all, select_all};
 use log_io::LocalFuture;
@@ -154,6 +154,11 @@ impl Broker for CoreBroker {
 
     fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
         self.0.runtime.sleep(duration)
+    }
+
+    fn reserve(&self, bytes: usize) -> LocalFuture<'static, Reserved> {
+        let decoded = self.0.decoded.clone();
+        Box::pin(async move { Box::new(decoded.take(bytes).await) as Reserved })
     }
 
     fn append(

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use broker_kafka::{Handler, Peer, Response};
+use broker_kafka::{Begun, Handler, Peer, Response};
 use broker_rt::{Queue, write_all_vectored};
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -14,6 +14,7 @@ use log_io::LocalFuture;
 use super::intake::Intake;
 use super::{Live, PIPELINE_BYTES_MAX, PIPELINE_MAX};
 use crate::core::Core;
+use crate::fair::fair;
 use crate::limits::Lease;
 use crate::pipeline::Pipeline;
 use crate::spawned::{Started, start};
@@ -26,6 +27,9 @@ const BODY_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
 const WRITE_BYTES_MAX: usize = 1 << 20;
 /// Requests up to this size do not wait for the core's memory budget: the pipeline's limit covers them.
 const SMALL_REQUEST_BYTES: usize = 64 << 10;
+
+/// Requests up to this size begin without a yield.
+const AT_ONCE_BYTES_MAX: usize = 4 << 10;
 
 /// A started request: its answer, and what it holds meanwhile.
 struct InFlight {
@@ -77,25 +81,32 @@ impl KafkaConnection {
                 _ => Some(self.core.memory.take(size).await),
             };
             let body = self.body_in_time(&mut intake, size).await?;
-            self.begin(body, lease)?;
+            self.begin(body, lease).await?;
         }
         Ok(())
     }
 
-    /// Starts a request; its synchronous part, such as taking its place in the log, happens here.
-    fn begin(self: &Rc<Self>, body: Bytes, lease: Option<Lease>) -> Result<(), &'static str> {
+    /// Starts a request; what must happen in the order of the requests, such as taking a place in the log, happens here.
+    async fn begin(self: &Rc<Self>, body: Bytes, lease: Option<Lease>) -> Result<(), &'static str> {
         let (bytes, started_ns) = (body.len(), self.core.runtime.clock().mono_ns());
-        let (api_key, handling) =
-            Rc::clone(&self.handler).handle(&self.peer, body).map_err(|_| "malformed request")?;
         self.live.busy.set(true);
-        let answer = match start(handling) {
+        let begin = Rc::clone(&self.handler).begin(&self.peer, body);
+        // Smaller ones do not yield.
+        let begun = match bytes > AT_ONCE_BYTES_MAX {
+            true => Box::pin(fair(self.pause(), begin)).await,
+            false => begin.await,
+        };
+        let Begun { api_key, answering, bytes: decoded_bytes } =
+            begun.map_err(|_| "malformed request")?;
+        let answer = match start(answering) {
             Started::Waiting(rest) => Started::Waiting(self.run_on_its_own(rest)),
             Started::Done(response) => {
                 self.pipeline.grow(size_of(&response));
                 Started::Done(response)
             }
         };
-        self.pipeline.push(InFlight { answer, api_key, started_ns, _lease: lease }, bytes);
+        let in_flight = InFlight { answer, api_key, started_ns, _lease: lease };
+        self.pipeline.push(in_flight, bytes + decoded_bytes);
         Ok(())
     }
 
@@ -125,6 +136,7 @@ impl KafkaConnection {
     ) -> LocalFuture<'static, Response> {
         let (tx, rx) = oneshot::channel();
         let connection = Rc::downgrade(self);
+        let rest = fair(self.pause(), rest);
         let run = async move {
             let response = rest.await;
             if let Some(connection) = connection.upgrade() {
@@ -135,6 +147,11 @@ impl KafkaConnection {
         };
         self.core.runtime.spawn(Queue::Latency, "kafka-request", Box::pin(run));
         Box::pin(async move { rx.await.unwrap_or(Response::Close) })
+    }
+
+    fn pause(&self) -> impl Fn() -> LocalFuture<'static, ()> + 'static {
+        let runtime = Rc::clone(&self.core.runtime);
+        move || runtime.yield_now()
     }
 
     async fn write_loop(self: Rc<Self>) {

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use broker_core::group::{GroupError, GroupRecord, Groups, Outputs, Reply, ReplyBody, ReplyTo};
-use broker_kafka::broker::{Fatal, FetchOffsets, FetchedOffset, GroupAnswer, GroupCall};
+use broker_core::group::{GroupRecord, Groups, Outputs, Reply, ReplyBody, ReplyTo};
+use broker_kafka::broker::{Fatal, GroupAnswer, GroupCall};
 use broker_rt::Runtime;
 use futures_channel::oneshot;
 use log_io::Durability;
@@ -160,7 +160,7 @@ impl Shard {
                 Some(GroupAnswer::Heartbeat(beat.err()))
             }
             GroupCall::FetchOffsets(req) => {
-                Some(GroupAnswer::Offsets(fetch_offsets(&self.groups.groups.borrow(), req)))
+                Some(GroupAnswer::Offsets(req.answer(&self.groups.groups.borrow())))
             }
             GroupCall::Describe { group_id, unknown_is_error } => {
                 let described = self.groups.groups.borrow().describe(group_id, *unknown_is_error);
@@ -319,31 +319,17 @@ impl Shard {
 /// Largest subscription or assignment data in one request, in bytes.
 const CALL_BYTES_MAX: usize = 4 << 20;
 
+/// What a protocol or an assignment takes besides its text and data.
+const CALL_ELEMENT_BYTES: usize = 64;
+
 /// What a request would have the group keep.
 fn call_bytes(call: &GroupCall) -> usize {
+    let element = |name: &str, data: &[u8]| CALL_ELEMENT_BYTES + name.len() + data.len();
     match call {
-        GroupCall::Join(req) => req.protocols.iter().map(|protocol| protocol.metadata.len()).sum(),
-        GroupCall::Sync(req) => {
-            req.assignments.iter().map(|(_, assignment)| assignment.len()).sum()
+        GroupCall::Join(req) => {
+            req.protocols.iter().map(|one| element(&one.name, &one.metadata)).sum()
         }
+        GroupCall::Sync(req) => req.assignments.iter().map(|(id, data)| element(id, data)).sum(),
         _ => 0,
     }
-}
-
-fn fetch_offsets(groups: &Groups, req: &FetchOffsets) -> Result<Vec<FetchedOffset>, GroupError> {
-    if let Some(member_id) = &req.member_id {
-        groups.check_fetch_member(&req.group_id, member_id)?;
-    }
-    let Some(partitions) = &req.partitions else {
-        let all = groups.committed_all(&req.group_id).map(|(topic, partition, committed)| {
-            FetchedOffset { topic: topic.to_owned(), partition, committed: Some(committed.clone()) }
-        });
-        return Ok(all.collect());
-    };
-    let wanted = partitions.iter().map(|(topic, topic_id, partition)| FetchedOffset {
-        topic: topic.clone(),
-        partition: *partition,
-        committed: groups.committed(&req.group_id, topic, *topic_id, *partition).cloned(),
-    });
-    Ok(wanted.collect())
 }

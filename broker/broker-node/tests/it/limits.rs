@@ -1,5 +1,7 @@
 //! Limits of a node (`reliability.md` §13.2): at the limit, one above, and at 2^31 − 1; nobody else is disturbed.
 
+use broker_kafka_wire::ELEMENTS_MAX;
+
 use crate::client::{
     API_VERSIONS_BYTES_MIN, Client, api_versions, batch, correlation_id, produce_request, served,
     settings, start,
@@ -113,5 +115,54 @@ fn semantics_6_acks_0_is_not_answered_and_its_error_closes() {
         &produce_request("no-such", batch(b"v"), 0).encode(9, 7, None).expect("encodes").to_bytes(),
     );
     assert!(client.receive().is_none(), "an error that cannot be answered closes");
+    node.shutdown().expect("a clean stop");
+}
+
+/// A Metadata 1 request that claims `count` names and has `present` empty ones.
+fn metadata(count: i32, present: usize) -> Vec<u8> {
+    let mut body = vec![0, 3, 0, 1, 0, 0, 0, 9, 0xff, 0xff];
+    body.extend_from_slice(&count.to_be_bytes());
+    body.resize(body.len() + 2 * present, 0);
+    let size = i32::try_from(body.len()).expect("a small frame");
+    [&size.to_be_bytes()[..], &body].concat()
+}
+
+#[test]
+fn as_many_elements_as_allowed_are_served_and_one_more_closes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = start(settings(&dir));
+    let most = i32::try_from(ELEMENTS_MAX).expect("a small count");
+    let mut client = Client::connect(node.kafka_addr());
+    client.send(&metadata(most, ELEMENTS_MAX));
+    assert_eq!(correlation_id(&client.receive().expect("served")), 9);
+    client.send(&metadata(most + 1, ELEMENTS_MAX + 1));
+    assert!(client.receive().is_none(), "one element too many closes the connection");
+    let mut client = Client::connect(node.kafka_addr());
+    client.send(&metadata(i32::MAX, 10_000));
+    assert!(client.receive().is_none(), "elements that are not there");
+    assert!(served(&node));
+    node.shutdown().expect("a clean stop");
+}
+
+#[test]
+fn dense_requests_wait_for_memory_and_nobody_else_does() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(&dir);
+    // Less than one of these requests takes: they are served one after the other.
+    settings.request_memory_bytes_max = 1 << 20;
+    let node = start(settings);
+    let most = i32::try_from(ELEMENTS_MAX).expect("a small count");
+    let mut hostile: Vec<Client> = (0..8).map(|_| Client::connect(node.kafka_addr())).collect();
+    for client in &mut hostile {
+        client.send(&metadata(most, ELEMENTS_MAX));
+    }
+    let mut client = Client::connect(node.kafka_addr());
+    for id in 0..100 {
+        client.send(&api_versions(id, API_VERSIONS_BYTES_MIN));
+        assert_eq!(correlation_id(&client.receive().expect("served")), id);
+    }
+    for client in &mut hostile {
+        assert_eq!(correlation_id(&client.receive().expect("served in its turn")), 9);
+    }
     node.shutdown().expect("a clean stop");
 }

@@ -17,16 +17,6 @@ use bytes::Bytes;
 use crate::target::{Limit, Steps, Verdict};
 
 const CORRELATION_ID: i32 = 0x0102_0304;
-const OWN: [ApiKey; 8] = [
-    ApiKey::Produce,
-    ApiKey::Fetch,
-    ApiKey::ListOffsets,
-    ApiKey::Metadata,
-    ApiKey::ApiVersions,
-    ApiKey::OffsetCommit,
-    ApiKey::OffsetFetch,
-    ApiKey::DescribeLogDirs,
-];
 
 /// An empty element of the smallest structs takes 2 bytes on the wire and up to 128 in memory; the number of elements
 /// in a message is bounded by `ELEMENTS_MAX` besides.
@@ -57,7 +47,7 @@ fn select(infos: &[ApiInfo], api: u8, version: u8) -> Option<(ApiKey, i16)> {
 }
 
 fn own() -> Vec<ApiInfo> {
-    OWN.iter().map(|api| api.info()).collect()
+    APIS.iter().filter(|info| info.api.has_own_codec()).copied().collect()
 }
 
 pub(super) fn header(input: &[u8], steps: &Steps) -> Verdict {
@@ -191,7 +181,7 @@ pub(super) fn response_seeds() -> Vec<Vec<u8>> {
             ApiKey::OffsetCommit => OffsetCommitResponse::default().encode(version, 1),
             ApiKey::OffsetFetch => OffsetFetchResponse::default().encode(version, 1),
             ApiKey::DescribeLogDirs => DescribeLogDirsResponse::default().encode(version, 1),
-            _ => ApiVersionsResponse::of(&OWN).encode(version, 1),
+            _ => ApiVersionsResponse::of(&[api]).encode(version, 1),
         };
         vec![framed(&frame.expect("defaults encode")).to_vec()]
     })

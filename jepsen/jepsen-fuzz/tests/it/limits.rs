@@ -2,8 +2,8 @@
 
 use broker_core::fields::{FieldReader, FieldWriter};
 use broker_kafka_wire::{
-    ApiKey, ELEMENTS_MAX, MetadataRequest, OffsetFetchRequest, ProduceRequest, RequestHeader,
-    WireError, decode_guarded,
+    ApiKey, ELEMENTS_MAX, GUARDED_ELEMENTS_MAX, MetadataRequest, OffsetFetchRequest,
+    ProduceRequest, RequestHeader, WireError, decode_guarded,
 };
 use bytes::{Bytes, BytesMut};
 use jepsen_fuzz::alloc::measured;
@@ -58,19 +58,19 @@ fn array_counts_behind_the_guard() {
     assert_eq!(decode(metadata(10, 10)), Ok(()));
     assert!(matches!(decode(metadata(11, 10)), Err(WireError::BadCount { count: 11, .. })));
     assert!(matches!(decode(metadata(i32::MAX, 10)), Err(WireError::BadCount { .. })));
-    assert_eq!(decode(metadata(count(ELEMENTS_MAX), ELEMENTS_MAX)), Ok(()));
-    let above = ELEMENTS_MAX + 1;
-    assert_eq!(decode(metadata(count(above), above)), Err(WireError::TooManyElements));
+    let most = GUARDED_ELEMENTS_MAX;
+    assert_eq!(decode(metadata(count(most), most)), Ok(()));
+    assert_eq!(decode(metadata(count(most + 1), most + 1)), Err(WireError::TooManyElements));
 }
 
 #[test]
 fn elements_are_counted_over_the_whole_message() {
     // OffsetDelete 0: a group, then topics that each hold an array of partitions.
-    let inside = ELEMENTS_MAX / 2;
+    let inside = GUARDED_ELEMENTS_MAX / 2;
     let body = |extra: usize| {
         let mut body = vec![0, 1, b'g'];
         body.extend_from_slice(&2i32.to_be_bytes());
-        for partitions in [inside, ELEMENTS_MAX - inside - 2 + extra] {
+        for partitions in [inside, GUARDED_ELEMENTS_MAX - inside - 2 + extra] {
             body.extend_from_slice(&[0, 1, b't']);
             body.extend_from_slice(&count(partitions).to_be_bytes());
             body.resize(body.len() + 4 * partitions, 0);

@@ -1,0 +1,130 @@
+//! Decoding and encoding in slices gives what doing it at once gives, yields, and says beforehand what it costs.
+
+use crate::allocation::largest_allocation;
+use crate::samples;
+use broker_kafka_wire::*;
+use bytes::Bytes;
+use log_types::PartitionId;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+/// The result, and how often others could run before.
+fn run<T>(future: impl Future<Output = T>) -> (T, usize) {
+    let mut future = pin!(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    for yields in 0.. {
+        if let Poll::Ready(result) = future.as_mut().poll(&mut cx) {
+            return (result, yields);
+        }
+    }
+    unreachable!("it ends");
+}
+
+macro_rules! same_request {
+    ($type:ident, $sample:ident, $api:ident) => {
+        for version in ApiKey::$api.info().min..=ApiKey::$api.info().max {
+            let frame = samples::$sample().encode(version, 5, None).expect("sample fits");
+            let (_, body) = RequestHeader::parse(&frame.to_bytes().slice(4..)).expect("own frame");
+            let paced = run($type::decode_paced(&body, version));
+            assert_eq!(paced, ($type::decode(&body, version), 0), "{version}");
+            for end in 0..=body.len() {
+                let cut = body.slice(..end);
+                let once = $type::decode(&cut, version);
+                assert_eq!(run($type::decode_paced(&cut, version)).0, once, "{version} {end}");
+                // The walk does not look into texts: it may let pass what decoding refuses, never the reverse.
+                let weighed = run($type::cost(&cut, version)).0;
+                assert!(weighed.is_ok() || once.is_err(), "{version} {end}: {weighed:?}");
+            }
+        }
+    };
+}
+
+#[test]
+fn requests_of_every_version() {
+    same_request!(ProduceRequest, produce_request, Produce);
+    same_request!(FetchRequest, fetch_request, Fetch);
+    same_request!(ListOffsetsRequest, list_offsets_request, ListOffsets);
+    same_request!(MetadataRequest, metadata_request, Metadata);
+    same_request!(OffsetCommitRequest, offset_commit_request, OffsetCommit);
+    same_request!(OffsetFetchRequest, offset_fetch_request, OffsetFetch);
+    same_request!(DescribeLogDirsRequest, describe_log_dirs_request, DescribeLogDirs);
+    same_request!(ApiVersionsRequest, api_versions_request, ApiVersions);
+}
+
+macro_rules! same_response {
+    ($sample:ident, $api:ident) => {
+        for version in ApiKey::$api.info().min..=ApiKey::$api.info().max {
+            let sample = samples::$sample();
+            let (paced, _) = run(sample.clone().encode_paced(version, 5));
+            assert_eq!(paced, sample.encode(version, 5), "{version}");
+        }
+    };
+}
+
+#[test]
+fn responses_of_every_version() {
+    same_response!(produce_response, Produce);
+    same_response!(fetch_response, Fetch);
+    same_response!(list_offsets_response, ListOffsets);
+    same_response!(metadata_response, Metadata);
+    same_response!(offset_commit_response, OffsetCommit);
+    same_response!(offset_fetch_response, OffsetFetch);
+    same_response!(describe_log_dirs_response, DescribeLogDirs);
+    same_response!(api_versions_response, ApiVersions);
+}
+
+/// OffsetFetch 7 of one topic with `count` partitions.
+fn partitions(count: usize) -> Bytes {
+    let partitions = vec![PartitionId(1); count];
+    let topic = OffsetFetchTopic { name: "t".into(), partitions, ..OffsetFetchTopic::default() };
+    let request = OffsetFetchRequest { topics: Some(vec![topic]), ..OffsetFetchRequest::default() };
+    let frame = request.encode(7, 1, None).expect("fits");
+    RequestHeader::parse(&frame.to_bytes().slice(4..)).expect("own frame").1
+}
+
+#[test]
+fn elements_at_the_limit_and_one_above() {
+    // The topic is an element, too.
+    let (most, above) = (partitions(ELEMENTS_MAX - 1), partitions(ELEMENTS_MAX));
+    let (cost, yields) = run(OffsetFetchRequest::cost(&most, 7));
+    assert_eq!(cost.expect("at the limit").elements, ELEMENTS_MAX);
+    assert!(yields > 100, "{yields} turns for others");
+    let (decoded, yields) = run(OffsetFetchRequest::decode_paced(&most, 7));
+    assert!(decoded.is_ok() && yields > 100, "{yields} turns for others");
+    let (largest, (refused, yields)) =
+        largest_allocation(|| run(OffsetFetchRequest::cost(&above, 7)));
+    assert_eq!((refused, yields), (Err(WireError::TooManyElements), 0));
+    assert!(largest <= 1024, "{largest} bytes to refuse");
+}
+
+#[test]
+fn a_count_of_2_to_the_31_minus_1_is_refused_by_the_walk() {
+    // Metadata 1: a count, and one name.
+    let body = Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff, 0, 1, b't']);
+    let (largest, (refused, _)) = largest_allocation(|| run(MetadataRequest::cost(&body, 1)));
+    assert_eq!(refused, Err(WireError::BadCount { count: 0x7fff_ffff, available: 3 }));
+    assert!(largest <= 1024, "{largest} bytes to refuse");
+}
+
+#[test]
+fn the_walk_allocates_nothing_and_names_more_than_decoding_takes() {
+    let body = partitions(10_000);
+    let (largest, (cost, _)) = largest_allocation(|| run(OffsetFetchRequest::cost(&body, 7)));
+    assert!(largest <= 1024, "{largest} bytes to weigh");
+    let (largest, _) = largest_allocation(|| run(OffsetFetchRequest::decode_paced(&body, 7)));
+    assert!(largest < cost.expect("weighs").bytes);
+}
+
+#[test]
+fn long_texts_yield_more_often() {
+    let named = |bytes: usize| {
+        let name = Some("n".repeat(bytes));
+        let topic = MetadataRequestTopic { name, ..MetadataRequestTopic::default() };
+        let topics = Some(vec![topic; 400]);
+        let frame = MetadataRequest { topics, ..MetadataRequest::default() }.encode(9, 1, None);
+        let frame = frame.expect("fits");
+        RequestHeader::parse(&frame.to_bytes().slice(4..)).expect("own frame").1
+    };
+    assert_eq!(run(MetadataRequest::decode_paced(&named(10), 9)).1, 0);
+    assert!(run(MetadataRequest::decode_paced(&named(30_000), 9)).1 > 20);
+}

@@ -1,0 +1,71 @@
+//! Lets sockets and files have their turn whenever a future yields.
+//!
+//! Handlers do not know the executor: they yield by waking themselves. An executor whose queue never runs empty looks at
+//! sockets and files only once in a while, so a task that does nothing but yield would keep every other connection waiting
+//! for many of its slices instead of one. [`fair`] notices such a wake and yields the executor's own way, which looks at
+//! them first.
+//!
+//! ```text
+//! idle ──poll──► polling ──returns──► idle                 a wake meanwhile: polling ─► woken ──returns──► yield, poll again
+//! ```
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_util::task::AtomicWaker;
+use log_io::LocalFuture;
+
+const IDLE: u8 = 0;
+const POLLING: u8 = 1;
+const WOKEN: u8 = 2;
+
+/// The waker that the future sees.
+#[derive(Default)]
+struct Turn {
+    state: AtomicU8,
+    outer: AtomicWaker,
+}
+
+impl Wake for Turn {
+    fn wake(self: Arc<Self>) {
+        let noted =
+            self.state.compare_exchange(POLLING, WOKEN, Ordering::AcqRel, Ordering::Acquire);
+        // Woken twice during one poll is as good as once.
+        if noted == Err(IDLE) {
+            self.outer.wake();
+        }
+    }
+}
+
+/// Runs `future`; where it wakes itself while it is polled, `pause` lets everything else of the core have its turn first.
+pub(crate) async fn fair<T>(
+    pause: impl Fn() -> LocalFuture<'static, ()>,
+    future: impl Future<Output = T>,
+) -> T {
+    let mut future = pin!(future);
+    let turn = Arc::new(Turn::default());
+    let waker = Waker::from(Arc::clone(&turn));
+    loop {
+        let polled = poll_fn(|cx| {
+            turn.outer.register(cx.waker());
+            turn.state.store(POLLING, Ordering::Release);
+            let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+            let woken = turn.state.swap(IDLE, Ordering::AcqRel) == WOKEN;
+            match polled {
+                Poll::Ready(output) => Poll::Ready(Some(output)),
+                Poll::Pending if woken => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        match polled.await {
+            Some(output) => return output,
+            None => pause().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
