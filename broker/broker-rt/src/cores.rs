@@ -24,6 +24,7 @@ use crate::choose::Backend;
 use crate::executor;
 use crate::facade::Runtime;
 use crate::pool::DiskPool;
+use crate::traffic::Traffic;
 
 /// Index of a core's thread, `0..cores`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +94,7 @@ pub(crate) struct CoreStart {
     pub(crate) options: Options,
     pub(crate) cpu: Option<usize>,
     pub(crate) pool: Arc<DiskPool>,
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) main: CoreMain,
     gate: Gate,
 }
@@ -119,6 +121,7 @@ struct Gate {
 pub fn run_cores(options: &Options, main: CoreMain) -> io::Result<Cores> {
     check(options)?;
     let pool = DiskPool::start(options.disk_threads)?;
+    let traffic = Arc::<Traffic>::default();
     let cpus = if options.pin { allowed_cpus()? } else { Vec::new() };
     let (built, built_rx) = mpsc::channel();
     let mut threads = Vec::with_capacity(options.cores);
@@ -131,6 +134,7 @@ pub fn run_cores(options: &Options, main: CoreMain) -> io::Result<Cores> {
             options: options.clone(),
             cpu: if cpus.len() >= options.cores { Some(cpus[index]) } else { None },
             pool: Arc::clone(&pool),
+            traffic: Arc::clone(&traffic),
             main: Arc::clone(&main),
             gate: Gate { built: built.clone(), go },
         };

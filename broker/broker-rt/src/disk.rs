@@ -21,9 +21,11 @@ use crate::pool::DiskPool;
 use crate::pool_file::PoolFile;
 use crate::ring::Ring;
 use crate::ring_file::RingFile;
+use crate::traffic::Traffic;
 
 pub(crate) struct FileDisk {
     pool: Arc<DiskPool>,
+    traffic: Arc<Traffic>,
     ring: Option<Rc<Ring>>,
     dir: PathBuf,
     flushes: bool,
@@ -33,27 +35,26 @@ pub(crate) struct FileDisk {
 impl FileDisk {
     pub(crate) fn open(
         pool: Arc<DiskPool>,
+        traffic: Arc<Traffic>,
         ring: Option<Rc<Ring>>,
         dir: &Path,
     ) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let flushes = device::needs_flush(dir);
-        Ok(Self { pool, ring, dir: dir.to_owned(), flushes, recycler: Arc::default() })
+        Ok(Self { pool, traffic, ring, dir: dir.to_owned(), flushes, recycler: Arc::default() })
     }
 
     async fn open_file(&self, name: &str, create: bool) -> io::Result<Rc<dyn File>> {
         let path = directory::path_of(&self.dir, name)?;
         let file = Arc::new(self.pool.run(move || open_direct(&path, create)).await?);
-        let pool_file =
-            PoolFile::new(Arc::clone(&self.pool), Arc::clone(&file), Arc::clone(&self.recycler));
+        let pool_file = PoolFile {
+            pool: Arc::clone(&self.pool),
+            traffic: Arc::clone(&self.traffic),
+            file,
+            recycler: Arc::clone(&self.recycler),
+        };
         Ok(match &self.ring {
-            Some(ring) => Rc::new(RingFile::new(
-                Rc::clone(ring),
-                file,
-                pool_file,
-                self.flushes,
-                Arc::clone(&self.recycler),
-            )),
+            Some(ring) => Rc::new(RingFile::new(Rc::clone(ring), pool_file, self.flushes)),
             None => Rc::new(pool_file),
         })
     }

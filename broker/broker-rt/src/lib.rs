@@ -41,6 +41,7 @@ mod pool_file;
 mod probe;
 mod ring;
 mod ring_file;
+mod traffic;
 
 pub use choose::{Backend, Chosen, Reactor, RtError, choose};
 pub use cores::{CoreId, CoreMain, Cores, Options, run_cores};

@@ -17,20 +17,18 @@ use bytes::Bytes;
 use log_io::{BLOCK_BYTES, Block, Durability, File, LocalFuture};
 
 use crate::directory;
-use crate::memory::Recycler;
+use crate::memory::{AlignedMemory, Recycler};
 use crate::pool::DiskPool;
+use crate::traffic::Traffic;
 
 pub(crate) struct PoolFile {
-    pool: Arc<DiskPool>,
-    file: Arc<StdFile>,
-    recycler: Arc<Recycler>,
+    pub(crate) pool: Arc<DiskPool>,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) file: Arc<StdFile>,
+    pub(crate) recycler: Arc<Recycler>,
 }
 
 impl PoolFile {
-    pub(crate) fn new(pool: Arc<DiskPool>, file: Arc<StdFile>, recycler: Arc<Recycler>) -> Self {
-        Self { pool, file, recycler }
-    }
-
     async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&StdFile) -> io::Result<T> + Send + 'static,
@@ -40,10 +38,36 @@ impl PoolFile {
     }
 }
 
+impl PoolFile {
+    /// Reads the blocks around `position..position + len`, as far as the file goes.
+    async fn read(&self, position: u64, len: usize) -> io::Result<Bytes> {
+        let Some(range) = directory::block_range(self.file.metadata()?.len(), position, len) else {
+            return Ok(Bytes::new());
+        };
+        let mut memory = self.recycler.room(range.capacity);
+        loop {
+            let position = range.start + memory.filled() as u64;
+            let turn = self.traffic.read().await;
+            let bytes_max = turn.bytes_max();
+            let read = self.run(move |file| {
+                let count = read_part(file, position, &mut memory, bytes_max)?;
+                Ok((count, memory))
+            });
+            let (count, back) = read.await?;
+            drop(turn);
+            memory = back;
+            // With direct I/O the end of the file leaves an odd length, after which a read is refused.
+            let full = memory.spare().1 == 0 || !memory.filled().is_multiple_of(BLOCK_BYTES);
+            if count == Some(0) || (count.is_some() && full) {
+                return Ok(range.slice_of(memory, &self.recycler));
+            }
+        }
+    }
+}
+
 impl File for PoolFile {
     fn read_at(&self, position: u64, len: usize) -> LocalFuture<'_, io::Result<Bytes>> {
-        let recycler = Arc::clone(&self.recycler);
-        Box::pin(self.run(move |file| read_blocks(file, position, len, &recycler)))
+        Box::pin(self.read(position, len))
     }
 
     fn write_at(
@@ -54,11 +78,17 @@ impl File for PoolFile {
         durability: Durability,
     ) -> LocalFuture<'_, io::Result<()>> {
         directory::check_write(position, &block, len);
-        Box::pin(self.run(move |file| write_all(file, position, &block.bytes()[..len], durability)))
+        Box::pin(async move {
+            let _writing = (durability == Durability::Synced).then(|| self.traffic.write());
+            self.run(move |file| write_all(file, position, &block.bytes()[..len], durability)).await
+        })
     }
 
     fn sync_data(&self) -> LocalFuture<'_, io::Result<()>> {
-        Box::pin(self.run(StdFile::sync_data))
+        Box::pin(async {
+            let _writing = self.traffic.write();
+            self.run(StdFile::sync_data).await
+        })
     }
 
     fn allocate(&self, len: u64) -> LocalFuture<'_, io::Result<()>> {
@@ -98,30 +128,22 @@ fn write_all(
     Ok(())
 }
 
-/// Reads the blocks around `position..position + len`, as far as the file goes.
-fn read_blocks(
+/// Reads once, at most `bytes_max`, into what is left of `memory`; `None` when it was interrupted.
+fn read_part(
     file: &StdFile,
     position: u64,
-    len: usize,
-    recycler: &Arc<Recycler>,
-) -> io::Result<Bytes> {
-    let Some(range) = directory::block_range(file.metadata()?.len(), position, len) else {
-        return Ok(Bytes::new());
-    };
-    let mut memory = recycler.room(range.capacity);
-    loop {
-        let position = offset(range.start + memory.filled() as u64)?;
-        let (data, room) = memory.spare();
-        // SAFETY: `data` is valid for `room` bytes.
-        let count = unsafe { libc::pread(file.as_raw_fd(), data.cast(), room, position) };
-        let Some(count) = transferred(count)? else { continue };
-        // SAFETY: the kernel has just written them.
-        unsafe { memory.add_filled(count) };
-        // With direct I/O the end of the file leaves an odd length, after which a read is refused.
-        if count == 0 || memory.spare().1 == 0 || !memory.filled().is_multiple_of(BLOCK_BYTES) {
-            return Ok(range.slice_of(memory, recycler));
-        }
-    }
+    memory: &mut AlignedMemory,
+    bytes_max: usize,
+) -> io::Result<Option<usize>> {
+    let position = offset(position)?;
+    let (data, room) = memory.spare();
+    let len = room.min(bytes_max);
+    // SAFETY: `data` is valid for `room` bytes.
+    let count = unsafe { libc::pread(file.as_raw_fd(), data.cast(), len, position) };
+    let count = transferred(count)?;
+    // SAFETY: the kernel has just written them.
+    unsafe { memory.add_filled(count.unwrap_or(0)) };
+    Ok(count)
 }
 
 fn offset(position: u64) -> io::Result<i64> {

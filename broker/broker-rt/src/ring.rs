@@ -111,15 +111,17 @@ impl Ring {
         self.start(file, &entry, KeptMemory::Written { _block: Arc::clone(block) })
     }
 
-    /// Starts reading from `position` into the part of `room` that is not filled.
+    /// Starts reading at most `bytes_max` from `position` into the part of `room` that is not filled.
     pub(crate) fn read(
         self: &Rc<Self>,
         file: &Arc<fs::File>,
         position: u64,
         mut room: AlignedMemory,
+        bytes_max: usize,
     ) -> InFlight {
         let (data, len) = room.spare();
-        let entry = opcode::Read::new(fd(file), data, length(len)).offset(position).build();
+        let len = length(len.min(bytes_max));
+        let entry = opcode::Read::new(fd(file), data, len).offset(position).build();
         self.start(file, &entry, KeptMemory::Room(room))
     }
 

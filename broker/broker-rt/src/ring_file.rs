@@ -16,28 +16,23 @@ use bytes::Bytes;
 use log_io::{BLOCK_BYTES, Block, Durability, File, LocalFuture};
 
 use crate::directory;
-use crate::memory::Recycler;
 use crate::pool_file::PoolFile;
 use crate::ring::{Ended, Ring};
 
 pub(crate) struct RingFile {
     ring: Rc<Ring>,
-    file: Arc<StdFile>,
     pool_file: PoolFile,
+    /// The device needs a flush for a write to be durable.
     flushes: bool,
-    recycler: Arc<Recycler>,
 }
 
 impl RingFile {
-    /// `flushes`: the device needs a flush for a write to be durable.
-    pub(crate) fn new(
-        ring: Rc<Ring>,
-        file: Arc<StdFile>,
-        pool_file: PoolFile,
-        flushes: bool,
-        recycler: Arc<Recycler>,
-    ) -> Self {
-        Self { ring, file, pool_file, flushes, recycler }
+    pub(crate) fn new(ring: Rc<Ring>, pool_file: PoolFile, flushes: bool) -> Self {
+        Self { ring, pool_file, flushes }
+    }
+
+    fn file(&self) -> &Arc<StdFile> {
+        &self.pool_file.file
     }
 
     async fn write(
@@ -48,9 +43,10 @@ impl RingFile {
         durability: Durability,
     ) -> io::Result<()> {
         let synced = durability == Durability::Synced;
+        let _writing = synced.then(|| self.pool_file.traffic.write());
         let mut written = 0;
         while written < len {
-            let ended = self.ring.write(&self.file, position, &block, written..len, synced).await;
+            let ended = self.ring.write(self.file(), position, &block, written..len, synced).await;
             match transferred(ended.outcome)? {
                 Some(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Some(count) => {
@@ -65,20 +61,24 @@ impl RingFile {
 
     /// Reads the blocks around `position..position + len`, as far as the file goes.
     async fn read(&self, position: u64, len: usize) -> io::Result<Bytes> {
-        let Some(range) = directory::block_range(self.file.metadata()?.len(), position, len) else {
+        let Some(range) = directory::block_range(self.file().metadata()?.len(), position, len)
+        else {
             return Ok(Bytes::new());
         };
-        let mut memory = self.recycler.room(range.capacity);
+        let mut memory = self.pool_file.recycler.room(range.capacity);
         loop {
             let position = range.start + memory.filled() as u64;
-            let Ended { outcome, room } = self.ring.read(&self.file, position, memory).await;
+            let turn = self.pool_file.traffic.read().await;
+            let read = self.ring.read(self.file(), position, memory, turn.bytes_max());
+            let Ended { outcome, room } = read.await;
+            drop(turn);
             memory = room.expect("a read gives its memory back");
             let Some(count) = transferred(outcome)? else { continue };
             // SAFETY: the kernel has written them.
             unsafe { memory.add_filled(count) };
             // With direct I/O the end of the file leaves an odd length, after which a read is refused.
             if count == 0 || memory.spare().1 == 0 || !memory.filled().is_multiple_of(BLOCK_BYTES) {
-                return Ok(range.slice_of(memory, &self.recycler));
+                return Ok(range.slice_of(memory, &self.pool_file.recycler));
             }
         }
     }
@@ -104,7 +104,10 @@ impl File for RingFile {
     }
 
     fn sync_data(&self) -> LocalFuture<'_, io::Result<()>> {
-        Box::pin(async { self.ring.sync_data(&self.file).await.outcome.map(drop) })
+        Box::pin(async {
+            let _writing = self.pool_file.traffic.write();
+            self.ring.sync_data(self.file()).await.outcome.map(drop)
+        })
     }
 
     fn allocate(&self, len: u64) -> LocalFuture<'_, io::Result<()>> {
@@ -112,7 +115,7 @@ impl File for RingFile {
     }
 
     fn len(&self) -> LocalFuture<'_, io::Result<u64>> {
-        Box::pin(async { Ok(self.file.metadata()?.len()) })
+        Box::pin(async { Ok(self.file().metadata()?.len()) })
     }
 }
 

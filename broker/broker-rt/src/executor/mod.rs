@@ -27,6 +27,7 @@ use crate::disk::FileDisk;
 use crate::facade::{Connection, Listener, Queue, Runtime};
 use crate::pool::DiskPool;
 use crate::ring::Ring;
+use crate::traffic::Traffic;
 
 /// Runs one core on the calling thread until its main future ends.
 pub(crate) fn run(start: &CoreStart) -> io::Result<()> {
@@ -46,6 +47,7 @@ pub(crate) fn run(start: &CoreStart) -> io::Result<()> {
         clock: Rc::new(SystemClock),
         random: Rc::new(SystemRandom::new()),
         pool: Arc::clone(&start.pool),
+        traffic: Arc::clone(&start.traffic),
         ring: ring.clone(),
         slice: start.options.preempt,
     });
@@ -71,6 +73,7 @@ struct CoreRuntime {
     clock: Rc<dyn Clock>,
     random: Rc<dyn Random>,
     pool: Arc<DiskPool>,
+    traffic: Arc<Traffic>,
     ring: Option<Rc<Ring>>,
     slice: Duration,
 }
@@ -126,6 +129,7 @@ impl Runtime for CoreRuntime {
     }
 
     fn disk(&self, dir: &Path) -> io::Result<Rc<dyn Disk>> {
-        Ok(Rc::new(FileDisk::open(Arc::clone(&self.pool), self.ring.clone(), dir)?))
+        let (pool, traffic) = (Arc::clone(&self.pool), Arc::clone(&self.traffic));
+        Ok(Rc::new(FileDisk::open(pool, traffic, self.ring.clone(), dir)?))
     }
 }

@@ -60,7 +60,8 @@ fn a_write_is_read_back() {
         }
         assert_eq!(ring.sync_data(&scratch.1).await.outcome.unwrap(), 0);
         let room = AlignedMemory::room(8 * BLOCK_BYTES);
-        let Ended { outcome, room } = ring.read(&scratch.1, BLOCK_BYTES as u64, room).await;
+        let Ended { outcome, room } =
+            ring.read(&scratch.1, BLOCK_BYTES as u64, room, usize::MAX).await;
         assert_eq!(outcome.unwrap(), 3 * BLOCK_BYTES, "to the end of the file");
         assert!(room.is_some());
         let mut expected = vec![b'a'; 2 * BLOCK_BYTES];
