@@ -8,7 +8,6 @@
 //! Source: the `*in`, `*out`, `*send` and `*recv` functions of PostgreSQL 15.
 
 mod binary;
-mod calendar;
 mod numeric;
 mod parse;
 #[cfg(test)]

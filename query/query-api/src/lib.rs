@@ -8,10 +8,12 @@
 //!  proto-pg ──Sql──► query-engine ──Follow, Ingest──► broker-node ──messages──► shards
 //! ```
 
+pub mod calendar;
 mod error;
 mod follow;
 mod ingest;
 mod sql;
+pub mod text;
 mod value;
 
 use std::future::Future;

@@ -8,9 +8,9 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use query_api::{DataType, Value};
 
-use super::calendar::{EPOCH_DAYS, EPOCH_US};
 use super::{info, mismatch, numeric};
 use crate::codec::{Report, utf8};
+use query_api::calendar::{DAY_US, EPOCH_DAYS, EPOCH_US};
 
 /// As in PostgreSQL (`MAXDIM`).
 pub(super) const DIMENSION_COUNT_MAX: usize = 6;
@@ -195,7 +195,7 @@ fn decode_fixed(data_type: &DataType, rest: &mut &[u8]) -> Result<Value, Report>
             ),
         },
         DataType::Time => match rest.try_get_i64().map_err(short)? {
-            micros @ 0..=super::calendar::DAY_US => Value::Time(micros),
+            micros @ 0..=DAY_US => Value::Time(micros),
             _ => return Err(Report::error("22008", "time out of range")),
         },
         DataType::Timestamp | DataType::TimestampTz => match rest.try_get_i64().map_err(short)? {

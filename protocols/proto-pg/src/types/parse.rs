@@ -3,12 +3,14 @@
 //! Absent on purpose: day and month names, named time zones, `now` and its relatives, `DateStyle` other than ISO.
 
 use bytes::Bytes;
+use query_api::calendar::{DAY_US, Date, days_of};
+use query_api::text::bytea;
 use query_api::{DataType, Value};
 
 use super::binary::{DIMENSION_COUNT_MAX, no_zero};
-use super::calendar::{DAY_US, Date, days_of};
 use super::numeric;
 use crate::codec::{Report, excerpt, utf8};
+use crate::error::report;
 
 /// Reads a parameter.
 ///
@@ -41,7 +43,7 @@ fn decode_text(data_type: &DataType, text: &str) -> Result<Value, Report> {
             let (unscaled, scale) = numeric::from_text(word).ok_or_else(bad)??;
             Value::Numeric(unscaled, scale)
         }
-        DataType::Bytea => Value::Bytea(bytea(text)?),
+        DataType::Bytea => Value::Bytea(bytea(text).map_err(|error| report(error, ""))?.into()),
         DataType::Date => Value::Date(date(word).ok_or_else(bad)?.ok_or_else(|| range(text))?),
         DataType::Time => Value::Time(time(word).ok_or_else(bad)?.ok_or_else(|| range(text))?),
         DataType::Timestamp | DataType::TimestampTz => {
@@ -143,52 +145,6 @@ fn float(data_type: &DataType, word: &str, text: &str) -> Result<Value, Report> 
         let name = type_name(data_type);
         Report::error("22003", format!("\"{}\" is out of range for type {name}", excerpt(text)))
     })
-}
-
-/// `\x` and hex pairs, or the escape format: `\\` and `\ooo`.
-fn bytea(text: &str) -> Result<Bytes, Report> {
-    let bad = || Report::error("22P02", "invalid input syntax for type bytea");
-    let mut bytes = Vec::with_capacity(text.len() / 2);
-    if let Some(hex) = text.strip_prefix("\\x") {
-        let digits: Vec<u8> = hex.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        if !digits.len().is_multiple_of(2) {
-            return Err(Report::error("22023", "invalid hexadecimal data: odd number of digits"));
-        }
-        for pair in digits.chunks(2) {
-            bytes.push(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?);
-        }
-        return Ok(bytes.into());
-    }
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        if *byte != b'\\' {
-            bytes.push(*byte);
-        } else if let Some(after) = rest.strip_prefix(b"\\") {
-            bytes.push(b'\\');
-            rest = after;
-        } else {
-            let octal = rest.get(..3).ok_or_else(bad)?;
-            if !octal.iter().all(|digit| (b'0'..=b'7').contains(digit)) || octal[0] > b'3' {
-                return Err(bad());
-            }
-            bytes.push(octal.iter().fold(0, |sum, digit| sum << 3 | (digit - b'0')));
-            rest = &rest[3..];
-        }
-    }
-    Ok(bytes.into())
-}
-
-fn hex_digit(byte: u8) -> Result<u8, Report> {
-    match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        b'A'..=b'F' => Ok(byte - b'A' + 10),
-        _ => {
-            let letter = char::from(byte);
-            Err(Report::error("22023", format!("invalid hexadecimal digit: \"{letter}\"")))
-        }
-    }
 }
 
 /// What a date or time parser found: `None` is no such syntax, `Some(None)` is out of range.

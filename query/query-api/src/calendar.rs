@@ -3,21 +3,27 @@
 //! Source: the day-count algorithms of PostgreSQL's `date2j` and `j2date` are not used; these are the era-based
 //! ones of H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 
-pub(super) const DAY_US: i64 = 86_400_000_000;
+/// Microseconds of a day.
+pub const DAY_US: i64 = 86_400_000_000;
 /// Days from 1970-01-01 to 2000-01-01, the wire's epoch.
-pub(super) const EPOCH_DAYS: i32 = 10_957;
-pub(super) const EPOCH_US: i64 = EPOCH_DAYS as i64 * DAY_US;
+pub const EPOCH_DAYS: i32 = 10_957;
+/// The same in microseconds.
+pub const EPOCH_US: i64 = EPOCH_DAYS as i64 * DAY_US;
 
 /// A civil date; year 0 is 1 BC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Date {
-    pub(super) year: i64,
-    pub(super) month: u32,
-    pub(super) day: u32,
+pub struct Date {
+    pub year: i64,
+    pub month: u32,
+    pub day: u32,
 }
 
 /// The date of a day counted from 1970-01-01.
-pub(super) fn date_of(days: i64) -> Date {
+///
+/// # Panics
+/// Never: a day of a month is below 32.
+#[must_use]
+pub fn date_of(days: i64) -> Date {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
@@ -36,7 +42,8 @@ pub(super) fn date_of(days: i64) -> Date {
 }
 
 /// The day of a date, counted from 1970-01-01; `None` when there is no such date.
-pub(super) fn days_of(date: Date) -> Option<i64> {
+#[must_use]
+pub fn days_of(date: Date) -> Option<i64> {
     let Date { year, month, day } = date;
     if !(1..=12).contains(&month) || day == 0 || day > month_len(year, month) {
         return None;
