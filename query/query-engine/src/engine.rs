@@ -19,6 +19,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
@@ -27,18 +28,22 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use query_api::{Error, ErrorKind, Follow, Ingest, Sql, SqlSession, SqlSessionOptions};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::aggregates::IntegerSums;
+use crate::arithmetic::Checked;
 use crate::bad::{BadRecords, BadTotals};
 use crate::dialect::BoundedDialect;
 use crate::error::Text;
+use crate::guarded::GuardFilters;
 use crate::literals::ArrayLiterals;
 use crate::memory::{MemoryLimits, StatementPool, Total};
 use crate::metered::MeterWindows;
+use crate::operators::Operators;
 use crate::rewrite::{self, Names};
 use crate::session::Session;
 use crate::shape::Shape;
 use crate::snapshot::Snapshot;
 use crate::table::{ScanContext, TopicTable};
-use crate::{functions, guard, infer, pg_catalog, subquery, types, weight};
+use crate::{aggregates, functions, guard, infer, pg_catalog, subquery, types, weight};
 
 /// Stack of each engine thread; virtual memory until it is used.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
@@ -179,14 +184,23 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
             DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
         )
         .build_arc()?;
+    let mut analysis = Analyzer::new().rules;
+    analysis.insert(0, Arc::new(IntegerSums));
+    analysis.push(Arc::new(Checked));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
+        // Operators come first: they take the places out that others do not know.
+        .with_expr_planners(vec![Arc::new(Operators)])
         .with_default_features()
+        .with_analyzer_rules(analysis)
         .with_type_planner(Arc::new(pg_catalog::PgTypes))
+        .with_physical_optimizer_rule(Arc::new(GuardFilters))
         .with_physical_optimizer_rule(Arc::new(MeterWindows))
         .build();
     state.register_expr_planner(Arc::new(ArrayLiterals))?;
+    aggregates::register(&mut state)?;
+    functions::domain::register(&mut state)?;
     Ok(state)
 }
 
@@ -283,7 +297,8 @@ impl Shared {
         shapes: &mut Shapes,
     ) -> Result<(SessionState, LogicalPlan), Error> {
         let mut statement = parsed.statement.clone();
-        rewrite::rewrite(&mut statement, &SnapshotNames(&context.snapshot, &self.base))?;
+        let names = SnapshotNames(&context.snapshot, &self.base);
+        rewrite::rewrite(&mut statement, &parsed.tokens, &names)?;
         let state = self.statement_state(parsed, &statement, context, shapes).await?;
         let statement = DfStatement::Statement(Box::new(statement));
         let plan =

@@ -3,6 +3,8 @@
 //! Clients parse PostgreSQL's texts (`column "x" does not exist`, `syntax error at or near "x"`), so those are kept
 //! to the letter. SQLSTATEs: <https://www.postgresql.org/docs/15/errcodes-appendix.html>.
 
+use std::fmt;
+
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
@@ -20,6 +22,26 @@ pub(crate) struct Text<'a> {
 fn invalid(sqlstate: &'static str, message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, message).with_sqlstate(sqlstate)
 }
+
+/// An error of a function or a planner, on its way through DataFusion.
+pub(crate) fn fault(sqlstate: &'static str, message: impl Into<String>) -> DataFusionError {
+    DataFusionError::External(Box::new(invalid(sqlstate, message)))
+}
+
+/// An error that knows its place in the statement.
+#[derive(Debug)]
+pub(crate) struct Located {
+    pub(crate) location: Location,
+    pub(crate) error: DataFusionError,
+}
+
+impl fmt::Display for Located {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Located {}
 
 pub(crate) fn unsupported(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unsupported, message).with_sqlstate("0A000")
@@ -58,6 +80,44 @@ impl Text<'_> {
             Some(position) => error.with_position(position),
             None => error,
         }
+    }
+
+    /// A value that cannot be read, at the literal that is cast.
+    fn at_literal(&self, error: Error) -> Error {
+        let bad = matches!(error.sqlstate, Some("22P02" | "22003" | "22007" | "22008"));
+        let value = between(&error.message, "\"", "\"").map(ToOwned::to_owned);
+        match value.filter(|_| bad && error.position.is_none()).and_then(|it| self.cast_of(&it)) {
+            Some(position) => error.with_position(position),
+            None => error,
+        }
+    }
+
+    /// The literal `value` in `value::type`, `CAST(value AS type)` or `type value`.
+    fn cast_of(&self, value: &str) -> Option<u32> {
+        let words: Vec<_> = self
+            .tokens
+            .iter()
+            .filter(|token| !matches!(token.token, Token::Whitespace(_)))
+            .collect();
+        let word = |index: Option<usize>| match words.get(index?).map(|it| &it.token) {
+            Some(Token::Word(word)) if word.quote_style.is_none() => {
+                Some(word.value.to_lowercase())
+            }
+            _ => None,
+        };
+        let at = (0..words.len()).find(|index| {
+            let text = matches!(&words[*index].token,
+                Token::SingleQuotedString(it) if it.trim() == value.trim());
+            let after = words.get(index + 1).map(|it| &it.token);
+            let target = word(Some(index + 2));
+            let before = word(index.checked_sub(1));
+            let called = word(index.checked_sub(2));
+            let typed = before.is_some_and(|it| LITERAL_TYPES.contains(&it.as_str()));
+            let to_text = target.is_some_and(|it| TEXT_TYPES.contains(&it.as_str()));
+            let cast = after == Some(&Token::DoubleColon) || called.as_deref() == Some("cast");
+            text && (typed || (cast && !to_text))
+        })?;
+        Some(guard::position(self.sql, words.get(at)?.span.start))
     }
 
     /// From a parser message that ends in `at Line: l, Column: c`.
@@ -128,7 +188,9 @@ impl Text<'_> {
                     .with_sqlstate("53200")
                     .with_detail(first_line(detail))
             }
-            DataFusionError::NotImplemented(message) => self.not_implemented(message),
+            DataFusionError::NotImplemented(message) => {
+                self.known(message).unwrap_or_else(|| self.not_implemented(message))
+            }
             DataFusionError::SQL(inner, _) => self.syntax(&inner.to_string()),
             DataFusionError::Plan(message) | DataFusionError::Execution(message) => {
                 self.message(message)
@@ -144,10 +206,13 @@ impl Text<'_> {
 
     fn external(&self, inner: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
         if let Some(error) = inner.downcast_ref::<Error>() {
-            return error.clone();
+            return self.at_literal(error.clone());
         }
         if let Some(error) = inner.downcast_ref::<DataFusionError>() {
             return self.datafusion(error);
+        }
+        if let Some(Located { location, error }) = inner.downcast_ref::<Located>() {
+            return self.datafusion(error).with_position(guard::position(self.sql, *location));
         }
         let text = first_line(&inner.to_string());
         self.known(&text)
@@ -160,7 +225,9 @@ impl Text<'_> {
             ArrowError::ArithmeticOverflow(detail) => {
                 invalid("22003", "value out of range").with_detail(detail.clone())
             }
-            ArrowError::CastError(message) | ArrowError::ParseError(message) => cast(message),
+            ArrowError::CastError(message) | ArrowError::ParseError(message) => {
+                self.at_literal(cast(message))
+            }
             ArrowError::ExternalError(inner) => self.external(inner.as_ref()),
             other => self.message(&other.to_string()),
         }
@@ -230,8 +297,10 @@ impl Text<'_> {
             text = rest;
         }
         Some(match *sqlstate {
-            "42883" => match between(text, "Function '", "'") {
+            "42883" => match between(&folded, "function '", "'") {
                 Some(name) => {
+                    // The planner knows it by the longer of its two names.
+                    let name = if name == "character_length" { "length" } else { name };
                     let message = format!("function {name} does not exist for these arguments");
                     self.at(invalid("42883", message).with_detail(lower(text)), None, name)
                 }
@@ -257,14 +326,20 @@ impl Text<'_> {
             return error;
         }
         let folded = text.to_lowercase();
+        if folded.contains("array overflow on abs") {
+            let types = ["smallint", "integer", "bigint"];
+            let arrow = ["int16", "int32", "int64"].iter().position(|it| folded.contains(it));
+            let name = arrow.map_or("value", |it| types[it]);
+            return invalid("22003", format!("{name} out of range"));
+        }
+        if folded.contains("too large to store in a decimal") {
+            return invalid("22003", "numeric field overflow").with_detail(lower(&text));
+        }
         if folded.contains("divide by zero") {
             return invalid("22012", "division by zero");
         }
         if folded.contains("cannot cast") || folded.contains("error parsing") {
-            return cast(&text);
-        }
-        if folded.contains("no function matches") || folded.contains("failed to coerce arguments") {
-            return invalid("42883", lower(&text));
+            return self.at_literal(cast(&text));
         }
         let ungrouped = between(&text, "expanding wildcard, column \"", "\"")
             .or_else(|| between(&text, "column \"", "\""));
@@ -286,7 +361,7 @@ impl Text<'_> {
 }
 
 /// PostgreSQL's SQLSTATEs of messages that it words much as DataFusion does.
-const KNOWN: [(&str, &str); 14] = [
+const KNOWN: [(&str, &str); 27] = [
     ("limit must be >=", "2201W"),
     ("offset must be >=", "2201X"),
     ("order by column out of bounds", "42P10"),
@@ -297,11 +372,44 @@ const KNOWN: [(&str, &str); 14] = [
     ("specified more than once", "42712"),
     ("cannot coerce arithmetic expression", "42883"),
     ("failed to match any signature", "42883"),
+    ("user-defined coercion failed", "42883"),
     ("negative count not allowed", "22011"),
     ("cannot take square root of a negative number", "2201F"),
+    ("zero raised to a negative power", "2201F"),
+    ("factorial of a negative number", "22003"),
+    ("field position must not be zero", "22023"),
+    ("unsupported date_trunc granularity", "22023"),
+    ("date part '", "22023"),
+    ("step cannot be zero", "22023"),
+    ("unable to parse date from", "22008"),
+    ("aggregate function calls cannot be nested", "42803"),
+    ("order by expressions", "42P10"),
+    ("no function matches", "42883"),
+    ("failed to coerce arguments", "42883"),
+    ("unary operator '-' only supports", "42883"),
     ("regex parse error", "2201B"),
     ("regular expression", "2201B"),
 ];
+
+/// Types that stand before their literals.
+const LITERAL_TYPES: [&str; 13] = [
+    "bigint",
+    "bool",
+    "boolean",
+    "date",
+    "float8",
+    "int",
+    "integer",
+    "interval",
+    "numeric",
+    "smallint",
+    "time",
+    "timestamp",
+    "timestamptz",
+];
+
+/// Types that every text can be cast to.
+const TEXT_TYPES: [&str; 5] = ["text", "varchar", "char", "name", "bpchar"];
 
 /// Texts around a message that say where in DataFusion it came from.
 const ORIGINS: [&str; 5] = [
@@ -313,7 +421,7 @@ const ORIGINS: [&str; 5] = [
 ];
 
 /// PostgreSQL's name of an Arrow type.
-fn type_name(arrow: &str) -> &str {
+pub(crate) fn type_name(arrow: &str) -> &str {
     match arrow.split(['(', ' ']).next().unwrap_or(arrow) {
         "int16" => "smallint",
         "int32" => "integer",
@@ -321,6 +429,8 @@ fn type_name(arrow: &str) -> &str {
         "float32" => "real",
         "float64" => "double precision",
         "decimal128" => "numeric",
+        "decimal256" => "numeric",
+        "utf8" => "text",
         "date32" => "date",
         "time64" => "time",
         "timestamp" => "timestamp",
@@ -336,6 +446,10 @@ fn is_integer(value: &str) -> bool {
 
 fn cast(message: &str) -> Error {
     let text = first_line(message);
+    if let Some((_, target)) = text.split_once(" is out of range Int") {
+        let name = type_name(&format!("int{target}")).to_owned();
+        return invalid("22003", format!("{name} out of range"));
+    }
     let out_of_range =
         text.split_once("an't cast value ").and_then(|(_, it)| it.split_once(" to type "));
     if let Some((value, target)) = out_of_range {
@@ -343,6 +457,9 @@ fn cast(message: &str) -> Error {
         return invalid("22003", format!("{name} out of range")).with_detail(value.to_owned());
     }
     if let Some(value) = between(&text, "timestamp from '", "'") {
+        if is_time(value) {
+            return field_out_of_range(value);
+        }
         return invalid("22007", format!("invalid input syntax for type timestamp: \"{value}\""));
     }
     if let Some(value) = between(&text, "annot cast value '", "' to value of Boolean type") {
@@ -351,15 +468,17 @@ fn cast(message: &str) -> Error {
     let quoted = between(&text, "string '", "'").or_else(|| between(&text, "\"", "\""));
     let error = match quoted {
         Some(value) => {
-            let target =
-                between(&text, "value of ", " type").unwrap_or("the target").to_lowercase();
+            let target = between(&text, "value of ", " type").unwrap_or("interval").to_lowercase();
             let name = type_name(&target);
             if target.starts_with("int") && is_integer(value) {
                 let message = format!("value \"{value}\" is out of range for type {name}");
                 return invalid("22003", message);
             }
-            if name == "date" {
-                let message = format!("invalid input syntax for type date: \"{value}\"");
+            if (name == "date" || name.starts_with("time")) && is_time(value) {
+                return field_out_of_range(value);
+            }
+            if name == "date" || name.starts_with("time") || name == "interval" {
+                let message = format!("invalid input syntax for type {name}: \"{value}\"");
                 return invalid("22007", message);
             }
             format!("invalid input syntax for type {name}: \"{value}\"")
@@ -367,6 +486,18 @@ fn cast(message: &str) -> Error {
         None => lower(&text),
     };
     invalid("22P02", error)
+}
+
+/// Digits in the form of a date or a time: what cannot be read is out of range, not bad syntax.
+fn is_time(value: &str) -> bool {
+    let value = value.trim();
+    value.starts_with(|it: char| it.is_ascii_digit())
+        && value.contains(['-', ':'])
+        && value.bytes().all(|it| it.is_ascii_digit() || b"-:. TZ+".contains(&it))
+}
+
+fn field_out_of_range(value: &str) -> Error {
+    invalid("22008", format!("date/time field value out of range: \"{value}\""))
 }
 
 fn location(message: &str) -> Option<Location> {

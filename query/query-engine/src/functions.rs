@@ -4,16 +4,18 @@
 //! - A function here is stable within a statement: it sees the statement's snapshot and settings.
 
 mod arrays;
+pub(crate) mod domain;
 mod json;
 pub(crate) mod registry;
 mod sized;
+mod times;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry;
@@ -89,6 +91,10 @@ impl ScalarUDFImpl for RowFunction {
             Returns::Name => DataType::Utf8,
             Returns::Reg(_) => DataType::UInt32,
             Returns::FirstArgument => first(),
+            Returns::OtherZone => {
+                let zoned = matches!(first(), DataType::Timestamp(_, Some(_)));
+                DataType::Timestamp(TimeUnit::Microsecond, (!zoned).then(|| "+00:00".into()))
+            }
             Returns::Item(_) => match first() {
                 DataType::List(item) => item.data_type().clone(),
                 other => other,
@@ -153,6 +159,7 @@ pub(crate) fn register(
     text_functions(&mut add);
     arrays::register(&mut add);
     json::register(&mut add);
+    times::register(&mut add);
     sized::register(state);
 }
 
@@ -183,6 +190,8 @@ enum Returns {
     /// An OID that clients see by name.
     Reg(RegKind),
     FirstArgument,
+    /// A timestamp with a zone where the first argument has none, and the other way round.
+    OtherZone,
     /// An element of the first argument, with this metadata.
     Item(HashMap<String, String>),
 }

@@ -15,7 +15,10 @@
 //!
 //! Absent: updates and deletes, views, spilling to disk.
 
+mod aggregates;
+mod arithmetic;
 mod bad;
+mod casts;
 mod command;
 mod copy;
 mod cursor;
@@ -26,12 +29,14 @@ mod engine;
 mod error;
 mod functions;
 mod guard;
+mod guarded;
 mod infer;
 mod insert;
 mod json;
 mod literals;
 mod memory;
 mod metered;
+mod operators;
 mod parameters;
 mod pg_catalog;
 mod pushdown;

@@ -11,6 +11,7 @@
 
 mod registry;
 mod subquery;
+mod values;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -21,10 +22,12 @@ use datafusion::sql::sqlparser::ast::{
     SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor, Value, ValueWithSpan,
     VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
 };
+use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 use query_api::Error;
 
 use crate::error::unsupported;
 use crate::guard;
+use crate::operators::place;
 use crate::shape::SYSTEM_COLUMNS;
 
 /// Separates a column's name from the number that makes it unique; no client can type it into a name unnoticed.
@@ -96,9 +99,13 @@ pub(crate) fn fold(ident: &Ident) -> String {
 ///
 /// # Errors
 /// 0A000 for constructs that would give a wrong answer.
-pub(crate) fn rewrite(statement: &mut Statement, names: &dyn Names) -> Result<(), Error> {
+pub(crate) fn rewrite(
+    statement: &mut Statement,
+    tokens: &[TokenWithSpan],
+    names: &dyn Names,
+) -> Result<(), Error> {
     let ctes = ctes(statement);
-    let mut rewriter = Rewriter { names, ctes, doubling: 0 };
+    let mut rewriter = Rewriter { names, tokens, ctes, doubling: 0 };
     match statement.visit(&mut rewriter) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -107,6 +114,7 @@ pub(crate) fn rewrite(statement: &mut Statement, names: &dyn Names) -> Result<()
 
 struct Rewriter<'a> {
     names: &'a dyn Names,
+    tokens: &'a [TokenWithSpan],
     ctes: BTreeSet<String>,
     /// Expressions that [`doubles`] around the one that is visited, itself included.
     doubling: usize,
@@ -149,6 +157,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        place::give(expr, self.tokens);
         subquery::null_when_empty(expr, &|name| self.is_empty(name));
         subquery::array(expr);
         self.doubling += usize::from(doubles(expr));
@@ -156,6 +165,11 @@ impl VisitorMut for Rewriter<'_> {
             let what = format!("subqueries or coalesce are nested deeper than {DOUBLING_MAX}");
             return ControlFlow::Break(guard::too_complex(&what));
         }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        values::fetch(query);
         ControlFlow::Continue(())
     }
 
@@ -434,12 +448,28 @@ fn rewrite_expr(expr: &mut Expr) {
                 "pg_partition_ancestors" => "luma_partition_ancestors",
                 "generate_subscripts" => "luma_subscripts",
                 "_pg_expandarray" => "luma_expanded",
-                _ => return,
+                // As a quoted name it is the array.
+                "generate_series" if !is_quoted(&function.name) => {
+                    let array = std::mem::replace(expr, null());
+                    *expr = subquery::call("unnest", vec![series(array)]);
+                    return;
+                }
+                _ => return values::call(expr),
             };
             let inner = std::mem::replace(expr, null());
             *expr = subquery::call("unnest", vec![renamed(inner, array)]);
         }
-        Expr::Cast { .. } => registry::cast(expr),
+        Expr::Cast { .. } => {
+            registry::cast(expr);
+            values::cast_to_length(expr);
+        }
+        Expr::UnaryOp { .. } => values::negate_first(expr),
+        Expr::Value(_) => values::number(expr),
+        Expr::Extract { .. } => values::extract(expr),
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            let args = [timestamp, time_zone].map(|it| std::mem::replace(it.as_mut(), null()));
+            *expr = subquery::call("luma_at_time_zone", args.into());
+        }
         // After a bare name the chain is a qualified column.
         Expr::CompoundFieldAccess { root, access_chain }
             if !matches!(root.as_ref(), Expr::Identifier(_)) =>
@@ -458,7 +488,7 @@ fn rewrite_expr(expr: &mut Expr) {
             // The default collation is the only one; a name after COLLATE changes nothing that is kept.
             for side in [left, right] {
                 uncollate(side);
-                if *op == BinaryOperator::StringConcat {
+                if place::is(op, "||") {
                     registry::print_name(side);
                 }
             }
@@ -513,7 +543,7 @@ fn table_function(factor: &mut TableFactor) {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
     });
-    let series = subquery::call("generate_series", arguments.collect());
+    let series = series(subquery::call("generate_series", arguments.collect()));
     let item = SelectItem::UnnamedExpr(subquery::call("unnest", vec![series]));
     let mut alias = alias.take().unwrap_or_else(|| subquery::table_alias("generate_series"));
     if alias.columns.is_empty() {
@@ -521,6 +551,18 @@ fn table_function(factor: &mut TableFactor) {
     }
     *factor =
         subquery::derived(query_of(Select { projection: vec![item], ..empty_select() }), alias);
+}
+
+fn is_quoted(name: &ObjectName) -> bool {
+    name.0.iter().filter_map(ObjectNamePart::as_ident).any(|it| it.quote_style.is_some())
+}
+
+/// `generate_series` as an array.
+fn series(mut call: Expr) -> Expr {
+    if let Expr::Function(function) = &mut call {
+        function.name = ObjectName::from(vec![Ident::with_quote('"', "generate_series")]);
+    }
+    call
 }
 
 /// A select of nothing from nothing.

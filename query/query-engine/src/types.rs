@@ -12,12 +12,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{
-    DataType as Arrow, Date32Type, Date64Type, Decimal128Type, Field, Float32Type, Float64Type,
-    Int8Type, Int16Type, Int32Type, Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType,
-    IntervalUnit, IntervalYearMonthType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
-    TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType as Arrow, Date32Type, Date64Type, Decimal128Type, Decimal256Type,
+    DurationMicrosecondType, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType,
+    Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use query_api::calendar::DAY_US;
 use query_api::{Column, DataType, Error, ErrorKind, RegKind, Row, Value};
 
 /// Field metadata key that names a PostgreSQL type Arrow does not have.
@@ -99,6 +101,7 @@ pub(crate) fn from_arrow(data_type: &Arrow) -> DataType {
         Arrow::Float16 | Arrow::Float32 => DataType::Float4,
         Arrow::Float64 => DataType::Float8,
         Arrow::Decimal128(precision, scale) => DataType::Numeric(*precision, *scale),
+        Arrow::Decimal256(_, scale) => DataType::Numeric(38, *scale),
         Arrow::Binary | Arrow::LargeBinary | Arrow::BinaryView | Arrow::FixedSizeBinary(_) => {
             DataType::Bytea
         }
@@ -146,7 +149,7 @@ fn plain(array: &ArrayRef) -> Result<ArrayRef, Error> {
         Arrow::LargeList(item) | Arrow::ListView(item) | Arrow::FixedSizeList(item, _) => {
             Arrow::List(Arc::clone(item))
         }
-        Arrow::Duration(_) => Arrow::Interval(IntervalUnit::MonthDayNano),
+        Arrow::Duration(_) => Arrow::Duration(TimeUnit::Microsecond),
         same => same.clone(),
     };
     if &target == array.data_type() {
@@ -171,14 +174,16 @@ fn value(array: &ArrayRef, index: usize, data_type: &DataType) -> Result<Value, 
         Arrow::Int64 => Value::Int8(array.as_primitive::<Int64Type>().value(index)),
         Arrow::UInt64 => {
             let number = i64::try_from(array.as_primitive::<UInt64Type>().value(index));
-            Value::Int8(number.map_err(|_| {
-                Error::new(ErrorKind::Invalid, "bigint out of range").with_sqlstate("22003")
-            })?)
+            Value::Int8(number.map_err(|_| out_of_range("bigint"))?)
         }
         Arrow::Float32 => Value::Float4(array.as_primitive::<Float32Type>().value(index)),
         Arrow::Float64 => Value::Float8(array.as_primitive::<Float64Type>().value(index)),
         Arrow::Decimal128(_, scale) => {
             Value::Numeric(array.as_primitive::<Decimal128Type>().value(index), *scale)
+        }
+        Arrow::Decimal256(_, scale) => {
+            let number = array.as_primitive::<Decimal256Type>().value(index).to_i128();
+            Value::Numeric(number.ok_or_else(|| out_of_range("numeric"))?, *scale)
         }
         Arrow::Utf8 => {
             let text = array.as_string::<i32>().value(index).to_owned();
@@ -201,6 +206,10 @@ fn value(array: &ArrayRef, index: usize, data_type: &DataType) -> Result<Value, 
     })
 }
 
+fn out_of_range(type_name: &str) -> Error {
+    Error::new(ErrorKind::Invalid, format!("{type_name} out of range")).with_sqlstate("22003")
+}
+
 fn time_value(array: &ArrayRef, index: usize) -> Result<Value, Error> {
     const DAY_MS: i64 = 86_400_000;
     Ok(match array.data_type() {
@@ -217,6 +226,12 @@ fn time_value(array: &ArrayRef, index: usize) -> Result<Value, Error> {
         }
         Arrow::Timestamp(_, _) => {
             Value::Timestamp(array.as_primitive::<TimestampMicrosecondType>().value(index))
+        }
+        // What one timestamp minus another gives: whole days are days, as in PostgreSQL.
+        Arrow::Duration(_) => {
+            let micros = array.as_primitive::<DurationMicrosecondType>().value(index);
+            let days = i32::try_from(micros / DAY_US).unwrap_or(i32::MAX);
+            Value::Interval { months: 0, days, micros: micros % DAY_US }
         }
         Arrow::Interval(IntervalUnit::MonthDayNano) => {
             let it = array.as_primitive::<IntervalMonthDayNanoType>().value(index);

@@ -9,6 +9,7 @@ mod corpus;
 mod cursors;
 mod errors;
 mod memory;
+mod postgres;
 mod reading;
 mod support;
 mod writing;

@@ -34,6 +34,15 @@ fn offsets_and_partitions_are_pushed_down() {
         3 rows
     "#]],
     );
+    // Arithmetic on what is written out is done before the log is asked.
+    reads(
+        &log,
+        "SELECT id FROM t WHERE _offset >= 10 + 2 AND _offset < 3 * 5 AND id + 1 > 0",
+        expect![[r#"
+        t/0 [12, 15)
+        3 rows
+    "#]],
+    );
     reads(
         &log,
         "SELECT id FROM t WHERE _offset = 39",

@@ -1,0 +1,250 @@
+//! Casts as PostgreSQL does them: rounded, in range, and in its text forms.
+//!
+//! Arrow's casts cut fractions off, let numbers become infinite, go to floating point through inexact divisions and print
+//! ISO 8601 with a `T`. [`checked`] replaces those that PostgreSQL does otherwise by a function of the target's type.
+//!
+//! Invariants:
+//! - A cast that is not replaced is left as it is, for DataFusion to look through.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, PrimitiveArray, StringBuilder,
+};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{
+    DataType, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit,
+    TimestampMicrosecondType,
+};
+use datafusion::common::Result;
+use datafusion::common::tree_node::Transformed;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use query_api::text;
+
+use crate::arithmetic::{overflow, underflow};
+use crate::error::{fault, type_name};
+
+/// The cast, replaced where Arrow's differs from PostgreSQL's.
+pub(crate) fn checked(it: Cast, source: &DataType) -> Result<Transformed<Expr>> {
+    let target = it.field.data_type();
+    if !differs(source, target) || !it.field.metadata().is_empty() {
+        return Ok(Transformed::no(Expr::Cast(it)));
+    }
+    let signature = Signature::any(1, Volatility::Immutable);
+    let function = ScalarUDF::from(CheckedCast { target: target.clone(), signature });
+    let call = ScalarFunction::new_udf(Arc::new(function), vec![*it.expr]);
+    Ok(Transformed::yes(Expr::ScalarFunction(call)))
+}
+
+fn differs(source: &DataType, target: &DataType) -> bool {
+    use DataType::{Binary, Decimal128, Float32, Float64, Int16, Int32, Int64, Timestamp, Utf8};
+    matches!(
+        (source, target),
+        (Float32 | Float64 | Decimal128(..), Int16 | Int32 | Int64)
+            | (Float64, Float32)
+            | (Decimal128(..) | Utf8, Float32 | Float64)
+            | (Float32 | Float64 | Timestamp(..), Utf8)
+            | (Utf8, Binary)
+    )
+}
+
+/// `integer out of range`.
+pub(crate) fn out_of_range(target: &DataType) -> DataFusionError {
+    let name = type_name(&target.to_string().to_lowercase()).to_owned();
+    fault("22003", format!("{name} out of range"))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CheckedCast {
+    target: DataType,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for CheckedCast {
+    fn name(&self) -> &'static str {
+        "luma_cast"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(self.target.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(value) = args.args.first() else {
+            return Err(DataFusionError::Internal("a cast has a value".to_owned()));
+        };
+        let array = convert(&value.to_array(1)?, &self.target)?;
+        Ok(match value {
+            ColumnarValue::Array(_) => ColumnarValue::Array(array),
+            ColumnarValue::Scalar(_) => {
+                ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&array, 0)?)
+            }
+        })
+    }
+}
+
+fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+    match (array.data_type(), target) {
+        (DataType::Utf8, DataType::Binary) => bytea(array),
+        (DataType::Utf8, _) => parsed(array, target),
+        (_, DataType::Utf8) => shown(array),
+        (DataType::Decimal128(..), DataType::Int16 | DataType::Int32 | DataType::Int64) => {
+            // Arrow rounds half away from zero, as PostgreSQL.
+            let whole = cast(array, &DataType::Decimal128(38, 0));
+            integers(whole.map_err(|_| out_of_range(target))?.as_primitive(), target)
+        }
+        (DataType::Decimal128(_, scale), _) => {
+            let scale = *scale;
+            let floats: Result<PrimitiveArray<Float64Type>> =
+                array.as_primitive::<Decimal128Type>().try_unary(|it| decimal_to_float(it, scale));
+            narrowed(&(Arc::new(floats?) as ArrayRef), target)
+        }
+        (_, DataType::Float32) => narrowed(array, target),
+        _ => {
+            let floats = cast(array, &DataType::Float64)?;
+            let whole: Result<PrimitiveArray<Decimal128Type>> = floats
+                .as_primitive::<Float64Type>()
+                .try_unary(|it| float_to_integer(it).ok_or_else(|| out_of_range(target)));
+            integers(&whole?, target)
+        }
+    }
+}
+
+/// Half to even, as `rint`.
+fn float_to_integer(number: f64) -> Option<i128> {
+    #[expect(clippy::cast_possible_truncation, reason = "whole and far below 2^127")]
+    (number.abs() < 1e19).then(|| number.round_ties_even() as i128)
+}
+
+/// Whole numbers as an integer type.
+fn integers(numbers: &PrimitiveArray<Decimal128Type>, target: &DataType) -> Result<ArrayRef> {
+    fn narrow<T: ArrowPrimitiveType<Native: TryFrom<i128>>>(
+        numbers: &PrimitiveArray<Decimal128Type>,
+        target: &DataType,
+    ) -> Result<ArrayRef> {
+        let integers: Result<PrimitiveArray<T>> =
+            numbers.try_unary(|it| T::Native::try_from(it).map_err(|_| out_of_range(target)));
+        Ok(Arc::new(integers?))
+    }
+    match target {
+        DataType::Int16 => narrow::<Int16Type>(numbers, target),
+        DataType::Int32 => narrow::<Int32Type>(numbers, target),
+        _ => narrow::<Int64Type>(numbers, target),
+    }
+}
+
+/// Largest power of ten and largest integer that a double holds exactly.
+const EXACT_POWER_MAX: i8 = 22;
+const EXACT_MAX: u128 = 1 << 53;
+
+/// The nearest double.
+fn decimal_to_float(unscaled: i128, scale: i8) -> Result<f64> {
+    if unscaled.unsigned_abs() <= EXACT_MAX && (0..=EXACT_POWER_MAX).contains(&scale) {
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, checked above")]
+        return Ok(unscaled as f64 / 10_f64.powi(i32::from(scale)));
+    }
+    let text = format!("{unscaled}e{}", -i32::from(scale));
+    text.parse().map_err(|_| DataFusionError::Internal(format!("{text} is not a number")))
+}
+
+/// Doubles as `target`.
+fn narrowed(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+    if *target == DataType::Float64 {
+        return Ok(Arc::clone(array));
+    }
+    let narrow: Result<PrimitiveArray<Float32Type>> =
+        array.as_primitive::<Float64Type>().try_unary(|it| {
+            #[expect(clippy::cast_possible_truncation, reason = "to the nearest, checked below")]
+            let narrow = it as f32;
+            match () {
+                () if narrow.is_infinite() && it.is_finite() => Err(overflow()),
+                () if narrow == 0.0 && it != 0.0 => Err(underflow()),
+                () => Ok(narrow),
+            }
+        });
+    Ok(Arc::new(narrow?))
+}
+
+/// Text as floating point.
+fn parsed(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+    let texts = array.as_string::<i32>();
+    let name = type_name(if *target == DataType::Float32 { "float32" } else { "float64" });
+    let mut numbers = Vec::with_capacity(texts.len());
+    for text in texts {
+        numbers.push(text.map(|it| parse_float(it, target, name)).transpose()?);
+    }
+    let numbers: PrimitiveArray<Float64Type> = numbers.into_iter().collect();
+    Ok(cast(&numbers, target)?)
+}
+
+fn parse_float(text: &str, target: &DataType, name: &str) -> Result<f64> {
+    let trimmed = text.trim();
+    let number = match target {
+        DataType::Float32 => trimmed.parse::<f32>().map(f64::from),
+        _ => trimmed.parse::<f64>(),
+    };
+    let Ok(number) = number else {
+        let message = format!("invalid input syntax for type {name}: \"{text}\"");
+        return Err(fault("22P02", message));
+    };
+    let mantissa = trimmed.split(['e', 'E']).next().unwrap_or(trimmed);
+    let written =
+        |digits: std::ops::RangeInclusive<char>| mantissa.contains(|it| digits.contains(&it));
+    if (number.is_infinite() && written('0'..='9')) || (number == 0.0 && written('1'..='9')) {
+        let message = format!("\"{trimmed}\" is out of range for type {name}");
+        return Err(fault("22003", message));
+    }
+    Ok(number)
+}
+
+/// Numbers and times as PostgreSQL prints them.
+fn shown(array: &ArrayRef) -> Result<ArrayRef> {
+    let mut shown = StringBuilder::with_capacity(array.len(), array.len() * 8);
+    let micros = match array.data_type() {
+        DataType::Timestamp(_, zone) => {
+            Some((cast(array, &DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))?, zone))
+        }
+        _ => None,
+    };
+    for row in 0..array.len() {
+        if array.is_null(row) {
+            shown.append_null();
+            continue;
+        }
+        shown.append_value(match (&micros, array.data_type()) {
+            (Some((micros, zone)), _) => {
+                let micros = micros.as_primitive::<TimestampMicrosecondType>().value(row);
+                text::timestamp(micros, zone.is_some())
+            }
+            (None, DataType::Float32) => {
+                text::float4(array.as_primitive::<Float32Type>().value(row))
+            }
+            (None, _) => text::float8(array.as_primitive::<Float64Type>().value(row)),
+        });
+    }
+    Ok(Arc::new(shown.finish()))
+}
+
+/// `\x6162` or bytes with backslash escapes. <https://www.postgresql.org/docs/15/datatype-binary.html>
+fn bytea(array: &ArrayRef) -> Result<ArrayRef> {
+    let texts = array.as_string::<i32>();
+    let mut bytes = BinaryBuilder::with_capacity(texts.len(), texts.value_data().len());
+    for text in texts {
+        match text {
+            None => bytes.append_null(),
+            Some(text) => {
+                let value = text::bytea(text);
+                bytes.append_value(value.map_err(|it| DataFusionError::External(Box::new(it)))?);
+            }
+        }
+    }
+    Ok(Arc::new(bytes.finish()))
+}

@@ -1,0 +1,187 @@
+//! Mathematical functions that refuse what PostgreSQL refuses, where DataFusion's answer is infinite, NaN or zero.
+//!
+//! Invariants:
+//! - A function answers as DataFusion's; only where the answer of finite arguments is not an ordinary number is it judged.
+//!   `round` of floating point alone is of its own: to even, as PostgreSQL's.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, FieldRef, Float64Type};
+use datafusion::common::Result;
+use datafusion::error::DataFusionError;
+use datafusion::execution::FunctionRegistry as _;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+};
+
+use crate::arithmetic::{overflow, underflow};
+use crate::error::fault;
+
+/// The error for arguments and the result that they gave.
+type Judge = fn(&[f64], f64) -> Option<DataFusionError>;
+
+const JUDGED: [(&str, Judge); 11] = [
+    ("exp", range),
+    ("power", power),
+    ("ln", logarithm),
+    ("log", logarithm),
+    ("log2", logarithm),
+    ("log10", logarithm),
+    ("sqrt", root),
+    ("acos", domain),
+    ("asin", domain),
+    ("acosh", domain),
+    ("atanh", domain),
+];
+
+/// Replaces the functions of the engine's state.
+///
+/// # Errors
+/// DataFusion's.
+pub(crate) fn register(state: &mut SessionState) -> Result<()> {
+    for (name, judge) in JUDGED {
+        let inner = state.udf(name)?;
+        state.register_udf(Arc::new(ScalarUDF::from(Judged { inner, judge: Some(judge) })))?;
+    }
+    let inner = state.udf("round")?;
+    state.register_udf(Arc::new(ScalarUDF::from(Judged { inner, judge: None })))?;
+    Ok(())
+}
+
+fn range(_: &[f64], result: f64) -> Option<DataFusionError> {
+    match result {
+        _ if result.is_infinite() => Some(overflow()),
+        0.0 => Some(underflow()),
+        _ => None,
+    }
+}
+
+fn power(args: &[f64], result: f64) -> Option<DataFusionError> {
+    let message = match args {
+        [0.0, exponent] if *exponent < 0.0 => "zero raised to a negative power is undefined",
+        _ if result.is_nan() => {
+            "a negative number raised to a non-integer power yields a complex result"
+        }
+        [0.0, _] => return None,
+        _ => return range(args, result),
+    };
+    Some(fault("2201F", message))
+}
+
+fn logarithm(args: &[f64], _: f64) -> Option<DataFusionError> {
+    let what = match args.iter().copied().reduce(f64::min)? {
+        0.0 => "zero",
+        least if least < 0.0 => "a negative number",
+        _ => return None,
+    };
+    Some(fault("2201E", format!("cannot take logarithm of {what}")))
+}
+
+fn root(args: &[f64], _: f64) -> Option<DataFusionError> {
+    let negative = args.iter().any(|it| *it < 0.0);
+    negative.then(|| fault("2201F", "cannot take square root of a negative number"))
+}
+
+fn domain(_: &[f64], result: f64) -> Option<DataFusionError> {
+    result.is_nan().then(|| fault("22003", "input is out of range"))
+}
+
+#[derive(Debug)]
+struct Judged {
+    inner: Arc<ScalarUDF>,
+    judge: Option<Judge>,
+}
+
+// There is one of each name.
+impl PartialEq for Judged {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner == other.inner
+    }
+}
+
+impl Eq for Judged {}
+
+impl Hash for Judged {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.inner.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Judged {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(arguments)
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        self.inner.return_field_from_args(arguments)
+    }
+
+    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(arguments)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let values = args.args.clone();
+        let Some(judge) = self.judge else {
+            return match values.as_slice() {
+                [number] if number.data_type().is_floating() => rounded(number),
+                _ => self.inner.invoke_with_args(args),
+            };
+        };
+        let result = self.inner.invoke_with_args(args)?;
+        if result.data_type().is_floating() {
+            check(judge, &values, &result.to_array(1)?)?;
+        }
+        Ok(result)
+    }
+}
+
+fn floats(array: &ArrayRef) -> Result<PrimitiveArray<Float64Type>> {
+    Ok(cast(array, &DataType::Float64)?.as_primitive().clone())
+}
+
+fn check(judge: Judge, args: &[ColumnarValue], result: &ArrayRef) -> Result<()> {
+    let results = floats(result)?;
+    if results.values().iter().all(|it| it.is_normal()) {
+        return Ok(());
+    }
+    let args: Result<Vec<_>> = args.iter().map(|it| floats(&it.to_array(results.len())?)).collect();
+    let args = args?;
+    for row in (0..results.len()).filter(|row| results.is_valid(*row)) {
+        let values: Vec<f64> = args.iter().map(|it| it.value(row)).collect();
+        let judged = !results.value(row).is_normal() && values.iter().all(|it| it.is_finite());
+        if let Some(error) = judged.then(|| judge(&values, results.value(row))).flatten() {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Half to even.
+fn rounded(number: &ColumnarValue) -> Result<ColumnarValue> {
+    let array = number.to_array(1)?;
+    let even: PrimitiveArray<Float64Type> = floats(&array)?.unary(f64::round_ties_even);
+    let array = cast(&even, array.data_type())?;
+    Ok(match number {
+        ColumnarValue::Array(_) => ColumnarValue::Array(array),
+        ColumnarValue::Scalar(_) => {
+            ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&array, 0)?)
+        }
+    })
+}

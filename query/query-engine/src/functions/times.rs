@@ -1,0 +1,158 @@
+//! `to_char` of times in PostgreSQL's patterns, and `AT TIME ZONE`.
+//!
+//! Invariants:
+//! - A pattern or a zone that is not known is an error (0A000, 22023), never left in the result.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{Result, ScalarValue};
+use query_api::calendar::{DAY_US, Date, date_of, days_of};
+
+use super::{Add, NO_TEXT, Returns, string, text};
+use crate::error::fault;
+
+const HOUR_US: i64 = 3_600_000_000;
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+/// From the weekday of 1970-01-01.
+const DAYS: [&str; 7] =
+    ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+/// Longest first where one begins another.
+const PATTERNS: [&str; 30] = [
+    "HH24", "HH12", "YYYY", "Month", "MONTH", "month", "DDD", "Day", "DAY", "day", "Mon", "MON",
+    "mon", "HH", "MI", "SS", "MS", "US", "MM", "DD", "Dy", "DY", "dy", "AM", "PM", "am", "pm",
+    "YY", "Q", "D",
+];
+
+pub(super) fn register(add: &mut Add<'_>) {
+    let to_char = |args: &[ScalarValue]| {
+        let Some(micros) = args.first().map(micros).transpose()?.flatten() else {
+            return Ok(NO_TEXT);
+        };
+        let pattern = string(args.get(1));
+        pattern.map_or(Ok(NO_TEXT), |it| shown(micros, &it).map(text))
+    };
+    add("to_char", Returns::Type(DataType::Utf8), Arc::new(to_char));
+    add("luma_at_time_zone", Returns::OtherZone, Arc::new(at_time_zone));
+}
+
+/// Microseconds since 1970; an error for what is no time.
+fn micros(value: &ScalarValue) -> Result<Option<i64>> {
+    let zone = match value.data_type() {
+        DataType::Timestamp(_, zone) => zone,
+        DataType::Date32 | DataType::Null => None,
+        _ => return Err(fault("0A000", "to_char of this type is not supported")),
+    };
+    match value.cast_to(&DataType::Timestamp(TimeUnit::Microsecond, zone))? {
+        ScalarValue::TimestampMicrosecond(micros, _) => Ok(micros),
+        _ => Ok(None),
+    }
+}
+
+/// <https://www.postgresql.org/docs/15/functions-formatting.html>
+fn shown(micros: i64, pattern: &str) -> Result<String> {
+    let mut shown = String::new();
+    let mut rest = pattern;
+    while let Some(next) = rest.chars().next() {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let (literal, after) = quoted.split_once('"').unwrap_or((quoted, ""));
+            shown.push_str(literal);
+            rest = after;
+        } else if let Some(found) = PATTERNS.iter().find(|it| rest.starts_with(**it)) {
+            push(&mut shown, found, micros);
+            rest = &rest[found.len()..];
+        } else if next.is_ascii_alphabetic() {
+            let message = format!("pattern \"{rest}\" of to_char is not supported");
+            return Err(fault("0A000", message));
+        } else {
+            shown.push(next);
+            rest = &rest[next.len_utf8()..];
+        }
+    }
+    Ok(shown)
+}
+
+fn push(shown: &mut String, pattern: &str, micros: i64) {
+    let (days, time) = (micros.div_euclid(DAY_US), micros.rem_euclid(DAY_US));
+    let Date { year, month, day } = date_of(days);
+    let (hour, minute, second) = (time / HOUR_US, time / 60_000_000 % 60, time / 1_000_000 % 60);
+    let of_twelve = (hour + 11) % 12 + 1;
+    let month_index = usize::try_from(month).unwrap_or(1) - 1;
+    let weekday = usize::try_from(days.rem_euclid(7)).unwrap_or(0);
+    let first = days_of(Date { year, month: 1, day: 1 }).unwrap_or(days);
+    // Writing to a string does not fail.
+    let _ = match pattern {
+        "YYYY" => write!(shown, "{year:04}"),
+        "YY" => write!(shown, "{:02}", year.rem_euclid(100)),
+        "Q" => write!(shown, "{}", month_index / 3 + 1),
+        "MM" => write!(shown, "{month:02}"),
+        "DDD" => write!(shown, "{:03}", days - first + 1),
+        "DD" => write!(shown, "{day:02}"),
+        // Sunday is 1.
+        "D" => write!(shown, "{}", (days + 4).rem_euclid(7) + 1),
+        "HH24" => write!(shown, "{hour:02}"),
+        "HH12" | "HH" => write!(shown, "{of_twelve:02}"),
+        "MI" => write!(shown, "{minute:02}"),
+        "SS" => write!(shown, "{second:02}"),
+        "MS" => write!(shown, "{:03}", time / 1000 % 1000),
+        "US" => write!(shown, "{:06}", time % 1_000_000),
+        "AM" | "PM" => write!(shown, "{}", if hour < 12 { "AM" } else { "PM" }),
+        "am" | "pm" => write!(shown, "{}", if hour < 12 { "am" } else { "pm" }),
+        name => {
+            let whole = match name.to_ascii_lowercase().as_str() {
+                "mon" => &MONTHS[month_index][..3],
+                "month" => MONTHS[month_index],
+                "dy" => &DAYS[weekday][..3],
+                _ => DAYS[weekday],
+            };
+            let width = if name.len() > 3 || name.eq_ignore_ascii_case("day") { 9 } else { 3 };
+            let cased = match name.chars().nth(1) {
+                Some('A'..='Z') => whole.to_uppercase(),
+                _ if name.starts_with(|it: char| it.is_lowercase()) => whole.to_lowercase(),
+                _ => whole.to_owned(),
+            };
+            write!(shown, "{cased:width$}")
+        }
+    };
+}
+
+/// A timestamp without a zone is taken as of it; one with a zone becomes local to it.
+fn at_time_zone(args: &[ScalarValue]) -> Result<ScalarValue> {
+    let [value, zone] = args else {
+        return Err(fault("42883", "AT TIME ZONE wants a timestamp and a zone"));
+    };
+    let zoned = matches!(value.data_type(), DataType::Timestamp(_, Some(_)));
+    let shifted = match (micros(value)?, string(Some(zone))) {
+        (Some(micros), Some(name)) => {
+            let offset = offset(&name)?;
+            Some(if zoned { micros + offset } else { micros - offset })
+        }
+        _ => None,
+    };
+    let zone = (!zoned).then(|| "+00:00".into());
+    Ok(ScalarValue::TimestampMicrosecond(shifted, zone))
+}
+
+/// Microseconds east of Greenwich; the rules of other zones are not known here.
+fn offset(zone: &str) -> Result<i64> {
+    let name = zone.trim();
+    if ["utc", "gmt", "z", "etc/utc", "zulu"].contains(&name.to_ascii_lowercase().as_str()) {
+        return Ok(0);
+    }
+    let message = format!("time zone \"{zone}\" is not supported: name UTC");
+    Err(fault("0A000", message))
+}

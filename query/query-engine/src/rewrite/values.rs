@@ -1,0 +1,154 @@
+//! Functions, casts and literals that PostgreSQL writes otherwise than DataFusion.
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, CharacterLength, DataType, DateTimeField, ExactNumberInfo, Expr,
+    Fetch, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, Query, UnaryOperator,
+    Value,
+};
+
+use super::subquery::call as call_of;
+use super::{null, parts, renamed};
+
+/// Functions under DataFusion's names.
+const SYNONYMS: [(&str, &str); 5] = [
+    ("ceiling", "ceil"),
+    ("every", "bool_and"),
+    ("sign", "signum"),
+    ("stddev_samp", "stddev"),
+    ("variance", "var_samp"),
+];
+/// Exponents beyond it make no decimal.
+const EXPONENT_MAX: i32 = 30;
+
+fn take(expr: &mut Expr) -> Expr {
+    std::mem::replace(expr, null())
+}
+
+fn text(value: &str) -> Expr {
+    Expr::Value(Value::SingleQuotedString(value.to_owned()).with_empty_span())
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+fn arguments(expr: &Expr) -> Option<Vec<Expr>> {
+    let Expr::Function(function) = expr else { return None };
+    let FunctionArguments::List(list) = &function.args else { return None };
+    if function.over.is_some() || function.filter.is_some() || !list.clauses.is_empty() {
+        return None;
+    }
+    let plain = list.args.iter().map(|it| match it {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    plain.collect()
+}
+
+/// A call under another name, or as an operator.
+pub(super) fn call(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let name = parts(&function.name).join(".");
+    if let Some((_, synonym)) = SYNONYMS.iter().find(|(from, _)| *from == name) {
+        *expr = renamed(take(expr), synonym);
+        return;
+    }
+    let Some(args) = arguments(expr) else { return };
+    match (name.as_str(), <[Expr; 2]>::try_from(args.clone())) {
+        ("mod", Ok([left, right])) => *expr = nested(left, BinaryOperator::Modulo, right),
+        // Of one argument to base ten; as a quotient of natural logarithms it would be inexact.
+        ("log", Err(_)) if args.len() == 1 => *expr = renamed(take(expr), "log10"),
+        ("date_part", Ok([part, from])) if is_text(&part, "second") => {
+            let micros = call_of("date_part", vec![text("microsecond"), from]);
+            let million = Expr::Value(Value::Number("1e6".to_owned(), false).with_empty_span());
+            let double = || DataType::Double(ExactNumberInfo::None);
+            *expr = nested(cast(micros, double()), BinaryOperator::Divide, cast(million, double()));
+        }
+        _ => {}
+    }
+}
+
+fn is_text(expr: &Expr, wanted: &str) -> bool {
+    matches!(expr, Expr::Value(it)
+        if matches!(&it.value, Value::SingleQuotedString(it) if it.eq_ignore_ascii_case(wanted)))
+}
+
+fn nested(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    let (left, right) = (Box::new(left), Box::new(right));
+    Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }))
+}
+
+/// `extract` is exact: seconds have their fraction, and so has the epoch.
+pub(super) fn extract(expr: &mut Expr) {
+    let Expr::Extract { field, expr: from, .. } = expr else { return };
+    let numeric =
+        |precision, scale| DataType::Numeric(ExactNumberInfo::PrecisionAndScale(precision, scale));
+    match field {
+        DateTimeField::Second | DateTimeField::Seconds => {
+            let micros = call_of("date_part", vec![text("microsecond"), take(from)]);
+            let one = Expr::Value(Value::Number("0.000001".to_owned(), false).with_empty_span());
+            *expr = nested(cast(micros, numeric(20, 0)), BinaryOperator::Multiply, one);
+        }
+        DateTimeField::Epoch => {
+            let epoch = call_of("date_part", vec![text("epoch"), take(from)]);
+            *expr = cast(epoch, numeric(24, 6));
+        }
+        _ => {}
+    }
+}
+
+/// `varchar(n)` cuts, `char(n)` cuts and fills.
+pub(super) fn cast_to_length(expr: &mut Expr) {
+    let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
+    let (fills, length) = match data_type {
+        DataType::Varchar(Some(length))
+        | DataType::CharVarying(Some(length))
+        | DataType::CharacterVarying(Some(length)) => (false, *length),
+        DataType::Char(Some(length)) | DataType::Character(Some(length)) => (true, *length),
+        _ => return,
+    };
+    let CharacterLength::IntegerLength { length, .. } = length else { return };
+    let count = || Expr::Value(Value::Number(length.to_string(), false).with_empty_span());
+    let cut = call_of("left", vec![cast(take(inner), DataType::Text), count()]);
+    *expr = if fills { call_of("rpad", vec![cut, count()]) } else { cut };
+}
+
+/// `-2 ^ 2` is 4: the sign binds tighter.
+pub(super) fn negate_first(expr: &mut Expr) {
+    let Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } = expr else { return };
+    if let Expr::BinaryOp { left, op: BinaryOperator::PGExp, right } = inner.as_mut() {
+        let base = Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(take(left)) };
+        *expr = nested(base, BinaryOperator::PGExp, take(right));
+    }
+}
+
+/// A number too large or small for a decimal is floating point.
+pub(super) fn number(expr: &mut Expr) {
+    let Expr::Value(value) = expr else { return };
+    let Value::Number(digits, _) = &value.value else { return };
+    let Some((_, exponent)) = digits.split_once(['e', 'E']) else { return };
+    if exponent.parse().is_ok_and(|it: i32| it.abs() <= EXPONENT_MAX) {
+        return;
+    }
+    let literal = text(digits);
+    *expr = cast(literal, DataType::Double(ExactNumberInfo::None));
+}
+
+/// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
+pub(super) fn fetch(query: &mut Query) {
+    let Some(Fetch { with_ties: false, percent: false, quantity }) = &query.fetch else { return };
+    let one = || Expr::Value(Value::Number("1".to_owned(), false).with_empty_span());
+    let count = quantity.clone().unwrap_or_else(one);
+    match &mut query.limit_clause {
+        None => {
+            query.limit_clause = Some(LimitClause::LimitOffset {
+                limit: Some(count),
+                offset: None,
+                limit_by: Vec::new(),
+            });
+        }
+        Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(count),
+        _ => return,
+    }
+    query.fetch = None;
+}
