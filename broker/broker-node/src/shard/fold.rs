@@ -130,9 +130,8 @@ impl Fold {
             kind::GROUP => {
                 let record = GroupRecord::decode(payload).map_err(|error| error.to_string())?;
                 self.groups.apply(&record);
-                if self.unlogged.groups.front() == Some(&record) {
-                    self.unlogged.groups.pop_front();
-                }
+                // It was one of them, or came later.
+                self.unlogged.groups.retain(|earlier| !record.supersedes(earlier));
             }
             kind::CATALOG => {
                 let record = CatalogRecord::decode(payload).map_err(|error| error.to_string())?;

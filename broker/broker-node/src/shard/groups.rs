@@ -2,9 +2,14 @@
 //! it at its deadlines.
 //!
 //! Invariants:
-//! - One request at a time changes the state and logs its records, so the log has them in order. Records that find the
-//!   disk full stay in a backlog and are logged before any later ones; their requests are told so.
+//! - One request at a time changes the state and logs its records, so the log has them in order.
 //! - A reply, and what a reader of committed offsets sees, waits for every record logged before it.
+//! - Records that find the disk full stay in a backlog, without those that later ones supersede, and are logged before any
+//!   later ones once there is space. Only deletions go before them, into the journal's reserve.
+//!
+//! What a full disk takes: reads, and all of the membership. A member that joins, syncs or leaves needs no disk: what the log
+//! does not know a restart forgets, and the members join again. Deletions of groups and offsets are answered when they are
+//! durable. Commits are refused before they change anything (COORDINATOR_NOT_AVAILABLE): clients try again.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -60,6 +65,25 @@ impl GroupService {
 
     pub(super) fn backlog(&self) -> VecDeque<GroupRecord> {
         self.backlog.borrow().clone()
+    }
+
+    /// Adds records that are to be logged, in place of what they supersede of those that could not be.
+    fn add_to_backlog(&self, records: Vec<GroupRecord>) {
+        let mut backlog = self.backlog.borrow_mut();
+        if backlog.is_empty() {
+            backlog.extend(records);
+            return;
+        }
+        for record in records {
+            backlog.retain(|earlier| !record.supersedes(earlier));
+            backlog.push_back(record);
+        }
+    }
+
+    /// Of what waits from this place of the backlog on.
+    fn only_membership_is_unlogged(&self, from: usize) -> bool {
+        let backlog = self.backlog.borrow();
+        backlog.range(from..).all(|record| matches!(record, GroupRecord::Metadata { .. }))
     }
 
     fn ask(&self) -> (ReplyTo, oneshot::Receiver<GroupAnswer>) {
@@ -118,10 +142,8 @@ impl Shard {
     pub(crate) async fn group_call(self: Rc<Self>, call: GroupCall) -> Result<GroupAnswer, Fatal> {
         let turn = self.turn.take().await;
         let logged = self.log_backlog().await?;
-        let blocked = !logged || self.disk_full.get();
-        if (blocked && !matches!(call, GroupCall::Heartbeat(_)))
-            || call_bytes(&call) > CALL_BYTES_MAX
-        {
+        let full = !logged || self.disk_full.get();
+        if (full && matches!(call, GroupCall::Commit(_))) || call_bytes(&call) > CALL_BYTES_MAX {
             return Ok(GroupAnswer::Unavailable);
         }
         let now_ms = self.steady_ms();
@@ -133,9 +155,10 @@ impl Shard {
             return Ok(answer);
         }
         let (reply_to, receiver) = self.groups.ask();
+        let deletes = matches!(call, GroupCall::Delete { .. } | GroupCall::DeleteOffsets { .. });
         let outputs = self.group_command(call, reply_to, now_ms);
         self.note_full();
-        self.carry_out(outputs).await?;
+        self.carry_out(outputs, deletes).await?;
         self.groups.nudge();
         drop(turn);
         receiver.await.map_err(|_| Fatal)
@@ -203,17 +226,19 @@ impl Shard {
         }
     }
 
-    /// Logs the records and holds the replies until they, and all before them, are durable. The caller has the turn.
-    async fn carry_out(&self, outputs: Outputs) -> Result<(), Fatal> {
-        self.groups.backlog.borrow_mut().extend(outputs.records);
+    /// Logs the records and holds the replies until they, and all before them, are durable. On a full disk the records of a
+    /// call that `deletes` take the reserve. The caller has the turn.
+    async fn carry_out(&self, mut outputs: Outputs, deletes: bool) -> Result<(), Fatal> {
+        let own = outputs.records.len();
+        self.groups.add_to_backlog(outputs.records);
         if !self.log_backlog().await? {
-            for reply in outputs.replies {
-                if let Some(asker) = self.groups.asked.borrow_mut().remove(&reply.to) {
-                    // See `GroupService::send`.
-                    let _ = asker.send(GroupAnswer::Unavailable);
-                }
+            let from = self.groups.backlog.borrow().len().saturating_sub(own);
+            if deletes {
+                self.log_deletions(from).await?;
             }
-            return Ok(());
+            if !self.groups.only_membership_is_unlogged(from) {
+                self.refuse_unlogged(&mut outputs.replies);
+            }
         }
         if outputs.replies.is_empty() {
             return Ok(());
@@ -227,13 +252,54 @@ impl Shard {
         Ok(())
     }
 
+    /// Replies that promise something durable, which is not.
+    fn refuse_unlogged(&self, replies: &mut Vec<Reply>) {
+        let promises = |reply: &mut Reply| {
+            matches!(
+                reply.body,
+                ReplyBody::Commit(_) | ReplyBody::DeleteGroups(_) | ReplyBody::DeleteOffsets(_)
+            )
+        };
+        for reply in replies.extract_if(.., promises) {
+            if let Some(asker) = self.groups.asked.borrow_mut().remove(&reply.to) {
+                // See `GroupService::send`.
+                let _ = asker.send(GroupAnswer::Unavailable);
+            }
+        }
+    }
+
+    /// Logs the deletions from this place of the backlog on before what else waits there, as far as the reserve goes.
+    async fn log_deletions(&self, from: usize) -> Result<(), Fatal> {
+        let mut index = from;
+        loop {
+            let record = self.groups.backlog.borrow().get(index).map(deletion_bytes);
+            let bytes = match record {
+                None => return Ok(()),
+                Some(None) => {
+                    index += 1;
+                    continue;
+                }
+                Some(Some(bytes)) => bytes,
+            };
+            match self.journal.append_reserved(&self.group_entry(&[&bytes])) {
+                Ok(position) => {
+                    self.groups.logged.set(position);
+                    self.groups.backlog.borrow_mut().remove(index);
+                }
+                Err(AppendError::Full) => self.journal.room().await,
+                Err(AppendError::DiskFull | AppendError::TooLarge { .. }) => return Ok(()),
+                Err(_) => return Err(Fatal),
+            }
+        }
+    }
+
     /// Logs what waits; `false` when the disk is full.
     async fn log_backlog(&self) -> Result<bool, Fatal> {
         loop {
             let Some(bytes) = self.groups.backlog.borrow().front().map(GroupRecord::encode) else {
                 return Ok(true);
             };
-            match self.append_internal(kind::GROUP, &bytes) {
+            match self.journal.append(&self.group_entry(&[&bytes])) {
                 Ok(position) => {
                     self.groups.logged.set(position);
                     self.groups.backlog.borrow_mut().pop_front();
@@ -256,21 +322,17 @@ impl Shard {
         }
     }
 
-    fn append_internal(
-        &self,
-        kind: log_journal::EntryKind,
-        payload: &[u8],
-    ) -> Result<Position, AppendError> {
-        self.journal.append(&Entry {
+    fn group_entry<'a>(&self, parts: &'a [&'a [u8]]) -> Entry<'a> {
+        Entry {
             stream: INTERNAL_STREAM,
-            kind,
+            kind: kind::GROUP,
             base_offset: Offset(0),
             last_offset: Offset(0),
             max_timestamp: self.now_ms(),
             durability: Durability::Synced,
-            parts: &[payload],
+            parts,
             last_part_crc: None,
-        })
+        }
     }
 
     /// Forgets the committed offsets of a deleted topic.
@@ -282,7 +344,7 @@ impl Shard {
         let _turn = self.turn.take().await;
         let outputs =
             self.groups.groups.borrow_mut().handle_topic_deleted(self.steady_ms(), &topic, id);
-        self.carry_out(outputs).await
+        self.carry_out(outputs, false).await
     }
 
     /// Runs the group deadlines until the core stops.
@@ -308,12 +370,18 @@ impl Shard {
             }
             let _turn = self.turn.take().await;
             let outputs = self.groups.groups.borrow_mut().tick(self.steady_ms());
-            if self.carry_out(outputs).await.is_err() {
+            if self.carry_out(outputs, false).await.is_err() {
                 // The journal has failed or is closed; its owner acts on that.
                 return;
             }
         }
     }
+}
+
+/// The bytes of a record that deletes.
+fn deletion_bytes(record: &GroupRecord) -> Option<Vec<u8>> {
+    let deletes = matches!(record, GroupRecord::Deleted { .. } | GroupRecord::OffsetDeleted { .. });
+    deletes.then(|| record.encode())
 }
 
 /// Largest subscription or assignment data in one request, in bytes.
@@ -333,3 +401,6 @@ fn call_bytes(call: &GroupCall) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! The groups of a shard whose disk is full: what goes on, what is refused, and what of it lasts.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use broker_core::group::{
+    CommitPartition, CommitRequest, GroupConfig, GroupError, HeartbeatRequest, JoinReply,
+    JoinRequest, LeaveMember, LeaveRequest, Protocol, ReplyTo, SyncRequest, TopicPartition,
+};
+use broker_kafka::broker::{FetchOffsets, GroupAnswer, GroupCall, WantedOffsets};
+use broker_rt::{Connection, Listener, Queue, Runtime};
+use bytes::Bytes;
+use futures_executor::block_on;
+use futures_util::future::{Either, join, select};
+use log_io::{Clock, Disk, LocalFuture, Random};
+use log_journal::JournalOptions;
+use log_testkit::{CrashPolicy, SimClock, SimDisk, SimDiskOptions, SimRng};
+use log_types::{ClusterId, LeaderEpoch, Offset, PartitionId, ShardId, TopicId};
+
+use super::super::{Shard, ShardOptions};
+
+/// What a shard needs of its core: a disk in memory, a clock that stands, and no network.
+struct InMemory {
+    disk: SimDisk,
+    clock: Rc<SimClock>,
+}
+
+impl Runtime for InMemory {
+    fn clock(&self) -> Rc<dyn Clock> {
+        Rc::clone(&self.clock) as Rc<dyn Clock>
+    }
+    fn random(&self) -> Rc<dyn Random> {
+        Rc::new(SimRng::new(7))
+    }
+    fn spawn(&self, _: Queue, name: &'static str, _: LocalFuture<'static, ()>) {
+        unreachable!("a shard starts no tasks: {name}");
+    }
+    fn sleep(&self, _: Duration) -> LocalFuture<'static, ()> {
+        Box::pin(pending())
+    }
+    fn yield_now(&self) -> LocalFuture<'static, ()> {
+        Box::pin(broker_kafka_wire::yield_once())
+    }
+    fn need_preempt(&self) -> bool {
+        false
+    }
+    fn listen(&self, _: SocketAddr) -> io::Result<Rc<dyn Listener>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn connect(&self, _: SocketAddr) -> LocalFuture<'static, io::Result<Rc<dyn Connection>>> {
+        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
+    }
+    fn disk(&self, _: &Path) -> io::Result<Rc<dyn Disk>> {
+        Ok(Rc::new(self.disk.clone()))
+    }
+}
+
+/// Runs `body` with a shard on `disk`, its journal and its group deadlines.
+fn with_shard(disk: &SimDisk, body: impl AsyncFnOnce(Rc<Shard>)) {
+    let runtime: Rc<dyn Runtime> =
+        Rc::new(InMemory { disk: disk.clone(), clock: Rc::new(SimClock::new(1_000)) });
+    let options = ShardOptions {
+        journal: JournalOptions {
+            segment_bytes: 1 << 20,
+            frame_bytes_max: 256 << 10,
+            ..JournalOptions::new(ClusterId([7; 16]), ShardId(0))
+        },
+        epoch: LeaderEpoch(1),
+        groups: GroupConfig { initial_rebalance_delay_ms: 0, ..GroupConfig::default() },
+    };
+    block_on(async {
+        let shard = Shard::open(&*runtime, Path::new("data"), options).await.expect("opens");
+        let hooks = Rc::clone(&shard);
+        let journal = shard.journal.run(hooks);
+        let deadlines = Rc::clone(&shard).group_deadlines(Rc::clone(&runtime));
+        let services = Box::pin(join(journal, deadlines));
+        let body = Box::pin(body(shard));
+        if let Either::Left((ended, _)) = select(services, body).await {
+            panic!("the journal ended: {:?}", ended.0);
+        }
+    });
+}
+
+async fn call(shard: &Rc<Shard>, call: GroupCall) -> GroupAnswer {
+    Rc::clone(shard).group_call(call).await.expect("the journal works")
+}
+
+fn commit(group: &str, partitions: std::ops::Range<i32>, offset: i64, metadata: &str) -> GroupCall {
+    let partitions = partitions.map(|partition| CommitPartition {
+        topic: "t".to_owned(),
+        topic_id: TopicId([1; 16]),
+        partition: PartitionId(partition),
+        offset: Offset(offset),
+        leader_epoch: LeaderEpoch(-1),
+        metadata: metadata.to_owned(),
+    });
+    GroupCall::Commit(CommitRequest {
+        reply_to: ReplyTo(0),
+        group_id: group.to_owned(),
+        member_id: String::new(),
+        instance_id: None,
+        generation: -1,
+        retention_ms: None,
+        partitions: partitions.collect(),
+    })
+}
+
+/// The group's committed offsets, by partition.
+async fn committed(shard: &Rc<Shard>, group: &str) -> Vec<(i32, i64)> {
+    let wanted = WantedOffsets::After(None);
+    let request = FetchOffsets { group_id: group.to_owned(), member_id: None, wanted };
+    let answer = call(shard, GroupCall::FetchOffsets(request)).await;
+    let GroupAnswer::Offsets(Ok(offsets)) = answer else { panic!("{answer:?}") };
+    let offset = |value: Option<broker_core::group::CommittedOffset>| value.expect("some").offset.0;
+    offsets.into_iter().map(|one| (one.partition.0, offset(one.committed))).collect()
+}
+
+async fn join_group(shard: &Rc<Shard>, group: &str) -> JoinReply {
+    let protocol = Protocol { name: "range".to_owned(), metadata: Bytes::from_static(b"\0\0") };
+    let answer = call(
+        shard,
+        GroupCall::Join(JoinRequest {
+            reply_to: ReplyTo(0),
+            group_id: group.to_owned(),
+            member_id: String::new(),
+            instance_id: None,
+            client_id: "c".to_owned(),
+            client_host: "/h".to_owned(),
+            protocol_type: "consumer".to_owned(),
+            protocols: vec![protocol],
+            session_timeout_ms: 10_000,
+            rebalance_timeout_ms: 10_000,
+            require_known_member_id: false,
+            skip_assignment_supported: false,
+            random: 0,
+        }),
+    );
+    match answer.await {
+        GroupAnswer::Join(reply) => reply,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A member's life without a disk: joins, syncs, beats, leaves.
+async fn live(shard: &Rc<Shard>, group: &str) {
+    let joined = join_group(shard, group).await;
+    assert_eq!(joined.error, None);
+    let (group_id, member_id) = (group.to_owned(), joined.member_id.clone());
+    let synced = call(
+        shard,
+        GroupCall::Sync(SyncRequest {
+            reply_to: ReplyTo(0),
+            group_id: group_id.clone(),
+            member_id: member_id.clone(),
+            instance_id: None,
+            generation: joined.generation,
+            protocol_type: None,
+            protocol_name: None,
+            assignments: vec![(member_id.clone(), Bytes::from_static(b"all"))],
+        }),
+    );
+    let GroupAnswer::Sync(synced) = synced.await else { panic!("not a sync") };
+    assert_eq!((synced.error, &synced.assignment[..]), (None, &b"all"[..]));
+    let beat = GroupCall::Heartbeat(HeartbeatRequest {
+        group_id: group_id.clone(),
+        member_id: member_id.clone(),
+        instance_id: None,
+        generation: joined.generation,
+    });
+    assert!(matches!(call(shard, beat).await, GroupAnswer::Heartbeat(None)));
+    let members = vec![LeaveMember { member_id, instance_id: None }];
+    let leave = GroupCall::Leave(LeaveRequest { reply_to: ReplyTo(0), group_id, members });
+    let GroupAnswer::Leave(left) = call(shard, leave).await else { panic!("not a leave") };
+    assert!(matches!(left[..], [(_, None)]), "{left:?}");
+}
+
+async fn delete(shard: &Rc<Shard>, group: &str) -> Option<GroupError> {
+    match call(shard, GroupCall::Delete { group_id: group.to_owned() }).await {
+        GroupAnswer::Deleted(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn delete_offset(shard: &Rc<Shard>, group: &str, partition: i32) {
+    let one = TopicPartition { topic: "t".to_owned(), partition: PartitionId(partition) };
+    let delete = GroupCall::DeleteOffsets { group_id: group.to_owned(), partitions: vec![one] };
+    let GroupAnswer::OffsetsDeleted(Ok(results)) = call(shard, delete).await else {
+        panic!("refused")
+    };
+    assert_eq!(results[0].error, None);
+}
+
+/// Commits to a group of its own until the disk takes no more.
+async fn fill(shard: &Rc<Shard>) {
+    let metadata = "m".repeat(4000);
+    for round in 0..1000 {
+        let answer = call(shard, commit("filler", 0..50, round, &metadata)).await;
+        if matches!(answer, GroupAnswer::Unavailable) {
+            return;
+        }
+    }
+    panic!("the disk never gets full");
+}
+
+#[test]
+fn a_full_disk_takes_the_membership_reads_and_deletions_and_refuses_commits() {
+    let disk = SimDisk::new(SimDiskOptions::default());
+    with_shard(&disk, async |shard| {
+        for group in ["keeps", "goes"] {
+            let done = call(&shard, commit(group, 0..2, 5, "")).await;
+            assert!(matches!(done, GroupAnswer::Commit(_)), "{done:?}");
+        }
+        live(&shard, "left").await;
+        disk.set_capacity_bytes(0);
+        fill(&shard).await;
+        // Refused before anything has changed, again and again.
+        for _ in 0..2 {
+            let refused = call(&shard, commit("keeps", 0..2, 6, "")).await;
+            assert!(matches!(refused, GroupAnswer::Unavailable), "{refused:?}");
+        }
+        assert_eq!(committed(&shard, "keeps").await, [(0, 5), (1, 5)]);
+        let listed = call(&shard, GroupCall::List { states: Vec::new() }).await;
+        assert!(matches!(listed, GroupAnswer::Listed(groups) if groups.len() == 4));
+        live(&shard, "new").await;
+        live(&shard, "left").await;
+        delete_offset(&shard, "keeps", 1).await;
+        assert_eq!(delete(&shard, "goes").await, None);
+        // Its members have come and gone since the disk is full: what waits to be logged of it goes with it.
+        assert_eq!(delete(&shard, "left").await, None);
+        assert_eq!(delete(&shard, "no-such").await, Some(GroupError::GroupIdNotFound));
+    });
+    let after = disk.crash_image(CrashPolicy::DropAll);
+    after.set_capacity_bytes(u64::MAX);
+    with_shard(&after, async |shard| {
+        assert_eq!(committed(&shard, "keeps").await, [(0, 5)], "what was answered lasts");
+        assert_eq!(delete(&shard, "goes").await, Some(GroupError::GroupIdNotFound));
+        assert_eq!(delete(&shard, "left").await, Some(GroupError::GroupIdNotFound));
+        live(&shard, "new").await;
+        let done = call(&shard, commit("keeps", 0..2, 7, "")).await;
+        assert!(matches!(done, GroupAnswer::Commit(_)), "{done:?}");
+        assert_eq!(committed(&shard, "keeps").await, [(0, 7), (1, 7)]);
+    });
+}
+
+#[test]
+fn what_waited_for_space_is_logged_once_there_is_some() {
+    let disk = SimDisk::new(SimDiskOptions::default());
+    with_shard(&disk, async |shard| {
+        disk.set_capacity_bytes(0);
+        fill(&shard).await;
+        for _ in 0..3 {
+            live(&shard, "new").await;
+        }
+        let of_new = shard.groups.backlog().iter().filter(|one| one.group_id() == "new").count();
+        assert_eq!(of_new, 1, "only the last state of a group waits");
+        disk.set_capacity_bytes(u64::MAX);
+        shard.journal.retry_space();
+        let mut tries = 0;
+        while matches!(call(&shard, commit("keeps", 0..1, 1, "")).await, GroupAnswer::Unavailable) {
+            tries += 1;
+            assert!(tries < 1000, "space is back");
+            broker_kafka_wire::yield_once().await;
+        }
+        assert!(shard.groups.backlog().is_empty());
+    });
+    let after = disk.crash_image(CrashPolicy::DropAll);
+    with_shard(&after, async |shard| {
+        assert_eq!(committed(&shard, "keeps").await, [(0, 1)]);
+        assert_eq!(delete(&shard, "new").await, None, "it is known");
+    });
+}
