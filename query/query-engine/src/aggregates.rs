@@ -87,7 +87,7 @@ pub(crate) struct IntegerSums;
 
 impl AnalyzerRule for IntegerSums {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| rewritten(plan, plain_sum)).data()
+        plan.transform_up_with_subqueries(|plan| rewritten(plan, &plain_sum)).data()
     }
 
     fn name(&self) -> &'static str {

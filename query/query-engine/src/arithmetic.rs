@@ -42,7 +42,7 @@ pub(crate) struct Checked;
 
 impl AnalyzerRule for Checked {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| rewritten(plan, checked)).data()
+        plan.transform_up_with_subqueries(|plan| rewritten(plan, &checked)).data()
     }
 
     fn name(&self) -> &'static str {
@@ -56,7 +56,7 @@ impl AnalyzerRule for Checked {
 /// Those of `rewrite`.
 pub(crate) fn rewritten(
     plan: LogicalPlan,
-    rewrite: fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+    rewrite: &dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {
     let mut schema = merge_schema(&plan.inputs());
     if let LogicalPlan::TableScan(scan) = &plan {

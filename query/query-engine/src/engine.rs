@@ -16,6 +16,7 @@ use datafusion::catalog::{
 use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
@@ -33,6 +34,7 @@ use crate::arithmetic::Checked;
 use crate::bad::{BadRecords, BadTotals};
 use crate::dialect::BoundedDialect;
 use crate::error::Text;
+use crate::functions::joined::Concatenations;
 use crate::guarded::GuardFilters;
 use crate::literals::ArrayLiterals;
 use crate::memory::{MemoryLimits, StatementPool, Total};
@@ -42,6 +44,7 @@ use crate::rewrite::{self, Names};
 use crate::session::Session;
 use crate::shape::Shape;
 use crate::snapshot::Snapshot;
+use crate::stop::{self, Stop};
 use crate::table::{ScanContext, TopicTable};
 use crate::{aggregates, functions, guard, infer, pg_catalog, subquery, types, weight};
 
@@ -258,6 +261,7 @@ pub(crate) struct PlanContext {
     pub(crate) info: Arc<functions::SessionInfo>,
     pub(crate) registry: Arc<functions::registry::Registry>,
     pub(crate) bad: Arc<BadRecords>,
+    pub(crate) stop: Stop,
 }
 
 struct SnapshotNames<'a>(&'a Snapshot, &'a SessionState);
@@ -375,11 +379,13 @@ impl Shared {
         weight: weight::Weight,
         context: &PlanContext,
     ) -> SessionState {
-        let pool = StatementPool::new(self.options.memory_limits(), &self.memory);
-        let runtime =
-            RuntimeEnv { memory_pool: Arc::new(pool), ..self.base.runtime_env().as_ref().clone() };
+        let pool: Arc<dyn MemoryPool> =
+            Arc::new(StatementPool::new(self.options.memory_limits(), &self.memory));
+        let concatenations = Arc::new(Concatenations::new(&pool));
+        let runtime = RuntimeEnv { memory_pool: pool, ..self.base.runtime_env().as_ref().clone() };
         let config = self.base.config().clone().with_extension(Arc::new(weight));
-        let mut state = SessionStateBuilder::new_from_existing(self.base.clone())
+        let mut state = stop::stoppable(&self.base, &context.stop)
+            .with_analyzer_rule(concatenations)
             .with_config(config)
             .with_runtime_env(Arc::new(runtime))
             .with_catalog_list(catalogs)

@@ -5,6 +5,7 @@
 
 mod arrays;
 pub(crate) mod domain;
+pub(crate) mod joined;
 mod json;
 pub(crate) mod registry;
 mod sized;

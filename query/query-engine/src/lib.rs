@@ -49,6 +49,7 @@ mod settings;
 mod shape;
 mod single;
 mod snapshot;
+mod stop;
 mod subquery;
 mod table;
 mod types;

@@ -31,6 +31,7 @@ use crate::guard;
 use crate::query;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+use crate::stop::{self, Stop};
 
 /// Prepared statements a session may hold.
 const PREPARED_MAX: usize = 10_000;
@@ -121,7 +122,8 @@ impl Session {
         };
         let registry = Arc::new(Registry::new(&info, &snapshot));
         let bad = Arc::new(BadRecords::new(&self.shared.bad));
-        Ok(PlanContext { snapshot, info: Arc::new(info), registry, bad })
+        let stop = Stop::default();
+        Ok(PlanContext { snapshot, info: Arc::new(info), registry, bad, stop })
     }
 
     async fn prepare_statement(
@@ -138,7 +140,8 @@ impl Session {
         let (parsed, command) = match cursor::parse(sql, &tokens)? {
             Some(command) => (None, command),
             None => {
-                let parsed = self.run(async move { engine::parse(text, tokens) }).await?;
+                let parsed =
+                    self.run(Stop::default(), async move { engine::parse(text, tokens) }).await?;
                 let command = match &parsed {
                     Some(parsed) => command::classify(&parsed.statement)?,
                     None => Command::Empty,
@@ -161,7 +164,7 @@ impl Session {
             let context = self.context().await?;
             let shared = Arc::clone(&self.shared);
             prepared = self
-                .run(async move {
+                .run(context.stop.clone(), async move {
                     query::describe(&shared, &context, &mut prepared).await?;
                     Ok(prepared)
                 })
@@ -217,7 +220,8 @@ impl Session {
         let context = self.context().await?;
         let shared = Arc::clone(&self.shared);
         let cancelled = self.cancel.epoch.subscribe();
-        self.run(query::execute(shared, context, prepared, parameters, cancelled)).await
+        let stop = context.stop.clone();
+        self.run(stop, query::execute(shared, context, prepared, parameters, cancelled)).await
     }
 
     async fn declare(
@@ -249,8 +253,9 @@ impl Session {
         let context = self.context().await?;
         let shared = Arc::clone(&self.shared);
         let never = watch::Sender::new(0);
+        let stop = context.stop.clone();
         let work = query::execute(shared, context, prepared, parameters, never.subscribe());
-        let execution = self.run(work).await?;
+        let execution = self.run(stop, work).await?;
         let in_block = savepoints.is_some();
         let before = savepoints.unwrap_or_default();
         let cursor = Cursor::new(declaration, sql, before, in_block, execution, never);
@@ -359,20 +364,13 @@ impl Session {
         Ok(query::rows("SHOW", columns, rows))
     }
 
-    /// Runs on the engine's threads until done or cancelled; dropping the future stops it.
+    /// Runs on the engine's threads until done or cancelled; then `stop` ends what is still planned.
     async fn run<T: Send + 'static>(
         &self,
+        stop: Stop,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let mut cancelled = self.cancel.epoch.subscribe();
-        let mut task = query::Task(self.shared.handle.spawn(work));
-        tokio::select! {
-            result = &mut task.0 => result.unwrap_or_else(|error| {
-                let message = format!("the statement stopped unexpectedly: {error}");
-                Err(Error::new(ErrorKind::Internal, message).with_sqlstate("XX000"))
-            }),
-            _ = cancelled.changed() => Err(crate::error::cancelled()),
-        }
+        stop::run(&self.shared.handle, self.cancel.epoch.subscribe(), stop, work).await
     }
 
     fn noted<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {

@@ -7,8 +7,6 @@
 //! Invariants:
 //! - A value is [`VALUE_BYTES_MAX`] long at most, as in PostgreSQL (54000); beyond the statement's memory is 53200.
 //! - Nothing is allocated for what is refused.
-//!
-//! Absent: `concat`, `||` and the like, whose results are as long as their arguments together.
 
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,28 +28,32 @@ use datafusion::logical_expr::{
 };
 use query_api::{Error, ErrorKind};
 
+use super::joined;
+
 /// PostgreSQL's longest value.
 const VALUE_BYTES_MAX: u64 = 0x3fff_ffff;
+/// What one array of text can hold.
+const OFFSET_MAX: u64 = 0x7fff_ffff;
 /// Single results below this are not held: they are as small as what surrounds them.
 const HELD_MIN: u64 = 4096;
 
 /// The bytes of a result's longest value and of all its rows.
 #[derive(Clone, Copy, Debug, Default)]
-struct Size {
-    longest: u64,
-    all: u64,
+pub(super) struct Size {
+    pub(super) longest: u64,
+    pub(super) all: u64,
 }
 
 impl Size {
-    fn add(&mut self, bytes: u64) {
+    pub(super) fn add(&mut self, bytes: u64) {
         self.longest = self.longest.max(bytes);
         self.all = self.all.saturating_add(bytes);
     }
 }
 
-type Measure = fn(&[ArrayRef]) -> Result<Size>;
+pub(super) type Measure = fn(&[ArrayRef]) -> Result<Size>;
 
-const SIZED: [(&str, Measure); 8] = [
+const SIZED: [(&str, Measure); 15] = [
     ("repeat", repeated),
     ("lpad", padded),
     ("rpad", padded),
@@ -60,6 +62,13 @@ const SIZED: [(&str, Measure); 8] = [
     ("array_resize", resized),
     ("generate_series", series),
     ("range", series),
+    ("concat", joined::joined),
+    ("concat_ws", joined::separated),
+    ("regexp_replace", joined::replaced_matches),
+    ("array_to_string", joined::listed),
+    ("array_append", joined::arrays),
+    ("array_prepend", joined::arrays),
+    ("array_concat", joined::arrays),
 ];
 
 /// Replaces the functions of a statement's state by those that take from its pool.
@@ -67,20 +76,25 @@ pub(super) fn register(state: &mut SessionState) {
     let pool = Arc::clone(&state.runtime_env().memory_pool);
     for (name, measure) in SIZED {
         let Some(inner) = state.scalar_functions().get(name).cloned() else { continue };
-        let (pool, singles) = (Arc::clone(&pool), Mutex::default());
-        let sized = Sized { inner, measure, pool, singles };
+        let sized = Sized::new(inner, measure, &pool);
         // Replacing is meant; the registry of a session accepts every name.
         let _ = state.register_udf(Arc::new(ScalarUDF::from(sized)));
     }
 }
 
 #[derive(Debug)]
-struct Sized {
+pub(super) struct Sized {
     inner: Arc<ScalarUDF>,
     measure: Measure,
     pool: Arc<dyn MemoryPool>,
     /// What single values hold until the statement ends.
     singles: Mutex<Vec<MemoryReservation>>,
+}
+
+impl Sized {
+    pub(super) fn new(inner: Arc<ScalarUDF>, measure: Measure, pool: &Arc<dyn MemoryPool>) -> Self {
+        Self { inner, measure, pool: Arc::clone(pool), singles: Mutex::default() }
+    }
 }
 
 // Names are unique within a statement's registry.
@@ -126,14 +140,19 @@ impl ScalarUDFImpl for Sized {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let single = args.args.iter().all(|it| matches!(it, ColumnarValue::Scalar(_)));
         let rows = if single { 1 } else { args.number_rows };
+        let consumer = MemoryConsumer::new(format!("function {}", self.name()));
+        let held = consumer.register(&self.pool);
+        // A single value is repeated for each row, to be measured and to be joined.
+        held.try_grow(repeated_singles(&args.args, rows))?;
         let arrays: Result<Vec<ArrayRef>> = args.args.iter().map(|it| it.to_array(rows)).collect();
         let size = (self.measure)(&arrays?)?;
         if size.longest > VALUE_BYTES_MAX {
             return Err(too_long(self.name()));
         }
-        let consumer = MemoryConsumer::new(format!("function {}", self.name()));
-        let held = consumer.register(&self.pool);
-        held.try_grow(usize::try_from(size.all).unwrap_or(usize::MAX))?;
+        held.try_resize(usize::try_from(size.all).unwrap_or(usize::MAX))?;
+        if size.all > OFFSET_MAX {
+            return Err(too_long(self.name()));
+        }
         Ok(match self.inner.invoke_with_args(args)? {
             ColumnarValue::Array(array) => ColumnarValue::Array(holding(&array, held)?),
             ColumnarValue::Scalar(value) => {
@@ -144,6 +163,15 @@ impl ScalarUDFImpl for Sized {
             }
         })
     }
+}
+
+/// Bytes of the single values among `args`, once for each row.
+fn repeated_singles(args: &[ColumnarValue], rows: usize) -> usize {
+    let bytes = args.iter().filter_map(|it| match it {
+        ColumnarValue::Scalar(value) => value.try_as_str().flatten().map(str::len),
+        ColumnarValue::Array(_) => None,
+    });
+    bytes.fold(0_usize, |sum, bytes| sum.saturating_add(bytes.saturating_mul(rows)))
 }
 
 fn too_long(name: &str) -> DataFusionError {
@@ -186,11 +214,11 @@ fn integers(array: &ArrayRef) -> Result<ArrayRef> {
     Ok(cast(array, &DataType::Int64)?)
 }
 
-fn texts(array: &ArrayRef) -> Result<ArrayRef> {
+pub(super) fn texts(array: &ArrayRef) -> Result<ArrayRef> {
     Ok(cast(array, &DataType::Utf8)?)
 }
 
-fn count(length: usize) -> u64 {
+pub(super) fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 

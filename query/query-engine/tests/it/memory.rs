@@ -200,9 +200,36 @@ fn functions_take_their_results_from_the_memory_of_the_statement() {
         ("SELECT array_length(range(0, id * 100)) FROM t", "53200"),
         ("SELECT array_length(array_repeat(pad, 1000000)) FROM t", "53200"),
         ("SELECT array_length(array_resize([1], 100000000))", "53200"),
+        ("SELECT length(pad || repeat('x', 1000000)) FROM t", "53200"),
+        ("SELECT length(concat(pad, repeat('x', 1000000))) FROM t", "53200"),
+        ("SELECT length(concat_ws(repeat(',', 1000000), pad, pad)) FROM t", "53200"),
+        ("SELECT length(regexp_replace(pad, 'x', repeat('y', 100000), 'g')) FROM t", "53200"),
+        ("SELECT length(string_agg(pad || pad, ',')) FROM t", "53200"),
+        ("SELECT id % 2, length(string_agg(pad || pad, ',')) FROM t GROUP BY 1", "53200"),
+        ("SELECT length(string_agg(pad || pad, ',' ORDER BY id)) FROM t", "53200"),
+        ("SELECT array_length(array_agg(pad || pad)) FROM t", "53200"),
+        ("SELECT array_length(array_agg(pad || pad ORDER BY id)) FROM t", "53200"),
     ] {
         let error = outcome(session.as_mut(), sql).unwrap_err();
         assert_eq!(error.sqlstate, Some(state), "{sql}: {error:?}");
+        given_back(&engine, 0);
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 256 * MIB, "{grown} bytes more");
+}
+
+/// Each level doubles: thirty made a terabyte of a hundred bytes.
+#[test]
+fn what_doubles_at_each_level_is_refused() {
+    let log = log(4 * MIB, 64 * MIB);
+    let (engine, mut session) = log.session();
+    outcome(session.as_mut(), "SELECT 1").unwrap();
+    let before = resident();
+    for double in ["x || x", "concat(x, x)", "concat_ws(x, x, x)", "array_to_string([x, x], x)"] {
+        let start = "SELECT pad AS x FROM t LIMIT 1".to_owned();
+        let nested = (0..30).fold(start, |sql, _| format!("SELECT {double} AS x FROM ({sql}) s"));
+        let error = outcome(session.as_mut(), &format!("SELECT length(x) FROM ({nested}) s"));
+        assert_eq!(error.unwrap_err().sqlstate, Some("53200"), "{double}");
         given_back(&engine, 0);
     }
     let grown = resident().saturating_sub(before);
@@ -221,6 +248,8 @@ fn what_functions_made_is_given_back_row_by_row() {
         ("SELECT replace(pad, 'x', 'yy') FROM t", 40_000),
         ("SELECT generate_series(1, 1 + id % 2) FROM t", 60_000),
         ("SELECT array_repeat(id, 10) FROM t", 40_000),
+        ("SELECT pad || pad || id::text || 'x' FROM t", 40_000),
+        ("SELECT concat_ws('-', pad, id, pad) FROM t", 40_000),
     ] {
         assert_eq!(outcome(session.as_mut(), sql).unwrap(), rows, "{sql}");
         given_back(&engine, 0);
