@@ -28,6 +28,7 @@ use crate::journal::{Inner, Journal};
 use crate::options::ReadBatches;
 use crate::recovery::corrupt;
 use crate::state::{Pending, SegmentFile, State};
+use crate::wait::yield_once;
 
 pub(crate) const CHUNK_BYTES: u64 = 1 << 20;
 /// Open files of sealed segments.
@@ -337,9 +338,33 @@ impl Source<'_> {
 }
 
 impl Gather {
-    /// Takes what fits of one run. `next` moves past everything looked at.
+    /// Takes what fits of one run, also when damage follows. `next` moves past everything looked at.
     fn run(&mut self, data: &Bytes, run: &Run, source: &Source<'_>) -> Result<(), ReadError> {
-        let mut taken: Option<Range<usize>> = None;
+        let mut taken = None;
+        let outcome = self.take(data, run, source, &mut taken);
+        if let Some(range) = taken {
+            self.out.batches.push(data.slice(range));
+        }
+        outcome?;
+        // A run whose last batch ends before the index says would otherwise be found again for ever.
+        if !self.full && self.out.next <= run.last {
+            let (expected, found) = (run.last.0.cast_unsigned(), self.out.next.0.cast_unsigned());
+            return Err(
+                source.corrupt(data.len(), Mismatch { what: "end of a run", expected, found })
+            );
+        }
+        self.full |= self.bytes >= self.bytes_max;
+        Ok(())
+    }
+
+    /// Extends `taken` batch by batch.
+    fn take(
+        &mut self,
+        data: &[u8],
+        run: &Run,
+        source: &Source<'_>,
+        taken: &mut Option<Range<usize>>,
+    ) -> Result<(), ReadError> {
         let (mut start, mut base) = (0, run.base);
         while start < data.len() {
             let (header, len) = source.batch(data, start, base, run)?;
@@ -352,19 +377,10 @@ impl Gather {
                 }
                 self.bytes += len;
                 self.out.next = header.next_offset();
-                taken = Some(taken.map_or(start, |range| range.start)..start + len);
+                *taken = Some(taken.as_ref().map_or(start, |range| range.start)..start + len);
             }
             start += len;
         }
-        if let Some(range) = taken {
-            self.out.batches.push(data.slice(range));
-        }
-        // A run whose last batch ends before the index says would otherwise be found again for ever.
-        if !self.full && self.out.next <= run.last {
-            let (expected, found) = (run.last.0.cast_unsigned(), self.out.next.0.cast_unsigned());
-            return Err(source.corrupt(start, Mismatch { what: "end of a run", expected, found }));
-        }
-        self.full |= self.bytes >= self.bytes_max;
         Ok(())
     }
 }
@@ -373,10 +389,11 @@ impl Journal {
     /// Whole batches of `stream` in `[from, upto)`, about `bytes_max` bytes of them: the batch that holds `from` comes
     /// first even when it is larger. A batch that ends at or beyond `upto` is not returned.
     ///
-    /// Sees everything appended, durable or not: the caller bounds `upto` by what it may show.
+    /// Sees everything appended, durable or not: the caller bounds `upto` by what it may show. Lets other tasks run
+    /// after each piece that came from a file.
     ///
     /// # Errors
-    /// `Corrupt` when bytes from a file fail their checks, `Io`.
+    /// `Corrupt` when bytes from a file fail their checks, `Io`; in front of them whatever is whole is returned first.
     pub async fn read(
         &self,
         stream: StreamId,
@@ -387,23 +404,37 @@ impl Journal {
         let out = ReadBatches { batches: Vec::new(), next: from };
         let mut gather = Gather { upto, bytes_max, bytes: 0, full: false, out };
         while !gather.full {
-            let located = self.inner.state.borrow_mut().locate(stream, gather.out.next, i64::MIN);
-            match located {
-                Located::End => break,
-                Located::NeedFooter(segment) => load_footer(&self.inner, segment).await?,
-                Located::Run(_, run) if run.base >= upto => break,
-                Located::Run(segment, run) => {
-                    let (data, verify) = run_bytes(&self.inner, segment, &run).await?;
-                    let name = segment_name(segment);
-                    gather.run(
-                        &data,
-                        &run,
-                        &Source { file: &name, at: run.file_offset, verify },
-                    )?;
-                }
+            match self.read_on(stream, &mut gather).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if gather.out.batches.is_empty() => return Err(error),
+                // The next read begins with what is damaged.
+                Err(_) => break,
             }
         }
         Ok(gather.out)
+    }
+
+    /// Gathers the next run, or loads what tells where it is. `false` when there is none.
+    async fn read_on(&self, stream: StreamId, gather: &mut Gather) -> Result<bool, ReadError> {
+        let located = self.inner.state.borrow_mut().locate(stream, gather.out.next, i64::MIN);
+        match located {
+            Located::End => Ok(false),
+            Located::NeedFooter(segment) => {
+                load_footer(&self.inner, segment).await?;
+                Ok(true)
+            }
+            Located::Run(_, run) if run.base >= gather.upto => Ok(false),
+            Located::Run(segment, run) => {
+                let (data, verify) = run_bytes(&self.inner, segment, &run).await?;
+                let name = segment_name(segment);
+                gather.run(&data, &run, &Source { file: &name, at: run.file_offset, verify })?;
+                if verify {
+                    yield_once().await;
+                }
+                Ok(true)
+            }
+        }
     }
 
     /// As [`Journal::read`], but only what is in memory. `None` when the first batch is not, or fails its checks.

@@ -1,5 +1,6 @@
 //! Every byte that can rot: cold reads return what was written or an error, and `verify` reports each flip (F1).
 
+use bytes::Bytes;
 use log_io::Durability;
 use log_record::BatchBuilder;
 use log_testkit::{SimDisk, SimDiskOptions};
@@ -66,6 +67,26 @@ fn a_flip_in_any_byte_of_a_batch_header_is_not_served() {
             );
         }
     }
+}
+
+/// Damage takes away what it hit, and nothing before it: a read gave nothing of up to `bytes_max` whole bytes in front.
+#[test]
+fn what_lies_before_damage_is_served() {
+    let rig = closed();
+    let first = rig.disk.peek(&segment_name(SegmentId(1))).unwrap();
+    let at = |bytes: &[u8]| first.windows(bytes.len()).position(|window| window == bytes);
+    let third = rig.appended.iter().filter(|entry| entry.stream.0 == 20).nth(2).unwrap();
+    let disk = rig.disk.fork();
+    disk.flip_bit(&segment_name(SegmentId(1)), at(&third.bytes).unwrap() as u64 + 100, 3);
+    let rig = Rig::open(disk, small(), 5, Vec::new()).unwrap().unwrap();
+    let read = |from| {
+        let read = rig.journal.read(StreamId(20), from, Offset(i64::MAX), 1 << 20);
+        rig.executor.block_on(read).unwrap()
+    };
+    let before = read(Offset(0)).unwrap();
+    assert_eq!(before.next, third.base);
+    assert!(before.batches.iter().map(Bytes::len).sum::<usize>() > 0);
+    assert!(matches!(read(third.base), Err(ReadError::Corrupt { .. })));
 }
 
 /// The leader epoch of a batch is the term of its frame: batches of several openings lie side by side.
