@@ -22,6 +22,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use io_uring::{IoUring, opcode, squeue, types};
 use log_io::Block;
@@ -33,6 +34,10 @@ use crate::memory::AlignedMemory;
 
 /// Entries of the submission queue. Each entry is submitted at once, so this limits no caller.
 const DEPTH: u32 = 64;
+
+/// How often, and after what time, the kernel is asked again when it lacks memory.
+const RETRIES_MAX: usize = 1000;
+const RETRY_AFTER: Duration = Duration::from_millis(1);
 
 /// What an operation in flight uses.
 pub(crate) struct Kept {
@@ -171,10 +176,17 @@ impl Inner {
 
     /// Gives the kernel what is queued. It takes it unless it lacks memory or has completions to hand over first.
     fn submit(&mut self) {
+        let mut retries = RETRIES_MAX;
         while let Err(error) = self.uring.submit() {
             let outcome = match error.raw_os_error() {
                 Some(libc::EINTR) => Ok(()),
-                Some(libc::EBUSY | libc::EAGAIN) if self.running > 1 => self.reap(1),
+                Some(libc::EBUSY) if self.running > 1 => self.reap(1),
+                // The kernel has no memory for another operation. Nothing on this core can go on without it.
+                Some(libc::EAGAIN) if retries > 0 => {
+                    retries -= 1;
+                    std::thread::sleep(RETRY_AFTER);
+                    Ok(())
+                }
                 _ => Err(error),
             };
             if let Err(error) = outcome {
