@@ -297,6 +297,13 @@ pub struct LogDir {
     pub usable_bytes: i64,
 }
 
+/// What was read, one reply per request.
+pub struct ReadReplies {
+    pub replies: Vec<Result<ReadReply, PartitionError>>,
+    /// The memory that the records take, until they are sent.
+    pub held: Reserved,
+}
+
 /// Memory that was reserved; given back when dropped.
 pub type Reserved = Box<dyn std::any::Any>;
 
@@ -323,12 +330,13 @@ pub trait Broker {
         requests: Vec<AppendRequest>,
     ) -> LocalFuture<'static, Result<Vec<Result<Appended, PartitionError>>, Fatal>>;
 
-    /// Reads up to `bytes_max` in total; the first partition with data gives at least one batch (KIP-74).
+    /// Reads up to `bytes_max` in total, or less where memory is short; the first partition with data gives at least one
+    /// batch (KIP-74).
     fn read(
         &self,
         requests: Vec<ReadRequest>,
         bytes_max: usize,
-    ) -> LocalFuture<'static, Result<Vec<Result<ReadReply, PartitionError>>, Fatal>>;
+    ) -> LocalFuture<'static, Result<ReadReplies, Fatal>>;
 
     /// Completes when any of the partitions has its high watermark beyond its offset, or was deleted.
     fn watch(&self, partitions: Vec<(PartitionPlace, Offset)>) -> LocalFuture<'static, ()>;

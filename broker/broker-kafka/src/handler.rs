@@ -81,12 +81,22 @@ impl Peer {
 /// What the connection does with an answered request.
 #[derive(Debug)]
 pub enum Response {
-    /// The whole frame, size field included.
-    Send(VecDeque<Bytes>),
+    /// The whole frame, size field included, and the memory to give back when it is sent.
+    Send(VecDeque<Bytes>, Option<Reserved>),
     /// acks=0: nothing is sent.
     Nothing,
     /// The outcome is unknown, or Kafka's protocol answers by closing.
     Close,
+}
+
+impl Response {
+    /// The response, whose sending gives `memory` back.
+    pub(crate) fn holding(self, memory: Reserved) -> Self {
+        match self {
+            Self::Send(frame, _) => Self::Send(frame, Some(memory)),
+            other => other,
+        }
+    }
 }
 
 /// What a handler knows besides its request.
@@ -110,7 +120,7 @@ impl Context {
     /// The response bytes; a response that cannot be encoded closes the connection.
     pub(crate) fn send(encoded: Result<Frame, WireError>) -> Response {
         match encoded {
-            Ok(frame) => Response::Send(frame.into_segments().into()),
+            Ok(frame) => Response::Send(frame.into_segments().into(), None),
             Err(_) => Response::Close,
         }
     }
@@ -145,6 +155,8 @@ pub struct Begun {
     pub api_key: i16,
     /// Answers it; polled in the order of the requests, the answers may come in any.
     pub answering: Answering,
+    /// It answers with records, and leaves nothing undone when it is dropped.
+    pub only_reads: bool,
     /// Memory that its elements take besides the request's bytes.
     pub bytes: usize,
 }
@@ -222,7 +234,8 @@ impl Handler {
                 let response = ApiVersionsResponse::unsupported_version().encode(0, correlation_id);
                 let response = Context::send(response);
                 let answering: Answering = Box::pin(async move { response });
-                return Ok(Begun { api_key: ApiKey::ApiVersions.key(), answering, bytes: 0 });
+                let api_key = ApiKey::ApiVersions.key();
+                return Ok(Begun { api_key, answering, only_reads: false, bytes: 0 });
             }
             Err(error) => return Err(error),
         };
@@ -246,7 +259,8 @@ impl Handler {
             self.wait_turn(cost.elements).await;
         }
         let answering = decode(context, arrived).await?;
-        Ok(Begun { api_key: api.key(), answering, bytes: cost.bytes })
+        let only_reads = api == ApiKey::Fetch;
+        Ok(Begun { api_key: api.key(), answering, only_reads, bytes: cost.bytes })
     }
 
     /// The third-party codec decodes in one go. Requests that keep it busy for long come one at a time on each core, each

@@ -54,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) memory: Memory,
     /// For what their elements become: apart, because a request comes to hold both.
     pub(crate) decoded: Memory,
+    /// For records on their way to consumers.
+    pub(crate) answers: Memory,
     pub(crate) connections: ConnectionCounters,
     pub(crate) producer_ids: Cell<std::ops::Range<i64>>,
     pub(crate) stopping: Cell<bool>,
@@ -96,6 +98,7 @@ impl Core {
             topic_configs: RefCell::default(),
             memory: Memory::new(settings.request_memory_bytes_max),
             decoded: Memory::new(settings.request_memory_bytes_max),
+            answers: Memory::new(settings.request_memory_bytes_max),
             connections: ConnectionCounters::default(),
             producer_ids: Cell::new(0..0),
             stopping: Cell::new(false),

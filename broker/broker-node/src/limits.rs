@@ -1,4 +1,5 @@
-//! A core's budget of memory for requests in flight: readers wait for it before they take a large request in.
+//! A core's budgets of memory: for requests in flight, whose readers wait for it before they take a large one in, and for
+//! answers, which are made smaller as it runs out.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -6,7 +7,7 @@ use std::rc::Rc;
 
 use futures_channel::oneshot;
 
-/// Bytes that requests may hold at one time on this core.
+/// Bytes that may be held at one time on this core.
 #[derive(Clone)]
 pub(crate) struct Memory(Rc<Budget>);
 
@@ -43,6 +44,26 @@ impl Memory {
         self.0.waiting.borrow_mut().push_back((bytes, tx));
         rx.await.expect("the budget lives as long as its core")
     }
+
+    /// Grants `wanted` or half of what is left, and `least` also when nothing is: many holders who give nothing back leave
+    /// something to each other.
+    pub(crate) fn take_up_to(&self, wanted: usize, least: usize) -> Lease {
+        let left = self.0.bytes_max.saturating_sub(self.0.used.get());
+        self.0.grant(wanted.min(least.max(left / 2)))
+    }
+}
+
+impl Lease {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What is held turned out to be `bytes`, which may be more than was granted.
+    pub(crate) fn resize(&mut self, bytes: usize) {
+        self.budget.used.set(self.budget.used.get() - self.bytes + bytes);
+        self.bytes = bytes;
+        self.budget.grant_waiting();
+    }
 }
 
 impl Budget {
@@ -54,23 +75,25 @@ impl Budget {
         self.used.set(self.used.get() + bytes);
         Lease { budget: Rc::clone(self), bytes }
     }
-}
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let budget = &self.budget;
-        budget.used.set(budget.used.get() - std::mem::take(&mut self.bytes));
+    fn grant_waiting(self: &Rc<Self>) {
         loop {
-            let mut waiting = budget.waiting.borrow_mut();
+            let mut waiting = self.waiting.borrow_mut();
             let Some((bytes, _)) = waiting.front() else { return };
-            if !budget.fits(*bytes) {
+            if !self.fits(*bytes) {
                 return;
             }
             let (bytes, sender) = waiting.pop_front().expect("looked at just now");
             drop(waiting);
             // A reader that has gone away gives its lease back at once.
-            let _ = sender.send(budget.grant(bytes));
+            let _ = sender.send(self.grant(bytes));
         }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.resize(0);
     }
 }
 

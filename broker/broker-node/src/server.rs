@@ -9,6 +9,7 @@
 //! - Memory for a request is taken from the core's budget as its bytes arrive, never because of what its length field
 //!   claims, and again before its elements are decoded; a connection holds at most [`PIPELINE_BYTES_MAX`] of both (or one
 //!   larger request) and [`PIPELINE_MAX`] requests.
+//! - A connection fetches one answer at a time, which is smaller the less is left of the core's budget for answers.
 //! - Nothing a client sends panics: a frame that does not parse closes its connection.
 
 mod connection;
@@ -36,7 +37,7 @@ const IDLE_CHECK: Duration = Duration::from_secs(10);
 /// Pause after `accept` failed for lack of descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// A live connection, for the idle sweep and for stopping.
+/// A live connection, for the idle sweep.
 pub(crate) struct Live {
     pub(crate) connection: Rc<dyn Connection>,
     /// Monotonic nanoseconds of the last traffic.
@@ -90,7 +91,7 @@ async fn accept_loop(core: Rc<Core>, listener: Rc<dyn Listener>) {
     }
 }
 
-/// Closes connections that have been silent for too long, and all of them when the core stops.
+/// Closes connections that have been silent for too long.
 async fn sweep_loop(core: Rc<Core>, live: Rc<std::cell::RefCell<Vec<Weak<Live>>>>) {
     let idle_ns =
         u64::try_from(core.shared.settings.connection_idle_max.as_nanos()).unwrap_or(u64::MAX);

@@ -40,6 +40,7 @@ pub(crate) use groups::GroupService;
 pub(crate) use prove::ShardProof;
 use watch::Watchers;
 
+use crate::limits::Memory;
 use crate::stats::DurationCounter;
 
 /// Journal entry kinds; part of the on-disk format (`log/FORMAT.md`).
@@ -57,6 +58,9 @@ pub(crate) mod kind {
     /// Time has passed for the idempotent producers of a stream (`shard::producers`).
     pub(crate) const PRODUCERS_AGED: EntryKind = EntryKind(4);
 }
+
+/// Reads from files at a time.
+const COLD_READS_MAX: usize = 4;
 
 /// Stream number under which the internal entry kinds are logged.
 pub(crate) const INTERNAL_STREAM: StreamId = StreamId(0);
@@ -91,6 +95,8 @@ pub(crate) struct Shard {
     /// Steady time of the last ageing step of the producers.
     aged_ms: Cell<i64>,
     turn: Rc<turn::Turn>,
+    /// Reads from files under way: more at a time are no faster, and hold up whoever appends.
+    cold_reads: Memory,
     /// Largest batch the journal takes.
     entry_bytes_max: usize,
     pub(crate) counters: Counters,
@@ -208,6 +214,7 @@ impl Shard {
             disk_full: Cell::new(false),
             unlogged_starts: RefCell::new(fold.unlogged.log_starts),
             turn: Rc::default(),
+            cold_reads: Memory::new(COLD_READS_MAX),
             entry_bytes_max,
             counters: Counters::default(),
         }))

@@ -55,6 +55,8 @@ pub struct NodeStats {
     pub connections_accepted: u64,
     pub connections_refused: u64,
     pub request_memory_bytes: u64,
+    /// Records on their way to consumers.
+    pub answer_memory_bytes: u64,
     pub produced_bytes: u64,
     pub produced_batches: u64,
     pub fetched_bytes: u64,
@@ -85,6 +87,7 @@ impl NodeStats {
         self.connections_accepted += other.connections_accepted;
         self.connections_refused += other.connections_refused;
         self.request_memory_bytes += other.request_memory_bytes;
+        self.answer_memory_bytes += other.answer_memory_bytes;
         self.produced_bytes += other.produced_bytes;
         self.produced_batches += other.produced_batches;
         self.fetched_bytes += other.fetched_bytes;

@@ -28,7 +28,7 @@ use futures_util::future::{Either, select};
 use log_types::{NodeId, Offset, PartitionId, TopicId};
 
 use super::topics;
-use crate::broker::{Broker, Fatal, PartitionError, ReadReply, ReadRequest};
+use crate::broker::{Broker, Fatal, PartitionError, ReadReplies, ReadReply, ReadRequest, Reserved};
 use crate::code;
 use crate::handler::{Context, Response};
 use crate::pace::Pace;
@@ -60,12 +60,18 @@ const LARGE_WAIT_MS_MAX: i32 = 1000;
 pub(crate) async fn handle(mut context: Context, request: FetchRequest) -> Response {
     let (version, correlation_id) = (context.header.version, context.header.correlation_id);
     match fetch(&mut context, &request).await {
-        Ok(response) => Context::send(response.encode_paced(version, correlation_id).await),
+        Ok((response, held)) => {
+            let encoded = response.encode_paced(version, correlation_id).await;
+            Context::send(encoded).holding(held)
+        }
         Err(Fatal) => Response::Close,
     }
 }
 
-async fn fetch(context: &mut Context, request: &FetchRequest) -> Result<FetchResponse, Fatal> {
+async fn fetch(
+    context: &mut Context,
+    request: &FetchRequest,
+) -> Result<(FetchResponse, Reserved), Fatal> {
     let names = request.topics.iter().map(|topic| &*topic.topic);
     let forgotten_names = request.forgotten_topics.iter().map(|topic| &*topic.topic);
     if !topics::plausible(names.chain(forgotten_names)) {
@@ -77,7 +83,10 @@ async fn fetch(context: &mut Context, request: &FetchRequest) -> Result<FetchRes
     let (broker, sessions) = (&*context.broker, &*context.sessions);
     let version = context.header.version;
     let by_id = version >= BY_ID_VERSION_MIN;
-    let failed = |error_code| FetchResponse { error_code, ..FetchResponse::default() };
+    let failed = |error_code| {
+        let response = FetchResponse { error_code, ..FetchResponse::default() };
+        (response, Box::new(()) as Reserved)
+    };
     let (wanted, forgotten) = (wanted(request, by_id).await, forgotten(request, by_id));
     let begun = sessions.borrow_mut().begin(
         broker.now_ms(),
@@ -93,14 +102,14 @@ async fn fetch(context: &mut Context, request: &FetchRequest) -> Result<FetchRes
         Err(error) => return Ok(failed(error.code())),
     };
     let asked = resolve(broker, version, &begun.partitions).await;
-    let reads = read_until_enough(broker, request, &asked).await?;
-    let (answers, mut results) = answers(broker, asked, reads).await;
+    let ReadReplies { replies, held } = read_until_enough(broker, request, &asked).await?;
+    let (answers, mut results) = answers(broker, asked, replies).await;
     let random = u32::try_from(broker.random() >> 32).unwrap_or(1);
     let finished = sessions.borrow_mut().finish(broker.now_ms(), begun, &mut results, random);
     match finished {
         Ok(session_id) => {
             let topics = by_topic(answers, &results).await;
-            Ok(FetchResponse { session_id, topics, ..FetchResponse::default() })
+            Ok((FetchResponse { session_id, topics, ..FetchResponse::default() }, held))
         }
         Err(error) => Ok(failed(error.code())),
     }
@@ -244,7 +253,7 @@ async fn read_until_enough(
     broker: &dyn Broker,
     request: &FetchRequest,
     asked: &[Asked],
-) -> Result<Reads, Fatal> {
+) -> Result<ReadReplies, Fatal> {
     let requests: Vec<ReadRequest> = asked.iter().filter_map(|asked| asked.read.ok()).collect();
     let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX);
     let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0);
@@ -256,23 +265,25 @@ async fn read_until_enough(
     let refused = requests.len() < asked.len();
     if asked.is_empty() {
         // A session that only closes, or has nothing left, has nothing to wait for.
-        return Ok(Reads::new());
+        return Ok(ReadReplies { replies: Reads::new(), held: Box::new(()) });
     }
     let mut deadline = None;
     loop {
-        let reads = broker.read(requests.clone(), bytes_max).await?;
+        let read = broker.read(requests.clone(), bytes_max).await?;
+        let reads = &read.replies;
         let bytes: usize = reads.iter().flatten().map(ReadReply::bytes).sum();
         let news = reads.iter().any(|read| match read {
             Ok(reply) => reply.diverging.is_some(),
             Err(_) => true,
         });
         if refused || news || bytes >= bytes_min || wait_ms == 0 {
-            return Ok(reads);
+            return Ok(read);
         }
-        let growing = requests.iter().zip(&reads);
+        let growing = requests.iter().zip(reads);
         let watched = growing
             .filter_map(|(request, read)| Some((request.place, read.as_ref().ok()?.visible)));
         let watch = broker.watch(watched.collect());
+        drop(read);
         let time_out =
             deadline.take().unwrap_or_else(|| broker.sleep(Duration::from_millis(wait_ms)));
         match select(watch, time_out).await {

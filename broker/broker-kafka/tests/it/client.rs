@@ -85,7 +85,7 @@ impl Client {
     /// The response without its size field.
     fn frame(&self, frame: &broker_kafka_wire::Frame) -> Bytes {
         let response = self.send(frame.to_bytes().slice(4..)).expect("the request parses");
-        let Response::Send(segments) = response else { panic!("{response:?}") };
+        let Response::Send(segments, _) = response else { panic!("{response:?}") };
         let bytes: Vec<u8> = segments.iter().flatten().copied().collect();
         let size = i32::from_be_bytes(*bytes.first_chunk().unwrap());
         assert_eq!(usize::try_from(size).unwrap(), bytes.len() - 4, "size field");

@@ -17,7 +17,7 @@ use broker_core::partition::{AppendRules, Partition, Verdict};
 use broker_kafka::broker::{
     AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FetchOffsets,
     FoundOffset, GroupAnswer, GroupCall, Identity, LogDir, OffsetQuery, PartitionError,
-    PartitionSize, ReadReply, ReadRequest, Reserved, WantedOffsets,
+    PartitionSize, ReadReplies, ReadReply, ReadRequest, Reserved, WantedOffsets,
 };
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -305,9 +305,9 @@ impl Broker for Double {
         &self,
         requests: Vec<ReadRequest>,
         _: usize,
-    ) -> LocalFuture<'static, Result<Vec<Result<ReadReply, PartitionError>>, Fatal>> {
+    ) -> LocalFuture<'static, Result<ReadReplies, Fatal>> {
         let replies = requests.iter().map(|request| self.read_one(request)).collect();
-        Box::pin(ready(Ok(replies)))
+        Box::pin(ready(Ok(ReadReplies { replies, held: Box::new(()) })))
     }
 
     fn watch(&self, _: Vec<(PartitionPlace, Offset)>) -> LocalFuture<'static, ()> {

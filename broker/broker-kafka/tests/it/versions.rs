@@ -63,7 +63,7 @@ fn every_guarded_api_answers_in_every_version() {
 }
 
 fn bytes_of(response: Option<Response>) -> bytes::Bytes {
-    let Some(Response::Send(segments)) = response else { panic!("{response:?}") };
+    let Some(Response::Send(segments, _)) = response else { panic!("{response:?}") };
     let bytes: Vec<u8> = segments.iter().flatten().copied().collect();
     bytes::Bytes::from(bytes).slice(4..)
 }

@@ -13,7 +13,7 @@ use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_kafka::broker::{
     AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FoundOffset,
     GroupAnswer, GroupCall, Identity, LogDir, OffsetQuery, PartitionError, PartitionSize,
-    ReadReply, ReadRequest, Reserved,
+    ReadReplies, ReadReply, ReadRequest, Reserved,
 };
 use futures_util::future::{join_all, select_all};
 use log_io::LocalFuture;
@@ -57,7 +57,21 @@ fn take<T>(items: &mut [Option<T>], indices: &[usize]) -> Vec<T> {
     indices.iter().map(|index| items[*index].take().expect("each request is sent once")).collect()
 }
 
+/// What a fetch may read when the budget for answers is used up.
+const READ_BYTES_MIN: usize = 64 << 10;
+
 impl CoreBroker {
+    async fn read_leased(
+        self,
+        requests: Vec<ReadRequest>,
+        bytes_max: usize,
+    ) -> Result<ReadReplies, Fatal> {
+        let mut lease = self.0.answers.take_up_to(bytes_max, READ_BYTES_MIN);
+        let replies = self.read_shards(requests, lease.bytes()).await?;
+        lease.resize(replies.iter().flatten().map(ReadReply::bytes).sum());
+        Ok(ReadReplies { replies, held: Box::new(lease) })
+    }
+
     async fn read_shards(
         self,
         requests: Vec<ReadRequest>,
@@ -184,12 +198,8 @@ impl Broker for CoreBroker {
         })
     }
 
-    fn read(
-        &self,
-        requests: Vec<ReadRequest>,
-        bytes_max: usize,
-    ) -> Answer<Vec<Result<ReadReply, PartitionError>>> {
-        Box::pin(self.clone().read_shards(requests, bytes_max))
+    fn read(&self, requests: Vec<ReadRequest>, bytes_max: usize) -> Answer<ReadReplies> {
+        Box::pin(self.clone().read_leased(requests, bytes_max))
     }
 
     fn watch(&self, partitions: Vec<(PartitionPlace, Offset)>) -> LocalFuture<'static, ()> {

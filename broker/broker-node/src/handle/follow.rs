@@ -55,7 +55,8 @@ impl NodeHandle {
         let reading = self.shared.router.submit(core, move |core| {
             let reading = CoreBroker(core).read(vec![request], bytes_max);
             Box::pin(async move {
-                let replies = reading.await?;
+                // What statements hold is theirs to bound.
+                let replies = reading.await?.replies;
                 replies.into_iter().next().ok_or(Fatal)
             })
         });

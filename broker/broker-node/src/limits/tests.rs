@@ -40,3 +40,21 @@ fn a_reader_that_gives_up_does_not_keep_its_place() {
     drop(first);
     assert!(next.now_or_never().is_some());
 }
+
+#[test]
+fn what_is_taken_as_far_as_there_is_some_shrinks_and_never_waits() {
+    let memory = Memory::new(100);
+    let mut first = memory.take_up_to(40, 5);
+    assert_eq!(first.bytes(), 40);
+    let second = memory.take_up_to(40, 5);
+    assert_eq!(second.bytes(), 30, "half of what is left");
+    let third = memory.take_up_to(40, 20);
+    assert_eq!((third.bytes(), memory.used()), (20, 90), "half would be too little");
+    first.resize(60);
+    assert_eq!(memory.used(), 110, "a batch larger than was granted");
+    assert_eq!(memory.take_up_to(40, 5).bytes(), 5, "nothing is left");
+    first.resize(10);
+    assert_eq!(memory.used(), 60);
+    drop((first, second, third));
+    assert_eq!(memory.used(), 0);
+}

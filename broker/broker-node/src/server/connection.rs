@@ -1,13 +1,15 @@
 //! One Kafka connection: a reader task and a writer task around a pipeline.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use broker_kafka::{Begun, Handler, Peer, Response};
 use broker_rt::{Queue, write_all_vectored};
 use bytes::Bytes;
-use futures_channel::oneshot;
+use futures_channel::oneshot::{self, Canceled};
 use futures_util::future::{Either, select};
 use log_io::LocalFuture;
 
@@ -37,6 +39,8 @@ struct InFlight {
     api_key: i16,
     started_ns: u64,
     _lease: Option<Lease>,
+    /// Lets the next fetch of the connection begin, when it is dropped: this one has been answered.
+    _fetch: Option<oneshot::Sender<()>>,
 }
 
 pub(super) struct KafkaConnection {
@@ -45,13 +49,15 @@ pub(super) struct KafkaConnection {
     live: Rc<Live>,
     peer: Rc<Peer>,
     pipeline: Pipeline<InFlight>,
+    /// Ends when the last fetch that was begun has been answered.
+    last_fetch: RefCell<Option<oneshot::Receiver<()>>>,
 }
 
 impl KafkaConnection {
     pub(super) fn new(core: Rc<Core>, handler: Rc<Handler>, live: Rc<Live>) -> Rc<Self> {
         let peer = Rc::new(Peer::new(live.connection.peer()));
         let pipeline = Pipeline::new(PIPELINE_MAX, PIPELINE_BYTES_MAX);
-        Rc::new(Self { core, handler, live, peer, pipeline })
+        Rc::new(Self { core, handler, live, peer, pipeline, last_fetch: RefCell::default() })
     }
 
     /// Serves until either side closes.
@@ -96,18 +102,41 @@ impl KafkaConnection {
             true => Box::pin(fair(self.pause(), begin)).await,
             false => begin.await,
         };
-        let Begun { api_key, answering, bytes: decoded_bytes } =
+        let Begun { api_key, answering, only_reads, bytes: decoded_bytes } =
             begun.map_err(|_| "malformed request")?;
+        let (answering, fetch) = match only_reads {
+            true => self.one_at_a_time(answering),
+            false => (answering, None),
+        };
         let answer = match start(answering) {
-            Started::Waiting(rest) => Started::Waiting(self.run_on_its_own(rest)),
+            Started::Waiting(rest) => Started::Waiting(self.run_on_its_own(rest, fetch.is_some())),
             Started::Done(response) => {
                 self.pipeline.grow(size_of(&response));
                 Started::Done(response)
             }
         };
-        let in_flight = InFlight { answer, api_key, started_ns, _lease: lease };
+        let in_flight = InFlight { answer, api_key, started_ns, _lease: lease, _fetch: fetch };
         self.pipeline.push(in_flight, bytes + decoded_bytes);
         Ok(())
+    }
+
+    /// A fetch begins when the one before it has been answered, and ends when nobody waits for it any more: what it reads
+    /// is memory until the client takes it. The sender goes when this one has been answered.
+    fn one_at_a_time(
+        &self,
+        fetch: LocalFuture<'static, Response>,
+    ) -> (LocalFuture<'static, Response>, Option<oneshot::Sender<()>>) {
+        let (tx, rx) = oneshot::channel();
+        let Some(mut before) = self.last_fetch.replace(Some(rx)) else { return (fetch, Some(tx)) };
+        if matches!(before.try_recv(), Err(Canceled)) {
+            return (fetch, Some(tx));
+        }
+        let in_turn = async move {
+            // It is only ever dropped.
+            let _ = before.await;
+            fetch.await
+        };
+        (Box::pin(in_turn), Some(tx))
     }
 
     /// Reads a request's body, whose sender holds memory and must therefore make progress.
@@ -121,7 +150,7 @@ impl KafkaConnection {
         }
         let seconds = BODY_SECONDS_MAX + size as u64 / BODY_BYTES_PER_SECOND_MIN;
         let time_out = self.core.runtime.sleep(Duration::from_secs(seconds));
-        let reading = std::pin::pin!(intake.body(size));
+        let reading = pin!(intake.body(size));
         match select(reading, time_out).await {
             Either::Left((body, _)) => body.map_err(|broken| broken.reason()),
             Either::Right(((), _)) => Err("request body too slow"),
@@ -129,16 +158,24 @@ impl KafkaConnection {
     }
 
     /// Gives the rest of a request a task of its own: it may hold what other connections wait for, so it must go on
-    /// while earlier responses of this connection are still being awaited or written, and when the peer has gone.
+    /// while earlier responses of this connection are still being awaited or written, and when the peer has gone unless
+    /// it only reads.
     fn run_on_its_own(
         self: &Rc<Self>,
         rest: LocalFuture<'static, Response>,
+        only_reads: bool,
     ) -> LocalFuture<'static, Response> {
-        let (tx, rx) = oneshot::channel();
+        let (mut tx, rx) = oneshot::channel();
         let connection = Rc::downgrade(self);
         let rest = fair(self.pause(), rest);
         let run = async move {
-            let response = rest.await;
+            let response = match only_reads {
+                true => match select(pin!(rest), tx.cancellation()).await {
+                    Either::Left((response, _)) => response,
+                    Either::Right(((), _)) => return,
+                },
+                false => rest.await,
+            };
             if let Some(connection) = connection.upgrade() {
                 connection.pipeline.grow(size_of(&response));
             }
@@ -162,7 +199,7 @@ impl KafkaConnection {
             };
             let held = bytes + size_of(&response);
             let written = match response {
-                Response::Send(chunks) => self.write(chunks).await,
+                Response::Send(chunks, _held) => self.write(chunks).await,
                 Response::Nothing => true,
                 Response::Close => false,
             };
@@ -195,7 +232,7 @@ impl KafkaConnection {
 /// Bytes that an answer holds until it is written.
 fn size_of(response: &Response) -> usize {
     match response {
-        Response::Send(chunks) => chunks.iter().map(Bytes::len).sum(),
+        Response::Send(chunks, _) => chunks.iter().map(Bytes::len).sum(),
         Response::Nothing | Response::Close => 0,
     }
 }

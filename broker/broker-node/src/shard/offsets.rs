@@ -76,8 +76,20 @@ impl Shard {
         let corrupt = |error: &dyn std::fmt::Display| PartitionError::Corrupt(error.to_string());
         let mut from = from;
         loop {
-            let found = self.journal.find_by_timestamp(stream, from, timestamp_ms).await;
-            let Some(batch) = found.map_err(|error| corrupt(&error))? else { return Ok(NOT_FOUND) };
+            let batch = match self.journal.find_by_timestamp(stream, from, timestamp_ms).await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => return Ok(NOT_FOUND),
+                Err(error) => {
+                    let partitions = self.partitions.borrow();
+                    let partition = partitions.get(&stream).ok_or(PartitionError::Unknown)?;
+                    if partition.log_start() <= from {
+                        return Err(corrupt(&error));
+                    }
+                    // Retention has taken the data away under the read.
+                    from = partition.log_start();
+                    continue;
+                }
+            };
             let header = BatchHeader::parse(&batch).map_err(|error| corrupt(&error))?;
             let visible =
                 self.partitions.borrow().get(&stream).map(|partition| partition.visible());

@@ -59,7 +59,15 @@ impl Shard {
         if reply.diverging.is_some() || request.offset >= reply.visible || nothing_fits {
             return Ok(reply);
         }
-        match self.journal.read(stream, request.offset, reply.visible, wanted.max(1)).await {
+        let (from, upto, wanted) = (request.offset, reply.visible, wanted.max(1));
+        let read = match self.journal.try_read_tail(stream, from, upto, wanted) {
+            Some(read) => Ok(read),
+            None => {
+                let _turn = self.cold_reads.take(1).await;
+                self.journal.read(stream, from, upto, wanted).await
+            }
+        };
+        match read {
             Ok(read) => {
                 reply.batches = read.batches;
                 // The journal gives one batch even when it is too large; only the first partition may (KIP-74).

@@ -1,6 +1,8 @@
 //! Limits of a node (`reliability.md` §13.2): at the limit, one above, and at 2^31 − 1; nobody else is disturbed.
 
-use broker_kafka_wire::ELEMENTS_MAX;
+use broker_kafka_wire::{ELEMENTS_MAX, FetchPartition, FetchRequest, FetchTopic};
+use broker_node::{Node, NodeStats};
+use log_types::PartitionId;
 
 use crate::client::{
     API_VERSIONS_BYTES_MIN, Client, api_versions, batch, correlation_id, produce_request, served,
@@ -164,5 +166,87 @@ fn dense_requests_wait_for_memory_and_nobody_else_does() {
     for client in &mut hostile {
         assert_eq!(correlation_id(&client.receive().expect("served in its turn")), 9);
     }
+    node.shutdown().expect("a clean stop");
+}
+
+fn stats(node: &Node) -> NodeStats {
+    futures_executor::block_on(node.handle().stats()).expect("the node runs")
+}
+
+/// A fetch of `bytes_max` of `topic` from its beginning.
+fn fetch(topic: &str, bytes_max: i32, correlation_id: i32) -> Vec<u8> {
+    let partition = FetchPartition {
+        partition: PartitionId(0),
+        partition_max_bytes: bytes_max,
+        ..FetchPartition::default()
+    };
+    let topic = FetchTopic {
+        topic: topic.to_owned(),
+        partitions: vec![partition],
+        ..FetchTopic::default()
+    };
+    let request =
+        FetchRequest { topics: vec![topic], max_bytes: bytes_max, ..FetchRequest::default() };
+    request.encode(11, correlation_id, None).expect("encodes").to_bytes().to_vec()
+}
+
+/// `reliability.md` §13.2 and kafka.md §7.35: a client that asks for more and more and takes nothing holds one answer, and
+/// all of them together leave room for others.
+#[test]
+fn clients_that_do_not_read_what_they_fetch_hold_little_memory() {
+    const BUDGET: usize = 4 << 20;
+    const BATCH: usize = 512 << 10;
+    const HOSTILE: usize = 8;
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(&dir);
+    settings.request_memory_bytes_max = BUDGET;
+    let node = start(settings);
+    let mut client = Client::connect(node.kafka_addr());
+    client.leader_epoch("t");
+    for _ in 0..32 {
+        assert_eq!(client.produce("t", batch(&[7; BATCH])).0, 0);
+    }
+    let mut hostile: Vec<Client> =
+        (0..HOSTILE).map(|_| Client::connect(node.kafka_addr())).collect();
+    for id in 0..20 {
+        for client in &mut hostile {
+            client.send(&fetch("t", 16 << 20, id));
+        }
+        client.send(&fetch("t", 16 << 20, id));
+        let answer = client.receive().expect("served beside them");
+        assert_eq!(correlation_id(&answer), id);
+        assert!(answer.len() > BATCH, "at least one batch, {} bytes", answer.len());
+        let held = usize::try_from(stats(&node).answer_memory_bytes).expect("a small figure");
+        assert!(held <= BUDGET + (HOSTILE + 1) * 2 * BATCH, "{held} bytes are held");
+    }
+    for client in &mut hostile {
+        for id in 0..20 {
+            let answer = client.receive().expect("served when it reads");
+            assert_eq!(correlation_id(&answer), id);
+            assert!(answer.len() > BATCH, "{} bytes", answer.len());
+        }
+    }
+    node.shutdown().expect("a clean stop");
+}
+
+/// What a client has asked for and not taken is not read once it has gone.
+#[test]
+fn fetches_of_a_closed_connection_end_with_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = start(settings(&dir));
+    let mut client = Client::connect(node.kafka_addr());
+    client.leader_epoch("t");
+    for _ in 0..16 {
+        assert_eq!(client.produce("t", batch(&[7; 512 << 10])).0, 0);
+    }
+    let mut gone = Client::connect(node.kafka_addr());
+    for id in 0..32 {
+        gone.send(&fetch("t", 16 << 20, id));
+    }
+    drop(gone);
+    while stats(&node).connections_active > 1 {
+        std::thread::yield_now();
+    }
+    assert_eq!(stats(&node).answer_memory_bytes, 0);
     node.shutdown().expect("a clean stop");
 }
