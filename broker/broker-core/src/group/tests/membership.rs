@@ -568,3 +568,66 @@ fn describe_and_unknown_groups() {
         ",
     );
 }
+
+/// kafka.md §9.7: a member that takes too long between polls leaves and comes back. That is one rebalance each: neither what it
+/// had still on its way nor the time that the first one was given makes another.
+#[test]
+fn findings_7_a_member_over_its_poll_interval_costs_two_rebalances_and_no_more() {
+    check(
+        "
+        > join a session=300000 rebalance=60000
+        > join b session=300000 rebalance=60000
+        > at 3000
+        > at 6000
+        join a: a#1 gen 1 range leader a#1 [a#1] [b#2]
+        join b: b#2 gen 1 range leader a#1
+        > sync b#2 gen=1
+        > sync a#1 gen=1 assign=a#1:p0,b#2:p1
+        log gen 1 members 2
+        sync a#1: \"p0\"
+        sync b#2: \"p1\"
+        > leave a#1
+        leave: ok
+        > heartbeat b#2 gen=1
+        RebalanceInProgress
+        > join b id=b#2 session=300000 rebalance=60000
+        join b: b#2 gen 2 range leader b#2 [b#2]
+        > sync b#2 gen=2 assign=b#2:p0p1
+        log gen 2 members 1
+        sync b#2: \"p0p1\"
+        > heartbeat a#1 gen=1
+        UnknownMemberId
+        > commit a#1 gen=1 t:0=7
+        commit a#1: UnknownMemberId
+        > sync a#1 gen=1
+        sync a#1: UnknownMemberId
+        > leave a#1
+        leave: UnknownMemberId
+        > heartbeat b#2 gen=2
+        ok
+        > at 70000
+        > heartbeat b#2 gen=2
+        ok
+        > join a session=300000 rebalance=60000
+        > heartbeat b#2 gen=2
+        RebalanceInProgress
+        > join b id=b#2 session=300000 rebalance=60000
+        join a: a#3 gen 3 range leader b#2
+        join b: b#2 gen 3 range leader b#2 [a#3] [b#2]
+        > sync a#3 gen=3
+        > sync b#2 gen=3 assign=b#2:p1,a#3:p0
+        log gen 3 members 2
+        sync a#3: \"p0\"
+        sync b#2: \"p1\"
+        > at 140000
+        > heartbeat a#3 gen=3
+        ok
+        > heartbeat b#2 gen=3
+        ok
+        > describe
+        Stable gen 3 \"range\"
+        a#3 \"p0\"
+        b#2 \"p1\"
+        ",
+    );
+}

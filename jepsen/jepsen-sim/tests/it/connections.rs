@@ -1,0 +1,156 @@
+//! Connections in virtual time: the silent are closed, the busy are not, and who does not read or does not finish what it
+//! began costs itself only (kafka.md §7.35).
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use broker_kafka_wire::{
+    ApiVersionsRequest, FetchPartition, FetchRequest, FetchTopic, MetadataRequest,
+    MetadataRequestTopic,
+};
+use broker_rt::{Connection, Runtime, read_exact, write_all};
+use jepsen_sim::{Host, HostClock, SimNode, SimRuntime, Step, World};
+use log_io::LocalFuture;
+use log_types::{Offset, PartitionId};
+
+const NODE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 9092);
+
+type Body = fn(Rc<dyn Runtime>) -> LocalFuture<'static, ()>;
+
+/// Runs a client against a node until it ends.
+fn with_node(body: Body) {
+    let world = World::new(35);
+    let node = SimNode::new(&world, 1, &[]);
+    node.start();
+    let process = world.new_process();
+    let (host, clock) = (Host::new(&world), HostClock::new(&world));
+    let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1));
+    let runtime = SimRuntime::new(&world, process, &host, &clock, ip, 1) as Rc<dyn Runtime>;
+    let ended = Rc::new(Cell::new(false));
+    let (done, client) = (Rc::clone(&ended), body(runtime));
+    world.spawn(process, "client", async move {
+        client.await;
+        done.set(true);
+    });
+    while !ended.get() {
+        assert_ne!(world.step(), Step::Stalled, "the client waits for what never comes");
+    }
+    assert_eq!(node.failure(), None);
+    world.end();
+}
+
+async fn connect(runtime: &Rc<dyn Runtime>) -> Rc<dyn Connection> {
+    loop {
+        if let Ok(connection) = runtime.connect(NODE).await {
+            return connection;
+        }
+        runtime.sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The next answer's bytes; `None` when the node has closed.
+async fn answer(connection: &Rc<dyn Connection>) -> Option<Vec<u8>> {
+    let mut size = [0; 4];
+    read_exact(&**connection, &mut size).await.ok()?;
+    let mut body = vec![0; usize::try_from(i32::from_be_bytes(size)).expect("a size")];
+    read_exact(&**connection, &mut body).await.ok()?;
+    Some(body)
+}
+
+async fn send(connection: &Rc<dyn Connection>, frame: broker_kafka_wire::Frame) {
+    write_all(&**connection, &frame.to_bytes()).await.expect("the node reads");
+}
+
+async fn api_versions(connection: &Rc<dyn Connection>) -> bool {
+    let frame = ApiVersionsRequest::default().encode(0, 1, None).expect("encodes");
+    write_all(&**connection, &frame.to_bytes()).await.is_ok() && answer(connection).await.is_some()
+}
+
+async fn seconds(runtime: &Rc<dyn Runtime>, count: u64) {
+    runtime.sleep(Duration::from_secs(count)).await;
+}
+
+/// Creates the topic `t`.
+async fn topic(connection: &Rc<dyn Connection>) {
+    let name = Some("t".to_owned());
+    let topics = Some(vec![MetadataRequestTopic { name, ..MetadataRequestTopic::default() }]);
+    let request = MetadataRequest { topics, ..MetadataRequest::default() };
+    send(connection, request.encode(9, 1, None).expect("encodes")).await;
+    answer(connection).await.expect("an answer");
+}
+
+/// A fetch at the end of `t`, which waits.
+fn long_fetch(max_wait_ms: i32) -> broker_kafka_wire::Frame {
+    let partition = FetchPartition {
+        partition: PartitionId(0),
+        fetch_offset: Offset(0),
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    };
+    let topic =
+        FetchTopic { topic: "t".to_owned(), partitions: vec![partition], ..FetchTopic::default() };
+    let request = FetchRequest {
+        topics: vec![topic],
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        max_wait_ms,
+        ..FetchRequest::default()
+    };
+    request.encode(11, 3, None).expect("encodes")
+}
+
+/// `connections.max.idle.ms` is ten minutes.
+#[test]
+fn semantics_35_a_silent_connection_is_closed_and_one_that_speaks_is_not() {
+    with_node(|runtime| {
+        Box::pin(async move {
+            let (silent, speaking) = (connect(&runtime).await, connect(&runtime).await);
+            assert!(api_versions(&silent).await && api_versions(&speaking).await);
+            for _ in 0..2 {
+                seconds(&runtime, 590).await;
+                assert!(api_versions(&speaking).await, "it was not silent for ten minutes");
+            }
+            assert!(!api_versions(&silent).await, "nearly twenty minutes");
+        })
+    });
+}
+
+#[test]
+fn semantics_35_waiting_for_an_answer_is_not_silence() {
+    with_node(|runtime| {
+        Box::pin(async move {
+            let connection = connect(&runtime).await;
+            topic(&connection).await;
+            // Five minutes are the longest that one fetch waits: three of them one after the other.
+            for _ in 0..3 {
+                send(&connection, long_fetch(i32::MAX)).await;
+            }
+            for _ in 0..3 {
+                assert!(answer(&connection).await.is_some(), "answered after its wait");
+            }
+            assert!(api_versions(&connection).await);
+        })
+    });
+}
+
+/// A body of 1 MiB has 30 seconds and what 64 KiB a second take.
+#[test]
+fn semantics_35_a_request_that_is_not_finished_closes_and_delays_nobody() {
+    with_node(|runtime| {
+        Box::pin(async move {
+            let (half, other) = (connect(&runtime).await, connect(&runtime).await);
+            let size = 1_i32 << 20;
+            write_all(&*half, &size.to_be_bytes()).await.expect("the node reads");
+            write_all(&*half, &[0; 1000]).await.expect("the node reads");
+            for _ in 0..4 {
+                seconds(&runtime, 10).await;
+                assert!(api_versions(&other).await);
+            }
+            seconds(&runtime, 10).await;
+            assert!(answer(&half).await.is_none(), "closed after 46 seconds");
+            assert!(api_versions(&other).await);
+        })
+    });
+}
