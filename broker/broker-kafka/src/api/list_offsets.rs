@@ -2,14 +2,16 @@
 //!
 //! −1 latest, −2 earliest, −3 largest timestamp (version 7), −4 earliest local (8): the log is all local, so it equals
 //! the earliest; −5 latest tiered (9) and −6 earliest pending upload (11): nothing is tiered, so −1.
-//! Source: KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023.
+//! A partition that stands twice is refused (INVALID_REQUEST), as in Kafka. Source: KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023.
+
+use std::collections::BTreeSet;
 
 use broker_kafka_wire::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
 };
 use futures_util::future::join_all;
-use log_types::{Offset, TopicId};
+use log_types::{Offset, PartitionId, TopicId};
 
 use super::topics;
 use crate::broker::{Broker, Fatal, OffsetQuery};
@@ -39,20 +41,42 @@ pub(crate) async fn handle(context: Context, request: ListOffsetsRequest) -> Res
     let broker = &*context.broker;
     let mut topics = Vec::with_capacity(request.topics.len());
     let mut pace = Pace::default();
-    for topic in request.topics {
+    let repeated = repeated(&request, &mut pace).await;
+    for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in topic.partitions.chunks(ASKED_AT_ONCE) {
-            let asking = asked.iter().map(|asked| one(broker, version, &topic.name, asked));
+            let asking = asked.iter().map(|asked| {
+                let repeated = repeated.contains(&(&*topic.name, asked.partition));
+                one(broker, version, &topic.name, asked, repeated)
+            });
             for answer in join_all(asking).await {
                 let Ok(answer) = answer else { return Response::Close };
                 partitions.push(answer);
                 pace.spend(0).await;
             }
         }
-        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+        topics.push(ListOffsetsTopicResponse { name: topic.name.clone(), partitions });
     }
     let response = ListOffsetsResponse { topics, ..ListOffsetsResponse::default() };
     Context::send(response.encode_paced(version, correlation_id).await)
+}
+
+/// Partitions that stand in the request more than once: each time would look for an offset, perhaps on the disk.
+async fn repeated<'a>(
+    request: &'a ListOffsetsRequest,
+    pace: &mut Pace,
+) -> BTreeSet<(&'a str, PartitionId)> {
+    let (mut seen, mut repeated) = (BTreeSet::new(), BTreeSet::new());
+    for topic in &request.topics {
+        for asked in &topic.partitions {
+            let partition = (&*topic.name, asked.partition);
+            if !seen.insert(partition) {
+                repeated.insert(partition);
+            }
+            pace.spend(0).await;
+        }
+    }
+    repeated
 }
 
 async fn one(
@@ -60,6 +84,7 @@ async fn one(
     version: i16,
     name: &str,
     asked: &ListOffsetsPartition,
+    repeated: bool,
 ) -> Result<ListOffsetsPartitionResponse, Fatal> {
     let mut response = ListOffsetsPartitionResponse {
         partition: asked.partition,
@@ -67,6 +92,10 @@ async fn one(
         offset: Offset(-1),
         ..ListOffsetsPartitionResponse::default()
     };
+    if repeated {
+        response.error_code = code::INVALID_REQUEST;
+        return Ok(response);
+    }
     let catalog = broker.catalog();
     let place = topics::find(&catalog, name, TopicId::default())
         .and_then(|topic| topics::place(topic, asked.partition));

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, Waker};
 use broker_kafka::{Handler, Peer, Response};
 use broker_kafka_wire::{
     ApiKey, DescribeLogDirsRequest, DescribeLogDirsResponse, FetchRequest, FetchResponse,
-    MetadataRequest, MetadataResponse, OffsetCommitRequest, OffsetCommitResponse,
-    OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse,
-    decode_trusted_response, encode_guarded_request,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+    ProduceRequest, ProduceResponse, decode_trusted_response, encode_guarded_request,
 };
 use bytes::Bytes;
 use futures_executor::block_on;
@@ -110,6 +110,15 @@ impl Client {
     pub(crate) fn produce(&self, version: i16, request: &ProduceRequest) -> ProduceResponse {
         let frame = request.encode(version, CORRELATION_ID, None).unwrap();
         ProduceResponse::decode(&self.frame(&frame), version).unwrap().1
+    }
+
+    pub(crate) fn list_offsets(
+        &self,
+        version: i16,
+        request: &ListOffsetsRequest,
+    ) -> ListOffsetsResponse {
+        let frame = request.encode(version, CORRELATION_ID, None).unwrap();
+        ListOffsetsResponse::decode(&self.frame(&frame), version).unwrap().1
     }
 
     pub(crate) fn metadata(&self, version: i16, request: &MetadataRequest) -> MetadataResponse {

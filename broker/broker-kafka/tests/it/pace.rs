@@ -30,7 +30,7 @@ fn list_offsets_of_many_partitions_yields() {
     let client = Client::with_topic();
     let polls = |count: i32| {
         let partitions = (0..count).map(|index| ListOffsetsPartition {
-            partition: PartitionId(index % 3),
+            partition: PartitionId(index),
             timestamp: -1,
             ..ListOffsetsPartition::default()
         });
@@ -40,6 +40,27 @@ fn list_offsets_of_many_partitions_yields() {
     };
     assert_eq!(polls(10), AT_ONCE, "a small request is answered at once");
     assert!(polls(10_000).answer > TURNS_MIN);
+}
+
+#[test]
+fn a_partition_that_stands_twice_has_no_offset_looked_for() {
+    let client = Client::with_topic();
+    let partition = |index| ListOffsetsPartition {
+        partition: PartitionId(index),
+        timestamp: -1,
+        ..ListOffsetsPartition::default()
+    };
+    let topic = |indexes: &[i32]| ListOffsetsTopic {
+        name: "t".to_owned(),
+        partitions: indexes.iter().map(|index| partition(*index)).collect(),
+    };
+    let topics = vec![topic(&[0, 1]), topic(&[1])];
+    let request = ListOffsetsRequest { topics, ..ListOffsetsRequest::default() };
+    let response = client.list_offsets(7, &request);
+    let codes = response.topics.iter().flat_map(|topic| &topic.partitions);
+    let codes: Vec<_> = codes.map(|one| (one.partition.0, one.error_code)).collect();
+    let refused = code::INVALID_REQUEST;
+    assert_eq!(codes, [(0, 0), (1, refused), (1, refused)]);
 }
 
 #[test]
