@@ -93,6 +93,11 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let zero = Expr::Literal(ScalarValue::new_zero(&data_type)?, None);
             Ok(Transformed::yes(call(Operation::Subtract, data_type, zero, *inner)))
         }
+        Expr::AggregateFunction(mut it) => {
+            let widened = casts::widened(&mut it.params.args, schema)?;
+            let expr = Expr::AggregateFunction(it);
+            Ok(if widened { Transformed::yes(expr) } else { Transformed::no(expr) })
+        }
         Expr::Cast(it) => {
             let source = type_of(&it.expr, schema)?;
             casts::checked(it, &source)

@@ -16,17 +16,21 @@ use datafusion::arrow::datatypes::{
     DataType, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit,
     TimestampMicrosecondType,
 };
-use datafusion::common::Result;
 use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 use query_api::text;
 
 use crate::arithmetic::{overflow, underflow};
 use crate::error::{fault, type_name};
+
+/// Of the largest bigint.
+const INTEGER_DIGITS: i16 = 19;
 
 /// The cast, replaced where Arrow's differs from PostgreSQL's.
 pub(crate) fn checked(it: Cast, source: &DataType) -> Result<Transformed<Expr>> {
@@ -34,10 +38,31 @@ pub(crate) fn checked(it: Cast, source: &DataType) -> Result<Transformed<Expr>> 
     if !differs(source, target) || !it.field.metadata().is_empty() {
         return Ok(Transformed::no(Expr::Cast(it)));
     }
+    Ok(Transformed::yes(replaced(it)))
+}
+
+fn replaced(it: Cast) -> Expr {
     let signature = Signature::any(1, Volatility::Immutable);
-    let function = ScalarUDF::from(CheckedCast { target: target.clone(), signature });
-    let call = ScalarFunction::new_udf(Arc::new(function), vec![*it.expr]);
-    Ok(Transformed::yes(Expr::ScalarFunction(call)))
+    let target = it.field.data_type().clone();
+    let function = ScalarUDF::from(CheckedCast { target, signature });
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![*it.expr]))
+}
+
+/// Integers that are widened to be summed, where no digit can be lost: Arrow's cast takes 13 ns for each, a sum less than 1.
+/// Elsewhere such a cast stays, for DataFusion to look through in comparisons.
+pub(crate) fn widened(args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
+    let mut any = false;
+    for arg in args {
+        let Expr::Cast(it) = arg else { continue };
+        let DataType::Decimal128(precision, scale) = *it.field.data_type() else { continue };
+        let whole = i16::from(precision) - i16::from(scale);
+        let integer = it.expr.get_type(schema)?.is_signed_integer();
+        if integer && scale >= 0 && whole >= INTEGER_DIGITS {
+            *arg = replaced(it.clone());
+            any = true;
+        }
+    }
+    Ok(any)
 }
 
 fn differs(source: &DataType, target: &DataType) -> bool {
@@ -106,6 +131,13 @@ fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
             let floats: Result<PrimitiveArray<Float64Type>> =
                 array.as_primitive::<Decimal128Type>().try_unary(|it| decimal_to_float(it, scale));
             narrowed(&(Arc::new(floats?) as ArrayRef), target)
+        }
+        (source, DataType::Decimal128(precision, scale)) if source.is_integer() => {
+            let factor = 10_i128.pow(u32::try_from(*scale).unwrap_or(0));
+            let integers = cast(array, &DataType::Int64)?;
+            let decimals: PrimitiveArray<Decimal128Type> =
+                integers.as_primitive::<Int64Type>().unary(|it| i128::from(it) * factor);
+            Ok(Arc::new(decimals.with_precision_and_scale(*precision, *scale)?))
         }
         (_, DataType::Float32) => narrowed(array, target),
         _ => {

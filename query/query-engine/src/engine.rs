@@ -204,6 +204,7 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
     state.register_expr_planner(Arc::new(ArrayLiterals))?;
     aggregates::register(&mut state)?;
     functions::domain::register(&mut state)?;
+    functions::numeric::register(&mut state)?;
     Ok(state)
 }
 

@@ -7,6 +7,7 @@ mod arrays;
 pub(crate) mod domain;
 pub(crate) mod joined;
 mod json;
+pub(crate) mod numeric;
 pub(crate) mod registry;
 mod sized;
 mod times;

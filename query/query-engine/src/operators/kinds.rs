@@ -74,6 +74,14 @@ pub(super) fn check(
         (Some(kind), None) if is_typed_by(&expr.op, kind) => {
             typed(&mut expr.right, left, places.right)
         }
+        _ if literal(&expr.left).is_some() && literal(&expr.right).is_some() => {
+            use BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus};
+            if !matches!(expr.op, Plus | Minus | Multiply | Divide | Modulo) {
+                return Ok(());
+            }
+            let message = format!("operator is not unique: unknown {} unknown", expr.op);
+            Err(at(places.operator, fault("42725", message)))
+        }
         _ => Ok(()),
     }
 }

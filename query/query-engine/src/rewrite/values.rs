@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::subquery::call as call_of;
 use super::{null, parts, renamed};
+use crate::functions::numeric;
 
 /// Functions under DataFusion's names.
 const SYNONYMS: [(&str, &str); 5] = [
@@ -97,9 +98,19 @@ pub(super) fn extract(expr: &mut Expr) {
     }
 }
 
-/// `varchar(n)` cuts, `char(n)` cuts and fills.
+/// `varchar(n)` cuts, `char(n)` cuts and fills; `numeric` alone keeps all digits.
 pub(super) fn cast_to_length(expr: &mut Expr) {
-    let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
+    let Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: inner, data_type, .. } =
+        expr
+    else {
+        return;
+    };
+    if let DataType::Numeric(ExactNumberInfo::None) | DataType::Decimal(ExactNumberInfo::None) =
+        data_type
+    {
+        *expr = call_of(numeric::NAME, vec![take(inner)]);
+        return;
+    }
     let (fills, length) = match data_type {
         DataType::Varchar(Some(length))
         | DataType::CharVarying(Some(length))
