@@ -54,6 +54,10 @@ impl ExprPlanner for Operators {
     ) -> Result<PlannerResult<RawBinaryExpr>> {
         use BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus};
         let places = place::taken(&mut expr.op);
+        // The type of a long chain is not worked out for nothing.
+        if !place::is_placed(&expr.op) {
+            return Ok(PlannerResult::Original(expr));
+        }
         let types = (expr.left.get_type(schema), expr.right.get_type(schema));
         let (Ok(left), Ok(right)) = types else { return Ok(PlannerResult::Original(expr)) };
         kinds::check(&mut expr, &left, &right, &places)?;

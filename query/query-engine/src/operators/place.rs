@@ -60,6 +60,11 @@ fn before(start: Location, symbol: &str, tokens: &[TokenWithSpan]) -> Option<Loc
         .map(|it| it.span.start)
 }
 
+/// Whether operators of this kind are given places.
+pub(super) fn is_placed(op: &BinaryOperator) -> bool {
+    PLACED.iter().any(|(_, it)| it == op)
+}
+
 /// Whether this is the operator `symbol`, placed or not.
 pub(crate) fn is(op: &BinaryOperator, symbol: &str) -> bool {
     let shown = op.to_string();
