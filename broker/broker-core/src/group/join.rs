@@ -5,6 +5,10 @@ use crate::group::machine::{Ctx, Group};
 use crate::group::member::Member;
 use crate::group::types::{GroupState, JoinReply, JoinRequest, Protocol, ReplyBody, SyncReply};
 
+/// Protocols that a member may offer; clients offer one to five. Those of each member are compared with those of every
+/// other.
+const PROTOCOLS_MAX: usize = 32;
+
 impl Group {
     pub(super) fn join(&mut self, req: &JoinRequest, ctx: &mut Ctx<'_>) {
         if !self.accepts(&req.member_id, ctx.config.group_size_max) {
@@ -46,7 +50,7 @@ impl Group {
 
     /// The member's type is the group's and one of its protocols is spoken by all.
     fn fits(&self, protocol_type: &str, protocols: &[Protocol]) -> bool {
-        if protocol_type.is_empty() || protocols.is_empty() {
+        if protocol_type.is_empty() || protocols.is_empty() || protocols.len() > PROTOCOLS_MAX {
             return false;
         }
         if self.members.is_empty() {

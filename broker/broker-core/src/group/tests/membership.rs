@@ -631,3 +631,24 @@ fn findings_7_a_member_over_its_poll_interval_costs_two_rebalances_and_no_more()
         ",
     );
 }
+
+/// Two members with thousands of protocols each, none in common, would keep the coordinator comparing for seconds.
+#[test]
+fn a_member_offers_a_bounded_number_of_protocols() {
+    let named = |count: usize| {
+        let names: Vec<String> = (0..count).map(|index| format!("p{index:02}")).collect();
+        names.join(",")
+    };
+    let (most, above, many) = (named(32), named(33), named(20_000));
+    check(&format!(
+        "
+        > join a protocols={most}
+        > at 3000
+        join a: a#1 gen 1 p00 leader a#1 [a#1]
+        > join b protocols={above}
+        join b: InconsistentGroupProtocol -
+        > join c protocols={many}
+        join c: InconsistentGroupProtocol -
+        "
+    ));
+}
