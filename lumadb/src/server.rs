@@ -260,6 +260,9 @@ fn node_failure(error: NodeError) -> Failure {
     match error {
         NodeError::Bind { addr, error } => PortError { addr, error }.into(),
         NodeError::Runtime(_) => Failure::usage(error.to_string()),
+        NodeError::Identity(ref cause) => {
+            Failure { hint: cause.hint(), ..Failure::new(Exit::Failed, error.to_string()) }
+        }
         _ => Failure::new(Exit::Failed, error.to_string()),
     }
 }

@@ -1,10 +1,12 @@
-//! `lumadb verify`: every checksum and every index of a stopped server's data directory.
+//! `lumadb verify`: the identity, every checksum and every index of a stopped server's data directory.
 //!
 //! Invariants:
 //! - Refused while a server has the directory: it takes the same lock.
 //! - One row per finding on standard output, the counts on standard error; exit 9 with findings.
 
-use broker_node::{ShardVerification, VerifyError};
+use std::path::Path;
+
+use broker_node::{IdentityError, ShardVerification, Verification, VerifyError};
 use client_cli::{Exit, Failure, Format, Rows, Terminal, VerifyArgs, lock_data_dir};
 use config_schema::{Sources, load};
 use serde_json::json;
@@ -28,31 +30,40 @@ pub(crate) fn run(
         return Err(Failure::new(Exit::NotFound, message));
     }
     let _lock = lock_data_dir(&dir)?;
-    let shards = broker_node::verify(&dir).map_err(|error| failure(&error))?;
-    let mut rows = Rows::new(&["file", "offset", "what", "expected", "found"]);
-    let mut findings = 0;
-    for shard in &shards {
-        for finding in &shard.report.findings {
-            findings += 1;
-            rows.push(vec![
-                json!(shard.dir.join(&finding.file).display().to_string()),
-                json!(finding.offset),
-                json!(finding.what),
-                json!(finding.expected),
-                json!(finding.found),
-            ]);
-        }
-    }
-    if findings > 0 || matches!(format, Format::Json) {
+    let verified = broker_node::verify(&dir).map_err(|error| failure(&error))?;
+    let rows = findings(&dir, &verified);
+    let count = rows.count();
+    if count > 0 || matches!(format, Format::Json) {
         rows.print(format, terminal)?;
     }
-    terminal.note(&summary(&shards));
-    if findings == 0 {
+    terminal.note(&summary(&verified.shards));
+    if count == 0 {
         return Ok(());
     }
-    Err(Failure::new(Exit::Unhealthy, format!("{findings} findings in {}", dir.display())).hint(
-        "nothing was changed; keep a copy of the directory before anything else is done with it",
-    ))
+    let hint = verified.identity.and_then(|error| error.hint()).unwrap_or_else(|| {
+        "nothing was changed; keep a copy of the directory before anything else is done with it"
+            .to_owned()
+    });
+    Err(Failure::new(Exit::Unhealthy, format!("{count} findings in {}", dir.display())).hint(hint))
+}
+
+fn findings(dir: &Path, verified: &Verification) -> Rows {
+    let of_node = verified.identity.iter().filter_map(IdentityError::finding);
+    let of_node = of_node.map(|finding| (dir, finding));
+    let of_shards = verified.shards.iter().flat_map(|shard| {
+        shard.report.findings.iter().map(|finding| (shard.dir.as_path(), finding.clone()))
+    });
+    let mut rows = Rows::new(&["file", "offset", "what", "expected", "found"]);
+    for (dir, finding) in of_node.chain(of_shards) {
+        rows.push(vec![
+            json!(dir.join(&finding.file).display().to_string()),
+            json!(finding.offset),
+            json!(finding.what),
+            json!(finding.expected),
+            json!(finding.found),
+        ]);
+    }
+    rows
 }
 
 fn failure(error: &VerifyError) -> Failure {

@@ -1,21 +1,17 @@
-//! The node's identity file: who it is for ever, and how often it started.
+//! The node's identity in its data directory: who it is for ever, and how often it started.
 //!
-//! `node.luma` is text, one `name value` per line and a CRC-32 of the lines before it:
+//! `node.luma` holds it (`identity::file`). `node.luma.new` beside it is the identity of the start before: its block is what
+//! the next start overwrites, so that a full disk does not keep a node from starting, and a person may put it in the place of
+//! a `node.luma` that is lost or damaged. A start never does that by itself.
 //!
-//! ```text
-//! lumadb-node 1
-//! cluster 0f3c…            32 hex digits
-//! shards 2                 fixed at the first start
-//! term 7                   +1 per start: the leader epoch of this start
-//! crc 1a2b3c4d
-//! ```
-//!
-//! `node.luma.new` beside it is the file of the start before: its block is what the next start overwrites, so that a full
-//! disk does not keep a node from starting. It is never read.
-//!
-//! Invariant: a start uses its term only after the file with it is durable, so no two starts share a leader epoch.
+//! Invariants:
+//! - A start uses its term only after the file with it is durable, so no two starts share a leader epoch; also not when
+//!   `node.luma.new` was put in the place of the other: it is one start behind, and the next start counts two.
+//! - An identity is made only where no journal has one: a start that is refused changes nothing.
 
-use std::fmt::Write as _;
+mod error;
+mod file;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -24,8 +20,10 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use log_types::{ClusterId, ShardId};
 
-const FILE: &str = "node.luma";
-const OTHER: &str = "node.luma.new";
+pub use error::IdentityError;
+
+pub(crate) const FILE: &str = "node.luma";
+pub(crate) const OTHER: &str = "node.luma.new";
 
 /// What the file says, with this start's term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,50 +37,64 @@ impl NodeIdentity {
     /// Reads or makes the identity, counts this start, and makes that durable.
     ///
     /// # Errors
-    /// I/O errors; `InvalidData` when the file is damaged or of another version.
-    pub(crate) fn start(dir: &Path, shards: u32, random: u128) -> io::Result<Self> {
+    /// See [`IdentityError`].
+    pub(crate) fn start(dir: &Path, shards: u32, random: u128) -> Result<Self, IdentityError> {
         fs::create_dir_all(dir)?;
-        let identity = match Self::read(dir) {
-            Ok(stored) => Self { term: stored.term + 1, ..stored },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let identity = match Self::read(dir)? {
+            Some(stored) => Self { term: stored.next_term(dir), ..stored },
+            None => {
                 make_shard_dirs(dir, shards)?;
                 Self { cluster: ClusterId(random.to_be_bytes()), shards, term: 1 }
             }
-            Err(error) => return Err(error),
         };
         identity.check_shard_dirs(dir)?;
         identity.write(dir)?;
         Ok(identity)
     }
 
-    /// A shard directory that has gone missing is lost data, never a reason to begin an empty journal.
-    fn check_shard_dirs(&self, dir: &Path) -> io::Result<()> {
-        let shards = (0..self.shards).map(|shard| shard_dir(dir, ShardId(shard)));
-        match shards.into_iter().find(|path| !path.is_dir()) {
-            None => Ok(()),
-            Some(path) => {
-                let what = format!("{} is missing", path.display());
-                Err(io::Error::new(io::ErrorKind::InvalidData, what))
-            }
+    /// What `node.luma` says; `None` in a directory where no node has ever started.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub(crate) fn read(dir: &Path) -> Result<Option<Self>, IdentityError> {
+        let path = dir.join(FILE);
+        match fs::read(&path) {
+            Ok(bytes) => match file::parse(&bytes) {
+                Ok(identity) => Ok(Some(identity)),
+                Err(damage) => Err(IdentityError::Damaged { dir: dir.to_owned(), damage }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match shard_in_use(dir)? {
+                Some(shard) => Err(IdentityError::Missing { dir: dir.to_owned(), shard }),
+                None => Ok(None),
+            },
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// What the file says.
-    ///
-    /// # Errors
-    /// I/O errors; `InvalidData` when it is damaged or of another version.
-    pub(crate) fn read(dir: &Path) -> io::Result<Self> {
-        let path = dir.join(FILE);
-        Self::parse(&fs::read_to_string(&path)?).ok_or_else(|| {
-            let what = format!("{} is damaged or of another version", path.display());
-            io::Error::new(io::ErrorKind::InvalidData, what)
-        })
+    /// The identity of the start before, from `node.luma.new`; `None` when that is damaged or absent.
+    pub(crate) fn read_other(dir: &Path) -> Option<Self> {
+        file::parse(&fs::read(dir.join(OTHER)).ok()?).ok()
+    }
+
+    /// One more than the last start's. Unless the other file is of an earlier start, this one may be that one, put here by a
+    /// person, and then the next term has been used.
+    fn next_term(&self, dir: &Path) -> u32 {
+        let before = Self::read_other(dir).map(|other| other.term);
+        if before.is_some_and(|term| term < self.term) { self.term + 1 } else { self.term + 2 }
+    }
+
+    /// A shard directory that has gone missing is lost data, never a reason to begin an empty journal.
+    fn check_shard_dirs(&self, dir: &Path) -> Result<(), IdentityError> {
+        let shards = (0..self.shards).map(|shard| shard_dir(dir, ShardId(shard)));
+        match shards.into_iter().find(|path| !path.is_dir()) {
+            None => Ok(()),
+            Some(path) => Err(IdentityError::ShardMissing { path }),
+        }
     }
 
     fn write(&self, dir: &Path) -> io::Result<()> {
-        let text = self.render();
         let (path, other) = (dir.join(FILE), dir.join(OTHER));
-        overwrite(&other, text.as_bytes())?;
+        overwrite(&other, self.render().as_bytes())?;
         if path.exists() {
             exchange(&other, &path)?;
         } else {
@@ -90,34 +102,32 @@ impl NodeIdentity {
         }
         File::open(dir)?.sync_all()?;
         if !other.exists() {
-            // What it says does not matter: it holds the block for the next start.
-            overwrite(&other, text.as_bytes())?;
+            let before = Self { term: self.term - 1, ..*self };
+            overwrite(&other, before.render().as_bytes())?;
         }
         Ok(())
     }
+}
 
-    fn render(&self) -> String {
-        let mut text = format!(
-            "lumadb-node 1\ncluster {}\nshards {}\nterm {}\n",
-            self.cluster, self.shards, self.term
-        );
-        let crc = crc32fast::hash(text.as_bytes());
-        writeln!(text, "crc {crc:08x}").expect("writing to a string does not fail");
-        text
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
-        if lines.next()? != "lumadb-node 1" {
-            return None;
+/// The first shard directory with anything in it.
+fn shard_in_use(dir: &Path) -> io::Result<Option<ShardId>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut used = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let shard = name.to_str().and_then(|name| name.strip_prefix("shard-")?.parse().ok());
+        let Some(shard) = shard.map(ShardId) else { continue };
+        // A first start that was cut short leaves empty ones.
+        if entry.file_type()?.is_dir() && fs::read_dir(entry.path())?.next().is_some() {
+            used.push(shard);
         }
-        let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
-        let cluster = u128::from_str_radix(field("cluster")?, 16).ok()?;
-        let shards = field("shards")?.parse().ok()?;
-        let term = field("term")?.parse().ok()?;
-        let identity = Self { cluster: ClusterId(cluster.to_be_bytes()), shards, term };
-        (identity.render() == text && shards > 0).then_some(identity)
     }
+    Ok(used.into_iter().min())
 }
 
 /// Writes a file durably, over the blocks that it has.

@@ -30,8 +30,9 @@ mod stats;
 mod verify;
 
 pub use handle::NodeHandle;
+pub use identity::IdentityError;
 pub use node::{HostedIdentity, HostedNode, Node, NodeError};
 pub use settings::NodeSettings;
 pub use shard::ShardError;
 pub use stats::{DURATION_BOUNDS_US, DurationCounter, JournalTotals, NodeStats};
-pub use verify::{ShardVerification, VerifyError, verify, verify_disks};
+pub use verify::{ShardVerification, Verification, VerifyError, verify, verify_disks};

@@ -28,7 +28,7 @@ use log_types::{ClusterId, LeaderEpoch, ShardId, Term};
 
 use crate::core::{Core, Latest, Shared};
 use crate::handle::NodeHandle;
-use crate::identity::{DirLock, NodeIdentity, cluster_id_text, shard_dir};
+use crate::identity::{DirLock, IdentityError, NodeIdentity, cluster_id_text, shard_dir};
 use crate::router::{Job, Router};
 use crate::server;
 use crate::settings::NodeSettings;
@@ -38,8 +38,9 @@ use crate::shard::{META_SHARD, Shard, ShardError, ShardOptions};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// The identity file or the data directory.
     DataDir(std::io::Error),
+    /// The identity in the data directory.
+    Identity(IdentityError),
     Runtime(RtError),
     Threads(std::io::Error),
     Shard {
@@ -59,6 +60,7 @@ impl fmt::Display for NodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DataDir(error) => write!(f, "cannot use the data directory: {error}"),
+            Self::Identity(error) => write!(f, "cannot use the data directory: {error}"),
             Self::Runtime(error) => write!(f, "cannot choose a reactor: {error}"),
             Self::Threads(error) => write!(f, "cannot start the core threads: {error}"),
             Self::Shard { shard, error } => write!(f, "shard {shard}: {error}"),
@@ -101,7 +103,7 @@ impl Node {
         let random = random_u128().map_err(NodeError::DataDir)?;
         let lock = DirLock::take(&settings.data_dir).map_err(NodeError::DataDir)?;
         let identity =
-            NodeIdentity::start(&settings.data_dir, cores, random).map_err(NodeError::DataDir)?;
+            NodeIdentity::start(&settings.data_dir, cores, random).map_err(NodeError::Identity)?;
         let (failure, mut failures) = mpsc::unbounded();
         let (started, start_result) = oneshot::channel();
         let (shared, main) = plan(settings, identity, failure, started);

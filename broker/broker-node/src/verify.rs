@@ -4,8 +4,10 @@
 //! Invariants:
 //! - Nothing is written. The caller holds the data directory's lock, so that no server writes either.
 //! - Damage to a journal is a finding of its shard; what keeps the check from being made is an error.
+//! - A damaged identity is a finding too; the shards are then checked against the one of the start before, if that is good.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +17,17 @@ use log_io::{Disk, LocalFuture};
 use log_journal::{Finding, Journal, JournalError, VerifyReport};
 use log_types::{ClusterId, ShardId};
 
-use crate::identity::{DirLock, NodeIdentity, shard_dir};
+use crate::identity::{DirLock, FILE, IdentityError, NodeIdentity, shard_dir};
 use crate::shard::ShardProof;
+
+/// What was found in a data directory.
+#[derive(Debug)]
+pub struct Verification {
+    /// What is wrong with the node's identity.
+    pub identity: Option<IdentityError>,
+    /// Empty without an identity to check them against.
+    pub shards: Vec<ShardVerification>,
+}
 
 /// What was found in one shard.
 #[derive(Clone, Debug)]
@@ -30,7 +41,7 @@ pub struct ShardVerification {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The identity file, or the directory of a shard.
+    /// No identity file, or no directory of a shard.
     DataDir {
         path: PathBuf,
         error: std::io::Error,
@@ -57,14 +68,27 @@ impl std::error::Error for VerifyError {}
 
 type Verified = Result<Vec<ShardVerification>, VerifyError>;
 
-/// Checks every shard of `data_dir`, on a thread of its own.
+/// Checks the identity and every shard of `data_dir`, on a thread of its own.
 ///
 /// # Errors
 /// See [`VerifyError`]; damage is a finding in the result.
-pub fn verify(data_dir: &Path) -> Verified {
+pub fn verify(data_dir: &Path) -> Result<Verification, VerifyError> {
     let failed = |error| VerifyError::DataDir { path: data_dir.to_owned(), error };
     let _lock = DirLock::take(data_dir).map_err(failed)?;
-    let identity = NodeIdentity::read(data_dir).map_err(failed)?;
+    let (identity, damage) = match NodeIdentity::read(data_dir) {
+        Ok(Some(identity)) => (Some(identity), None),
+        Ok(None) => {
+            let path = data_dir.join(FILE);
+            return Err(VerifyError::DataDir { path, error: ErrorKind::NotFound.into() });
+        }
+        Err(IdentityError::Io(error)) => return Err(failed(error)),
+        Err(damage) => (NodeIdentity::read_other(data_dir), Some(damage)),
+    };
+    let shards = identity.map_or(Ok(Vec::new()), |identity| on_a_thread(data_dir, identity))?;
+    Ok(Verification { identity: damage, shards })
+}
+
+fn on_a_thread(data_dir: &Path, identity: NodeIdentity) -> Verified {
     let verified: Arc<Mutex<Option<Verified>>> = Arc::default();
     let (slot, dir) = (Arc::clone(&verified), data_dir.to_owned());
     let main: CoreMain =

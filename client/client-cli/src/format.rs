@@ -60,6 +60,12 @@ impl Rows {
         self.rows.push(row);
     }
 
+    /// How many rows there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.rows.len()
+    }
+
     /// Prints all rows to standard output.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
-use crate::harness::{Server, binary, finish, luma};
+use crate::harness::{Server, binary, finish, luma, serve};
 
 fn filled(data: &Path) {
     let server = Server::start_in(data);
@@ -67,6 +67,40 @@ fn verify_names_the_file_and_offset_of_a_flipped_byte() {
     assert!(err.contains("\"exit_code\":9"), "{err}");
     // It changed nothing: the same again.
     assert!(luma(&["verify", "--data-dir", path]).fails(9).contains("findings in"));
+}
+
+/// `verify` used to end with code 1 and no place, and `serve` beside a missing identity made up another one.
+#[test]
+fn a_lost_or_damaged_identity_is_named_and_can_be_put_back() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("data");
+    let path = data.to_str().expect("text");
+    filled(&data);
+    let (file, other) = (data.join("node.luma"), data.join("node.luma.new"));
+    let whole = std::fs::read_to_string(&file).expect("readable");
+    let before = std::fs::read_to_string(&other).expect("readable");
+    for damaged in [Some(whole.replace("term 1", "term 8")), Some(String::new()), None] {
+        match &damaged {
+            Some(text) => std::fs::write(&file, text).expect("writable"),
+            None => std::fs::remove_file(&file).expect("there"),
+        }
+        let found = luma(&["verify", "--data-dir", path, "--format", "json"]);
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&found.out).expect("JSON");
+        let [row] = &rows[..] else { panic!("{found:?}") };
+        assert_eq!((row["file"].as_str(), row["offset"].as_u64()), (file.to_str(), Some(0)));
+        let err = found.fails(9);
+        assert!(err.contains("checked 1 shards"), "against the one of the start before: {err}");
+        let err = finish(serve(&data), b"").fails(1);
+        let hint = format!("cp {} {}", other.display(), file.display());
+        assert!(err.contains(&hint), "{err}");
+        assert_eq!(std::fs::read_to_string(&file).ok(), damaged, "nothing was changed");
+        assert_eq!(std::fs::read_to_string(&other).expect("readable"), before);
+    }
+    std::fs::copy(&other, &file).expect("writable");
+    let server = Server::start_in(&data);
+    assert_eq!(server.luma(&["consume", "checked", "-O", "99", "-F", "%o"]).ok(), "99");
+    assert_eq!(server.end(Signal::TERM), 0);
+    luma(&["verify", "--data-dir", path]).ok();
 }
 
 #[test]

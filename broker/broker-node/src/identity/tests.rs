@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use log_types::ClusterId;
+use log_types::{ClusterId, ShardId};
 
-use super::{FILE, NodeIdentity, OTHER, cluster_id_text};
+use super::{FILE, NodeIdentity, OTHER, cluster_id_text, shard_dir};
 
 fn scratch(name: &str) -> std::path::PathBuf {
     let dir = std::env::temp_dir().join(format!("lumadb-identity-{name}-{}", std::process::id()));
@@ -40,20 +40,79 @@ fn a_start_takes_no_space_that_the_one_before_had_not() {
         assert_eq!(started.term, term);
         let expected = if term % 2 == 0 { [second, first] } else { [first, second] };
         assert_eq!(files(), expected, "term {term}");
-        assert_eq!(NodeIdentity::read(&dir).expect("whole"), started);
+        assert_eq!(NodeIdentity::read(&dir).expect("whole"), Some(started));
     }
     fs::remove_dir_all(&dir).expect("removed");
 }
 
+/// Any byte, and any length: the file is never read as another identity, and the place is named.
 #[test]
-fn a_damaged_file_is_an_error() {
+fn a_damaged_file_is_an_error_that_changes_nothing() {
     let dir = scratch("damage");
-    NodeIdentity::start(&dir, 1, 7).expect("made");
-    let path = dir.join(FILE);
-    let text = fs::read_to_string(&path).expect("read");
-    fs::write(&path, text.replace("shards 1", "shards 3")).expect("written");
-    let error = NodeIdentity::start(&dir, 1, 7).expect_err("damaged");
-    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    let first = NodeIdentity::start(&dir, 1, 7).expect("made");
+    let (path, other) = (dir.join(FILE), dir.join(OTHER));
+    let (bytes, other_bytes) = (fs::read(&path).expect("read"), fs::read(&other).expect("read"));
+    let check = |damaged: &[u8], at: usize| {
+        fs::write(&path, damaged).expect("written");
+        let error = NodeIdentity::start(&dir, 1, 99).expect_err("damaged");
+        let finding = error.finding().expect("damage of bytes");
+        assert!(finding.offset <= at as u64, "{error}, byte {at}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("cp ")), "{error}");
+        assert_eq!(fs::read(&path).expect("read"), damaged, "{error}");
+        assert_eq!(fs::read(&other).expect("read"), other_bytes, "{error}");
+    };
+    for at in 0..bytes.len() {
+        for mask in [0x01, 0x80] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= mask;
+            check(&damaged, at);
+        }
+        check(&bytes[..at], at);
+    }
+    fs::write(&path, &bytes).expect("written");
+    assert_eq!(NodeIdentity::read(&dir).expect("whole"), Some(first));
+    fs::remove_dir_all(&dir).expect("removed");
+}
+
+/// A start used to make up another identity beside the journals, to write it over the last copy of the true one, and only
+/// then to notice that the journals have another cluster.
+#[test]
+fn a_missing_file_beside_journals_is_an_error_that_changes_nothing() {
+    let dir = scratch("missing");
+    NodeIdentity::start(&dir, 2, 7).expect("made");
+    fs::write(shard_dir(&dir, ShardId(1)).join("segment"), b"frames").expect("written");
+    fs::remove_file(dir.join(FILE)).expect("removed");
+    let other = fs::read(dir.join(OTHER)).expect("read");
+    let error = NodeIdentity::start(&dir, 2, 99).expect_err("shard 1 has a journal");
+    assert!(error.to_string().ends_with("is missing, but shard-1 has a journal"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("cp ")), "{error}");
+    assert!(!dir.join(FILE).exists());
+    assert_eq!(fs::read(dir.join(OTHER)).expect("read"), other);
+    // A first start that was cut short before its identity was durable begins anew.
+    fs::remove_file(shard_dir(&dir, ShardId(1)).join("segment")).expect("removed");
+    assert_eq!(
+        NodeIdentity::start(&dir, 2, 99).expect("made").cluster,
+        ClusterId(99u128.to_be_bytes())
+    );
+    fs::remove_dir_all(&dir).expect("removed");
+}
+
+/// `node.luma.new` is one start behind: in the place of the other it must not lead to a leader epoch used before.
+#[test]
+fn the_identity_of_the_start_before_never_gives_a_term_twice() {
+    let dir = scratch("before");
+    let mut last = NodeIdentity::start(&dir, 1, 7).expect("made");
+    for recover in [fs::rename as fn(_, _) -> _, |from, to| fs::copy(from, to).map(drop)] {
+        for _ in 0..3 {
+            recover(dir.join(OTHER), dir.join(FILE)).expect("put back");
+            let next = NodeIdentity::start(&dir, 1, 8).expect("good");
+            assert_eq!((next.cluster, next.shards), (last.cluster, last.shards));
+            assert!(next.term > last.term, "{next:?} after {last:?}");
+            let after = NodeIdentity::start(&dir, 1, 8).expect("good");
+            assert_eq!(after.term, next.term + 1, "an ordinary start counts one");
+            last = after;
+        }
+    }
     fs::remove_dir_all(&dir).expect("removed");
 }
 
