@@ -25,6 +25,7 @@ use crate::error;
 use crate::ops::startup::{self, Start};
 use crate::server::{Place, Shared};
 use crate::session::{Session, Wire};
+use crate::startups;
 
 /// Pipelined input that is kept while a statement runs.
 const READ_AHEAD_BYTES_MAX: usize = 64 << 10;
@@ -37,7 +38,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 1 << 20;
 
 /// Serves one client to the end of its connection.
-pub(crate) async fn run(stream: TcpStream, shared: Arc<Shared>) {
+pub(crate) async fn run(stream: TcpStream, mut entry: startups::Startup, shared: Arc<Shared>) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot set TCP_NODELAY");
     }
@@ -47,11 +48,19 @@ pub(crate) async fn run(stream: TcpStream, shared: Arc<Shared>) {
         out: BytesMut::new(),
         stopping: shared.stopping.clone(),
     };
-    let started = match timeout(shared.options.startup_timeout, connection.startup(&shared)).await {
-        Ok(result) => result,
-        // PostgreSQL closes without a word too.
-        Err(_) => return debug!("connection closed: start-up took too long"),
+    let started = {
+        let startup = pin!(timeout(shared.options.startup_timeout, connection.startup(&shared)));
+        match select(startup, &mut entry.evicted).await {
+            Either::Left((Ok(result), _)) => Some(result),
+            // PostgreSQL closes without a word too.
+            Either::Left((Err(_), _)) => {
+                return debug!("connection closed: start-up took too long");
+            }
+            Either::Right(_) => None,
+        }
     };
+    drop(entry);
+    let Some(started) = started else { return connection.make_room() };
     let ended = match started {
         Ok(Some(started)) => connection.messages(started, &shared).await,
         Ok(None) => Ok(()),
@@ -258,6 +267,15 @@ impl Connection {
         match select(read, stop).await {
             Either::Left((result, _)) => Ok(result? > 0),
             Either::Right(_) => Err(stopping().into()),
+        }
+    }
+
+    /// Says why, if the socket takes it at once, and closes.
+    fn make_room(&mut self) {
+        let message = "too many connections that have not logged in: the oldest is closed";
+        codec::error_response(&mut self.out, &Report::fatal("53300", message));
+        if let Err(error) = self.stream.try_write(&self.out) {
+            debug!(%error, "connection lost");
         }
     }
 

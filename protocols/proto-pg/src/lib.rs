@@ -36,6 +36,7 @@ mod ops;
 mod options;
 mod server;
 mod session;
+mod startups;
 mod types;
 
 pub use options::{PgCounters, PgOptions};

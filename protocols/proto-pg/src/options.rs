@@ -11,7 +11,7 @@ pub struct PgCounters {
     pub active: AtomicU64,
     /// Sockets accepted since the start.
     pub accepted: AtomicU64,
-    /// Sockets closed unread because too many were open.
+    /// Sockets closed before their start-up because too many were open.
     pub refused: AtomicU64,
 }
 
@@ -21,8 +21,11 @@ pub struct PgOptions {
     /// Sessions at once; one more is refused with SQLSTATE 53300 after its start-up message. Default 100, as in
     /// PostgreSQL.
     pub connections_max: usize,
-    /// Sockets at once that have not finished start-up; more are closed unread. Default 256.
+    /// Sockets at once that have not finished start-up; the oldest of the address with most of them is closed for one more.
+    /// Default 256.
     pub startups_max: usize,
+    /// Those of one address; its oldest is closed for one more. Default 64.
+    pub startups_per_address_max: usize,
     /// Body of a start-up message, without its length word. Default 10,000, PostgreSQL's own limit.
     pub startup_bytes_max: usize,
     /// Length word of any later message. Default 64 MiB; PostgreSQL's hard limit is 1 GiB − 1.
@@ -52,6 +55,7 @@ impl Default for PgOptions {
         Self {
             connections_max: 100,
             startups_max: 256,
+            startups_per_address_max: 64,
             startup_bytes_max: 10_000,
             message_bytes_max: 64 << 20,
             statement_bytes_max: 1 << 20,

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,9 +19,13 @@ use tracing::{debug, error, warn};
 use crate::cancel::CancelRegistry;
 use crate::connection;
 use crate::options::PgOptions;
+use crate::startups::Startups;
 
 /// Connections have this long to say goodbye at shutdown; a client that does not read is cut off then.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// Between two log lines about start-ups that had to make room.
+const EVICTION_LOG_PAUSE: Duration = Duration::from_secs(10);
 
 /// A pause after an accept that failed for want of descriptors or memory, so that the loop does not spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -30,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) sql: Arc<dyn Sql>,
     pub(crate) options: PgOptions,
     pub(crate) cancels: Arc<CancelRegistry>,
+    pub(crate) startups: Arc<Startups>,
     /// Sessions that passed start-up.
     pub(crate) sessions: AtomicUsize,
     /// True once shutdown began.
@@ -49,17 +55,22 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let (stop, stopping) = watch::channel(false);
-    let sockets_max = options.connections_max.saturating_add(options.startups_max);
+    // Twice the start-ups: one that makes room takes a moment to end.
+    let startups = options.startups_max.saturating_mul(2);
+    let sockets_max = options.connections_max.saturating_add(startups);
+    let startups = Startups::new(options.startups_per_address_max, options.startups_max);
     let shared = Arc::new(Shared {
         sql,
         options,
         cancels: CancelRegistry::new(),
+        startups,
         sessions: AtomicUsize::new(0),
         stopping,
     });
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let counters = Arc::clone(&shared.options.counters);
+    let mut evictions = EvictionLog::default();
     loop {
         counters.active.store(connections.len() as u64, Ordering::Relaxed);
         let event = {
@@ -72,14 +83,19 @@ pub async fn serve(
         match event {
             Event::Finished(Err(error)) => log_end(&error),
             Event::Finished(Ok(())) => {}
-            Event::Accepted(Ok(stream)) => {
+            Event::Accepted(Ok((stream, peer))) => {
                 counters.accepted.fetch_add(1, Ordering::Relaxed);
                 if connections.len() >= sockets_max {
                     counters.refused.fetch_add(1, Ordering::Relaxed);
                     debug!(sockets_max, "connection closed: too many sockets");
                     continue;
                 }
-                connections.spawn(connection::run(stream, Arc::clone(&shared)));
+                let (startup, evicted) = shared.startups.enter(peer.ip());
+                if let Some(address) = evicted {
+                    counters.refused.fetch_add(1, Ordering::Relaxed);
+                    evictions.note(address);
+                }
+                connections.spawn(connection::run(stream, startup, Arc::clone(&shared)));
             }
             Event::Accepted(Err(error)) => {
                 if error.kind() == io::ErrorKind::InvalidInput {
@@ -100,7 +116,7 @@ pub async fn serve(
 }
 
 enum Event {
-    Accepted(io::Result<TcpStream>),
+    Accepted(io::Result<(TcpStream, SocketAddr)>),
     Finished(Result<(), JoinError>),
 }
 
@@ -111,9 +127,29 @@ async fn next_event(listener: &TcpListener, connections: &mut JoinSet<()>) -> Ev
         if let Poll::Ready(Some(result)) = connections.poll_join_next(cx) {
             return Poll::Ready(Event::Finished(result));
         }
-        listener.poll_accept(cx).map(|result| Event::Accepted(result.map(|(stream, _)| stream)))
+        listener.poll_accept(cx).map(Event::Accepted)
     })
     .await
+}
+
+/// Says now and then that start-ups had to make room: whoever sends silent sockets must not fill the log as well.
+#[derive(Default)]
+struct EvictionLog {
+    last: Option<tokio::time::Instant>,
+    since: u64,
+}
+
+impl EvictionLog {
+    fn note(&mut self, address: IpAddr) {
+        self.since += 1;
+        let now = tokio::time::Instant::now();
+        if self.last.is_some_and(|last| now.duration_since(last) < EVICTION_LOG_PAUSE) {
+            return;
+        }
+        let closed = std::mem::take(&mut self.since);
+        self.last = Some(now);
+        warn!(%address, closed, "connections closed that were slow to log in: too many of them");
+    }
 }
 
 fn log_end(error: &JoinError) {

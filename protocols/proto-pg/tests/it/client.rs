@@ -63,10 +63,14 @@ impl Client {
     /// A session of user `ada` in database `luma`, past its first ReadyForQuery.
     pub(crate) async fn start(server: &Server) -> Self {
         let mut client = Self::raw(server).await;
-        client.send(&startup(3 << 16, &[("user", "ada"), ("database", "luma")])).await;
-        let answers = client.until_ready().await;
-        assert_eq!(answers.last().unwrap(), "Z I");
+        assert_eq!(client.log_in().await.last().unwrap(), "Z I");
         client
+    }
+
+    /// Sends the start-up message, and returns the answers up to the first ReadyForQuery.
+    pub(crate) async fn log_in(&mut self) -> Vec<String> {
+        self.send(&startup(3 << 16, &[("user", "ada"), ("database", "luma")])).await;
+        self.until_ready().await
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {

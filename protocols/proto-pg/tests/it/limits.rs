@@ -220,3 +220,30 @@ fn a_panic_ends_one_connection() {
         assert_eq!(other.ask(&query("SELECT 1")).await.last().unwrap(), "Z I");
     });
 }
+
+/// 256 silent sockets of one address used to make everybody's connection end without a word for a minute.
+#[test]
+fn silent_sockets_lock_nobody_out() {
+    let options =
+        PgOptions { startups_max: 8, startups_per_address_max: 4, ..PgOptions::default() };
+    let refused = std::sync::Arc::clone(&options.counters);
+    with_server(options, async |server| {
+        let mut silent = Vec::new();
+        for _ in 0..20 {
+            silent.push(Client::raw(&server).await);
+            // The one more is served, although those before it stay silent.
+            let mut client = Client::start(&server).await;
+            assert_eq!(client.ask(&query("SELECT 1")).await.last().unwrap(), "Z I");
+        }
+        let evicted =
+            "E FATAL 53300 too many connections that have not logged in: the oldest is closed";
+        for client in silent.drain(..17) {
+            assert_eq!({ client }.rest().await, [evicted]);
+        }
+        assert!(refused.refused.load(Ordering::SeqCst) >= 17);
+        // The newest are still waited for: one of the four places was taken to log in.
+        for client in silent {
+            assert_eq!({ client }.log_in().await.last().unwrap(), "Z I");
+        }
+    });
+}
