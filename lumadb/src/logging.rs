@@ -11,7 +11,11 @@ use tracing_subscriber::EnvFilter;
 pub(crate) fn install(logging: &Logging, color: bool) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&logging.level)
         .map_err(|error| Failure::usage(format!("logging.level = {:?}: {error}", logging.level)))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A terminal that is gone takes no lines; complaining about that there would panic.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let installed = if logging.format == "json" {
         builder.json().flatten_event(true).try_init()
     } else {

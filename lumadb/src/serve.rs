@@ -82,10 +82,12 @@ pub(crate) fn banner(running: &Running, data: &str, took: Duration, terminal: &m
     ));
 }
 
-/// SIGTERM and Ctrl-C; installed before anybody is told that the server runs, so that none is missed.
+/// SIGTERM, Ctrl-C and the end of the terminal; installed before anybody is told that the server runs, so that none is missed.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// `None` when whoever started the process had it ignored, as `nohup` does.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -96,6 +98,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: if hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) },
         })
     }
 
@@ -104,8 +107,33 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            () = hung_up(&mut self.hangup) => {}
         }
     }
+
+    /// Resolves when somebody asks once more. A terminal that goes away sends its signal from several sides, which is no
+    /// impatience.
+    async fn asked_again(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn hung_up(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(hangup) => _ = hangup.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether SIGHUP was ignored when the process began: bit 0 of `SigIgn` in `proc(5)`'s status.
+fn hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Waits for a signal, which is a clean end, or for the node to fail. From then on a second signal ends the process
@@ -129,7 +157,7 @@ pub(crate) fn wait(
         };
         tracing::info!("stopping");
         tokio::spawn(async move {
-            signals.next().await;
+            signals.asked_again().await;
             if let Some(dir) = temporary {
                 // The process ends with or without it.
                 let _ = std::fs::remove_dir_all(dir);

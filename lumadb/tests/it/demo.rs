@@ -89,6 +89,15 @@ fn the_same_seed_gives_the_same_records_and_sigterm_leaves_nothing() {
     assert!(first != history("8"), "seeds make no difference");
 }
 
+/// Closing the terminal's window used to leave the directory behind.
+#[test]
+fn a_terminal_that_goes_away_leaves_nothing() {
+    let (server, temporary) = demo(&["--rate", "0"]);
+    assert!(!is_empty(temporary.path()));
+    assert_eq!(server.hang_up(), 0);
+    assert!(is_empty(temporary.path()));
+}
+
 #[test]
 fn a_data_directory_is_refused() {
     let mut command = binary();

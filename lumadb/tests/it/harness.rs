@@ -149,8 +149,11 @@ impl Server {
         let err = BufReader::new(child.stderr.take().expect("piped"));
         let (line, lines) = channel();
         std::thread::spawn(move || {
+            // Ends with the receiver, and then nobody reads what the server says.
             for text in err.lines().map_while(Result::ok) {
-                let _ = line.send(text);
+                if line.send(text).is_err() {
+                    return;
+                }
             }
         });
         let mut server =
@@ -214,6 +217,16 @@ impl Server {
         let (head, body) = response.split_once("\r\n\r\n").expect("an HTTP response");
         assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
         body.to_owned()
+    }
+
+    /// Closes the terminal: nobody reads standard error any more, and SIGHUP comes from the shell and from the kernel.
+    pub(crate) fn hang_up(mut self) -> i32 {
+        let child = self.child.take().expect("running");
+        drop(std::mem::replace(&mut self.lines, channel().1));
+        for _ in 0..2 {
+            kill_process(pid_of(&child), Signal::HUP).expect("it runs");
+        }
+        wait(child)
     }
 
     /// Sends a signal and gives the exit code.

@@ -34,6 +34,22 @@ fn the_ready_file_names_ports_that_serve_and_sigterm_ends_cleanly() {
     assert_eq!(server.end(Signal::TERM), 0);
 }
 
+/// A closed terminal used to kill the server. `nohup` still keeps it.
+#[test]
+fn sighup_ends_cleanly_unless_it_was_ignored() {
+    assert_eq!(Server::start().hang_up(), 0);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let plain = serve(&dir.path().join("data"));
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program());
+    command.args(plain.get_args()).env_clear().env("NO_COLOR", "1");
+    let server = Server::spawn(command, dir);
+    let pid = rustix::process::Pid::from_raw(server.pid().cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, Signal::HUP).expect("it runs");
+    assert_eq!(server.http("/live"), "ok\n");
+    assert_eq!(server.end(Signal::TERM), 0);
+}
+
 #[test]
 fn a_second_server_on_the_directory_names_the_pid_of_the_first() {
     let server = Server::start();
