@@ -219,7 +219,9 @@ fn node_settings(
     settings.tail_bytes_max = usize_of(config.log.tail_bytes_max.0);
     settings.request_bytes_max = usize_of(config.kafka.request_bytes_max.0);
     settings.request_memory_bytes_max = usize_of(config.kafka.request_memory_bytes_max.0);
-    settings.connections_max = usize::try_from(config.kafka.connections_max).unwrap_or(usize::MAX);
+    let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    settings.connections_max = count(config.kafka.connections_max);
+    settings.connections_per_ip_max = count(config.kafka.connections_per_address_max);
     settings.broker = broker_settings(loaded);
     Ok(settings)
 }

@@ -273,15 +273,21 @@ impl Core {
         let cores = self.shared.router.core_count();
         let counters = &self.connections;
         let mut per_ip = counters.per_ip.borrow_mut();
-        let here = per_ip.entry(ip).or_default();
+        let here = per_ip.get(&ip).copied().unwrap_or(0);
         // The kernel spreads connections over the cores, so each core takes its share of the limits.
         let total_max = settings.connections_max.div_ceil(cores);
         let ip_max = settings.connections_per_ip_max.div_ceil(cores);
-        if counters.active.get() >= total_max || *here >= ip_max {
-            counters.refused.set(counters.refused.get() + 1);
+        let reached = if counters.active.get() >= total_max {
+            Some("kafka.connections_max")
+        } else {
+            (here >= ip_max).then_some("kafka.connections_per_address_max")
+        };
+        if let Some(limit) = reached {
+            let now_ns = self.runtime.clock().mono_ns();
+            counters.refuse(ip, limit, now_ns);
             return false;
         }
-        *here += 1;
+        per_ip.insert(ip, here + 1);
         counters.active.set(counters.active.get() + 1);
         counters.accepted.set(counters.accepted.get() + 1);
         true

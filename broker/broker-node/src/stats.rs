@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Connections and requests of one core.
 #[derive(Default)]
@@ -10,7 +11,39 @@ pub(crate) struct ConnectionCounters {
     pub(crate) accepted: Cell<u64>,
     pub(crate) refused: Cell<u64>,
     pub(crate) requests: RefCell<BTreeMap<i16, DurationCounter>>,
-    pub(crate) per_ip: RefCell<BTreeMap<std::net::IpAddr, usize>>,
+    pub(crate) per_ip: RefCell<BTreeMap<IpAddr, usize>>,
+    refusals: Rarely,
+}
+
+impl ConnectionCounters {
+    /// Counts a connection that is refused, and tells the operator now and then which limit it met.
+    pub(crate) fn refuse(&self, address: IpAddr, limit: &'static str, now_ns: u64) {
+        self.refused.set(self.refused.get() + 1);
+        if let Some(refused) = self.refusals.due(now_ns) {
+            tracing::warn!(%address, limit, refused, "connections refused: a limit is reached");
+        }
+    }
+}
+
+/// Lets a line be logged at most once in a while, with how often it was due since.
+#[derive(Default)]
+struct Rarely {
+    last_ns: Cell<Option<u64>>,
+    since: Cell<u64>,
+}
+
+impl Rarely {
+    const PAUSE_NS: u64 = 10_000_000_000;
+
+    /// Counts one; how many there were since the last line when it is time for one.
+    fn due(&self, now_ns: u64) -> Option<u64> {
+        self.since.set(self.since.get() + 1);
+        if self.last_ns.get().is_some_and(|last| now_ns.saturating_sub(last) < Self::PAUSE_NS) {
+            return None;
+        }
+        self.last_ns.set(Some(now_ns));
+        Some(self.since.replace(0))
+    }
 }
 
 /// Upper bounds of the duration histograms, in microseconds.
@@ -104,3 +137,6 @@ impl NodeStats {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,8 +141,11 @@ settings! {
         addr: SocketAddr = "127.0.0.1:9092", Kind::Addr, Restart;
         /// Host and port that clients are told to connect to. Empty: the address that is listened on.
         advertised_addr: String = "", Kind::HostPortOrEmpty, Restart;
-        /// Connections at one time; one more is closed at once.
+        /// Connections at one time; one more is closed at once. Each core takes its share.
         connections_max: u32 = "10000", Kind::Int { min: 1, max: 1_000_000 }, Restart;
+        /// Connections of one client address at one time; one more is closed at once. Each core takes its share. Raise it
+        /// where many clients come from one address: behind a proxy, or as the pods of one node.
+        connections_per_address_max: u32 = "1000", Kind::Int { min: 1, max: 1_000_000 }, Restart;
         /// Largest request; a longer one closes the connection.
         request_bytes_max: ByteSize = "100MiB", Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, Restart;
         /// Memory per core for the bytes of requests in flight, and as much again for what many small elements become;

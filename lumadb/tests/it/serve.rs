@@ -121,6 +121,33 @@ fn acknowledged_records_survive_sigkill() {
     }
 }
 
+/// The limit per address was nobody's to see or to change.
+#[test]
+fn connections_of_one_address_have_a_limit_that_is_set_shown_and_logged() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut command = serve(&dir.path().join("data"));
+    command.args(["--set", "kafka.connections_per_address_max=2"]);
+    let mut server = Server::spawn(command, dir);
+    let kafka = server.kafka().to_owned();
+    let open = || std::net::TcpStream::connect(&kafka).expect("a listener");
+    let (_first, second) = (open(), open());
+    let mut third = open();
+    let mut byte = [0];
+    assert_eq!(std::io::Read::read(&mut third, &mut byte).expect("closed"), 0);
+    server.read_until("limit=\"kafka.connections_per_address_max\" refused=1");
+    let refused = "lumadb_connections_refused_total{protocol=\"kafka\"} 1";
+    assert!(server.http("/metrics").contains(refused));
+    drop(second);
+    let shown = loop {
+        // The closed one may still be counted for a moment.
+        let shown = server.luma(&["topic", "list"]);
+        if shown.code == 0 {
+            break shown;
+        }
+    };
+    assert_eq!(shown.ok(), "");
+}
+
 #[test]
 fn metrics_count_what_was_done_and_promtool_accepts_them() {
     let server = Server::start();
