@@ -1,17 +1,52 @@
 //! The node's counters as `proto-http` wants them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use broker_kafka_wire::ApiKey;
-use broker_node::{DURATION_BOUNDS_US, DurationCounter, NodeHandle, NodeStats};
+use broker_node::{DURATION_BOUNDS_US, DiskSpace, DurationCounter, NodeHandle, NodeStats};
 use proto_http::{
     ApiStats, Histogram, HttpCounters, JournalStats, LogStats, Ops, ProtocolStats, Readiness,
-    SqlStats, Stats, StatsFuture,
+    SqlStats, Stats, StatsFuture, StorageStats,
 };
 use proto_pg::PgCounters;
 use query_engine::Engine;
+
+/// How long a page waits for the file system before it shows what was last heard of it: a disk that hangs must not hide the
+/// other figures.
+const DISK_ANSWER_MAX: Duration = Duration::from_millis(500);
+
+/// The file system's figures as last heard, asked for on a thread that may block.
+#[derive(Default)]
+pub(crate) struct Storage {
+    last: Mutex<DiskSpace>,
+    asking: AtomicBool,
+}
+
+impl Storage {
+    async fn ask(self: &Arc<Self>, node: &Arc<NodeHandle>) -> StorageStats {
+        if !self.asking.swap(true, Ordering::SeqCst) {
+            let (storage, node) = (Arc::clone(self), Arc::clone(node));
+            let asked = tokio::task::spawn_blocking(move || {
+                match node.disk_space() {
+                    Ok(space) => *storage.lock() = space,
+                    Err(error) => tracing::warn!(%error, "cannot ask how full the disk is"),
+                }
+                storage.asking.store(false, Ordering::SeqCst);
+            });
+            // Late or never: the page shows what was heard before.
+            let _ = tokio::time::timeout(DISK_ANSWER_MAX, asked).await;
+        }
+        let DiskSpace { used_bytes, free_bytes, total_bytes } = *self.lock();
+        StorageStats { used_bytes, free_bytes, total_bytes }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, DiskSpace> {
+        // Plain numbers: whole whoever panicked.
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Answers for a running node.
 pub(crate) struct NodeOps {
@@ -19,6 +54,7 @@ pub(crate) struct NodeOps {
     pub(crate) engine: Arc<Engine>,
     pub(crate) pg: Arc<PgCounters>,
     pub(crate) http: Arc<HttpCounters>,
+    pub(crate) storage: Arc<Storage>,
     pub(crate) reactor: String,
     pub(crate) started: Instant,
     /// True from when clients are served until shutdown begins.
@@ -54,6 +90,7 @@ impl Ops for NodeOps {
                     segments: node.journal.segments,
                     spare_segments: node.journal.spare_segments,
                     tail_bytes: node.journal.tail_bytes,
+                    disk_full_shards: self.node.full_shards(),
                     fsync_duration: histogram(&node.syncs),
                 },
                 journal: JournalStats {
@@ -62,6 +99,7 @@ impl Ops for NodeOps {
                     syncs: node.journal.syncs,
                     checkpoints_rejected: node.journal.checkpoints_rejected,
                 },
+                storage: self.storage.ask(&self.node).await,
                 sql: SqlStats {
                     bad_records: self.engine.bad_records(),
                     read_bytes: self.engine.read_bytes(),
@@ -75,6 +113,12 @@ impl Ops for NodeOps {
         Readiness {
             waiting_for: (!serving)
                 .then(|| "the server is stopping".to_owned())
+                .into_iter()
+                .collect(),
+            degraded: (self.node.full_shards() > 0)
+                .then(|| {
+                    "the disk of the data directory is full: writes fail, reads go on".to_owned()
+                })
                 .into_iter()
                 .collect(),
         }

@@ -102,6 +102,7 @@ pub(crate) fn start(
         engine: Arc::clone(&engine),
         pg: Arc::clone(&pg_options.counters),
         http: Arc::default(),
+        storage: Arc::default(),
         reactor: name.to_owned(),
         started,
         serving: Arc::clone(&serving),

@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use broker_core::catalog::{Catalog, PartitionPlace, Topic};
 use broker_core::config::{BrokerConfigs, TopicConfig};
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) epoch: LeaderEpoch,
     pub(crate) router: Router,
     pub(crate) catalog: Latest,
+    /// Shards that cannot write because the disk is full.
+    pub(crate) full_shards: Arc<AtomicU64>,
     pub(crate) failure: crate::node::FailureSink,
 }
 

@@ -5,6 +5,7 @@
 mod follow;
 mod ingest;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use broker_core::catalog::{Catalog, PartitionPlace};
@@ -12,6 +13,7 @@ use broker_kafka::broker::{CatalogCommand, CatalogFailure, Fatal};
 use query_api::{Error, ErrorKind};
 
 use crate::core::{CoreBroker, Shared};
+use crate::disk_space::{self, DiskSpace};
 use crate::stats::{JournalTotals, NodeStats};
 use broker_kafka::broker::Broker;
 use log_types::ShardId;
@@ -43,6 +45,20 @@ impl NodeHandle {
     #[must_use]
     pub fn core_count(&self) -> usize {
         self.shared.router.core_count()
+    }
+
+    /// Shards that cannot write because the disk is full.
+    #[must_use]
+    pub fn full_shards(&self) -> u64 {
+        self.shared.full_shards.load(Ordering::Relaxed)
+    }
+
+    /// What the data directory takes of its file system, and what is left. Asks the file system for each file.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn disk_space(&self) -> std::io::Result<DiskSpace> {
+        disk_space::of(&self.shared.settings.data_dir)
     }
 
     /// Tells every core to stop.

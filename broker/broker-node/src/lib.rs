@@ -29,6 +29,7 @@ mod spawned;
 mod stats;
 mod verify;
 
+pub use disk_space::DiskSpace;
 pub use handle::NodeHandle;
 pub use identity::IdentityError;
 pub use node::{HostedIdentity, HostedNode, Node, NodeError};

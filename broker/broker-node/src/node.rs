@@ -206,6 +206,7 @@ fn plan(
         settings,
         router,
         catalog: Latest::default(),
+        full_shards: Arc::default(),
         failure,
     });
     let main = core_main(&shared, identity, mailboxes, started);
@@ -316,7 +317,8 @@ async fn open_shards(
         journal.frame_bytes_max = settings.entry_bytes_max();
         journal.pending_bytes_max = 2 * journal.frame_bytes_max;
         let groups = settings.group_config();
-        let options = ShardOptions { journal, epoch: shared.epoch, groups };
+        let full_shards = Arc::clone(&shared.full_shards);
+        let options = ShardOptions { journal, epoch: shared.epoch, groups, full_shards };
         let dir = shard_dir(&settings.data_dir, shard);
         let opened = Shard::open(&**runtime, &dir, options).await;
         shards.insert(shard, opened.map_err(|error| NodeError::Shard { shard, error })?);

@@ -26,6 +26,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use broker_core::partition::Partition;
 use log_io::{Clock, Random};
@@ -90,6 +92,8 @@ pub(crate) struct Shard {
     pub(crate) groups: GroupService,
     catalog: RefCell<broker_core::catalog::Catalog>,
     disk_full: Cell<bool>,
+    /// The node's shards whose disk is full.
+    full_shards: Arc<AtomicU64>,
     /// Log starts that were moved while nothing could be logged.
     unlogged_starts: RefCell<BTreeMap<StreamId, Offset>>,
     /// Steady time of the last ageing step of the producers.
@@ -120,6 +124,7 @@ pub(crate) struct ShardOptions {
     pub(crate) journal: JournalOptions,
     pub(crate) epoch: LeaderEpoch,
     pub(crate) groups: broker_core::group::GroupConfig,
+    pub(crate) full_shards: Arc<AtomicU64>,
 }
 
 /// Why a shard does not open.
@@ -212,6 +217,7 @@ impl Shard {
             groups: GroupService::new(fold.groups, fold.unlogged.groups),
             catalog: RefCell::new(fold.catalog),
             disk_full: Cell::new(false),
+            full_shards: options.full_shards,
             unlogged_starts: RefCell::new(fold.unlogged.log_starts),
             turn: Rc::default(),
             cold_reads: Memory::new(COLD_READS_MAX),
@@ -310,8 +316,10 @@ impl JournalHooks for Shard {
     fn on_disk_full(&self, full: bool) {
         if self.disk_full.replace(full) != full {
             if full {
+                self.full_shards.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(shard = self.id.0, "disk full: writes fail, reads go on");
             } else {
+                self.full_shards.fetch_sub(1, Ordering::Relaxed);
                 tracing::info!(shard = self.id.0, "disk space is back: writes go on");
             }
         }

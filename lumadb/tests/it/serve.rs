@@ -171,6 +171,9 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
         ("lumadb_log_fsync_duration_seconds_count", 1.0),
         ("lumadb_log_topics", 1.0),
         ("lumadb_log_tail_bytes", 1.0),
+        ("lumadb_storage_bytes{tier=\"local\"}", 4096.0),
+        ("lumadb_disk_free_bytes", 1.0),
+        ("lumadb_disk_total_bytes", 4096.0),
         ("lumadb_connections_total{protocol=\"kafka\"}", 1.0),
         ("lumadb_connections_total{protocol=\"pg\"}", 1.0),
         ("lumadb_connections_active{protocol=\"http\"}", 1.0),
@@ -180,6 +183,7 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
     for name in [
         "lumadb_connections_refused_total{protocol=\"kafka\"}",
         "lumadb_kafka_request_memory_bytes",
+        "lumadb_log_disk_full_shards",
         "lumadb_consumer_groups",
     ] {
         assert_eq!(sample(name), 0.0, "{name}");

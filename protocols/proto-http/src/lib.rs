@@ -3,14 +3,15 @@
 //! | path | answer |
 //! |---|---|
 //! | `/live`, `/livez` | 200 while the process turns |
-//! | `/ready`, `/readyz` | 200 when clients are served, else 503 with the reasons |
+//! | `/ready`, `/readyz` | 200 when clients are served, else 503 with the reasons; what does not work meanwhile is under `degraded` |
 //! | `/health`, `/healthz` | both of the above and the version, as JSON; 503 when not ready |
 //! | `/metrics` | Prometheus text format 0.0.4 |
 //! | `/stats` | the numbers behind the metrics, as JSON |
 //!
 //! Invariants:
 //! - The adapter holds no number of its own: every answer is made of one [`Ops::stats`] taken at the request.
-//! - No answer depends on the network, a lock of a shard or a disk other than `/proc`.
+//! - No answer depends on the network, a lock of a shard or a disk other than `/proc`: of the data's disk it says what was
+//!   last heard.
 //! - A request body is never read; a request head is bounded by hyper (about 400 KiB) and must come within
 //!   hyper's header timeout.
 //!
@@ -27,6 +28,6 @@ pub use counted::HttpCounters;
 pub use metrics::{METRIC_NAMES, render};
 pub use ops::{
     ApiStats, Histogram, JournalStats, LogStats, Ops, ProtocolStats, Readiness, SqlStats, Stats,
-    StatsFuture,
+    StatsFuture, StorageStats,
 };
 pub use server::serve;

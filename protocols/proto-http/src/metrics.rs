@@ -24,12 +24,15 @@ pub const METRIC_NAMES: &[&str] = &[
     "lumadb_connections_refused_total",
     "lumadb_connections_total",
     "lumadb_consumer_groups",
+    "lumadb_disk_free_bytes",
+    "lumadb_disk_total_bytes",
     "lumadb_journal_checkpoints_rejected_total",
     "lumadb_journal_frames_total",
     "lumadb_journal_syncs_total",
     "lumadb_journal_written_bytes_total",
     "lumadb_kafka_request_duration_seconds",
     "lumadb_kafka_request_memory_bytes",
+    "lumadb_log_disk_full_shards",
     "lumadb_log_fetched_bytes_total",
     "lumadb_log_fsync_duration_seconds",
     "lumadb_log_partitions",
@@ -41,6 +44,7 @@ pub const METRIC_NAMES: &[&str] = &[
     "lumadb_log_topics",
     "lumadb_sql_bad_records_total",
     "lumadb_sql_read_bytes_total",
+    "lumadb_storage_bytes",
     "lumadb_uptime_seconds",
     "process_cpu_seconds_total",
     "process_max_fds",
@@ -79,6 +83,7 @@ impl Collector for Page {
         self.build(&mut writer)?;
         self.connections(&mut writer)?;
         self.log(&mut writer)?;
+        self.storage(&mut writer)?;
         self.sql(&mut writer)?;
         self.process(&mut writer)
     }
@@ -180,6 +185,22 @@ impl Page {
             "Bytes written to journal files with padding",
             written,
         )
+    }
+
+    fn storage(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let storage = &self.stats.storage;
+        let full = float(self.stats.log.disk_full_shards);
+        let help = "Shards that cannot write because the disk is full: writes fail, reads go on";
+        out.gauge("lumadb_log_disk_full_shards", help, full)?;
+        out.gauges(
+            "lumadb_storage_bytes",
+            "What the data directory takes of its file system, preallocated segments included",
+            &[(&[("tier", "local")], float(storage.used_bytes))],
+        )?;
+        let free = float(storage.free_bytes);
+        out.gauge("lumadb_disk_free_bytes", "Free space of the data directory's disk", free)?;
+        let total = float(storage.total_bytes);
+        out.gauge("lumadb_disk_total_bytes", "Size of the data directory's disk", total)
     }
 
     fn sql(&self, out: &mut Writer<'_>) -> fmt::Result {

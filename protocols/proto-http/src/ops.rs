@@ -18,6 +18,9 @@ pub trait Ops: Send + Sync + 'static {
 pub struct Readiness {
     /// What is still missing, one reason each; empty when ready.
     pub waiting_for: Vec<String>,
+    /// What does not work while clients are served, such as writes to a full disk. That is no reason to send them away: the
+    /// rest works.
+    pub degraded: Vec<String>,
 }
 
 impl Readiness {
@@ -48,6 +51,16 @@ pub struct Stats {
     pub log: LogStats,
     pub journal: JournalStats,
     pub sql: SqlStats,
+    pub storage: StorageStats,
+}
+
+/// The file system that holds the data.
+#[derive(Clone, Debug, Default)]
+pub struct StorageStats {
+    /// What the data directory takes.
+    pub used_bytes: u64,
+    pub free_bytes: u64,
+    pub total_bytes: u64,
 }
 
 /// Connections of one protocol.
@@ -82,6 +95,8 @@ pub struct LogStats {
     pub spare_segments: u64,
     /// Memory that holds recently written frames.
     pub tail_bytes: u64,
+    /// Shards that cannot write because the disk is full.
+    pub disk_full_shards: u64,
     /// Seconds that the device took to make a frame durable.
     pub fsync_duration: Histogram,
 }

@@ -49,7 +49,12 @@ fn routes(ops: Arc<dyn Ops>) -> Router {
 fn readiness(ops: &dyn Ops) -> (StatusCode, Value) {
     let readiness = ops.readiness();
     let status = if readiness.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, json!({ "ready": readiness.ready(), "waiting_for": readiness.waiting_for }))
+    let body = json!({
+        "ready": readiness.ready(),
+        "waiting_for": readiness.waiting_for,
+        "degraded": readiness.degraded,
+    });
+    (status, body)
 }
 
 async fn ready(State(ops): State<Arc<dyn Ops>>) -> Response {
@@ -64,6 +69,7 @@ async fn health(State(ops): State<Arc<dyn Ops>>) -> Response {
     body["version"] = json!(stats.version);
     body["reactor"] = json!(stats.reactor);
     body["uptime_seconds"] = json!(stats.uptime.as_secs_f64());
+    body["disk_free_bytes"] = json!(stats.storage.free_bytes);
     json_response(status, &body)
 }
 
@@ -110,6 +116,7 @@ fn stats_json(stats: &Stats) -> Value {
             "segments": stats.log.segments,
             "spare_segments": stats.log.spare_segments,
             "tail_bytes": stats.log.tail_bytes,
+            "disk_full_shards": stats.log.disk_full_shards,
             "fsync_duration": histogram_json(&stats.log.fsync_duration),
         },
         "journal": {
@@ -117,6 +124,11 @@ fn stats_json(stats: &Stats) -> Value {
             "written_bytes": stats.journal.written_bytes,
             "syncs": stats.journal.syncs,
             "checkpoints_rejected": stats.journal.checkpoints_rejected,
+        },
+        "storage": {
+            "used_bytes": stats.storage.used_bytes,
+            "free_bytes": stats.storage.free_bytes,
+            "total_bytes": stats.storage.total_bytes,
         },
         "sql": { "bad_records": stats.sql.bad_records, "read_bytes": stats.sql.read_bytes },
     })

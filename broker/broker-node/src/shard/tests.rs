@@ -39,6 +39,7 @@ fn with_shard(body: fn(Rc<Shard>)) {
                     },
                     epoch: LeaderEpoch(1),
                     groups: GroupConfig::default(),
+                    full_shards: Arc::default(),
                 };
                 let shard = Shard::open(&*runtime, &path, options).await.expect("opens");
                 shard.add_stream(STREAM);

@@ -6,7 +6,8 @@
 
 use e2e_clients::{process, server::Server, small_disk::SmallDisk, tools};
 use std::{
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
+    net::TcpStream,
     process::Command,
     time::Duration,
 };
@@ -32,7 +33,12 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     if !server.is_luma() {
         return;
     }
+    assert_eq!(full_shards(&server), 0);
     let acknowledged = clients(&server, &disk, &["fill"]);
+    assert_eq!(full_shards(&server), 1, "the shard of the only partition");
+    assert!(
+        page(&server, "/ready").contains("\"degraded\":[\"the disk of the data directory is full")
+    );
     server.crash().unwrap();
     disk.take_the_rest().unwrap();
     server.restart().unwrap();
@@ -42,10 +48,29 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     server.restart().unwrap();
     let again = clients(&server, &disk, &["refill"]);
     clients(&server, &disk, &["recover", again.trim()]);
+    assert_eq!(full_shards(&server), 0);
+    assert!(page(&server, "/health").contains("\"degraded\":[]"));
     let (kind, first, again) = (disk.kind, acknowledged.trim(), again.trim());
     say(&format!(
         "\nfull disk | {kind} | {first} records, then refused | {again} after a deletion\n"
     ));
+}
+
+/// What monitoring sees: a page that is answered with 200, since readers are served on.
+fn page(server: &Server, path: &str) -> String {
+    let mut socket = TcpStream::connect(&server.addresses.http).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    socket.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    response
+}
+
+fn full_shards(server: &Server) -> u64 {
+    let page = page(server, "/metrics");
+    let sample = page.lines().find_map(|line| line.strip_prefix("lumadb_log_disk_full_shards "));
+    sample.unwrap_or_else(|| panic!("{page}")).trim_end_matches(".0").parse().unwrap()
 }
 
 /// With the command line, as an operator does.

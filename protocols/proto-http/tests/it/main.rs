@@ -2,13 +2,13 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proto_http::{
     ApiStats, Histogram, HttpCounters, JournalStats, LogStats, METRIC_NAMES, Ops, ProtocolStats,
-    Readiness, SqlStats, Stats, StatsFuture, render, serve,
+    Readiness, SqlStats, Stats, StatsFuture, StorageStats, render, serve,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -40,15 +40,18 @@ fn stats() -> Stats {
             segments: 1,
             spare_segments: 1,
             tail_bytes: 100,
+            disk_full_shards: 1,
             fsync_duration: Histogram { buckets: vec![(0.000_05, 2)], sum: 0.5, count: 3 },
         },
         journal: JournalStats { frames: 3, written_bytes: 4096, syncs: 3, checkpoints_rejected: 1 },
         sql: SqlStats { bad_records: 6, read_bytes: 12 },
+        storage: StorageStats { used_bytes: 21, free_bytes: 22, total_bytes: 23 },
     }
 }
 
 struct Node {
     ready: AtomicBool,
+    degraded: Mutex<Vec<String>>,
 }
 
 impl Ops for Node {
@@ -60,6 +63,7 @@ impl Ops for Node {
         let waiting = !self.ready.load(Ordering::SeqCst);
         Readiness {
             waiting_for: waiting.then(|| "recovery of shard 0".to_owned()).into_iter().collect(),
+            degraded: self.degraded.lock().expect("no panic").clone(),
         }
     }
 }
@@ -80,7 +84,7 @@ async fn get(addr: std::net::SocketAddr, path: &str) -> (u16, String) {
 async fn health_follows_the_node_and_shutdown_ends_the_server() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let addr = listener.local_addr().expect("bound");
-    let node = Arc::new(Node { ready: AtomicBool::new(false) });
+    let node = Arc::new(Node { ready: AtomicBool::new(false), degraded: Mutex::default() });
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let ops: Arc<dyn Ops> = node.clone();
     let counters = Arc::<HttpCounters>::default();
@@ -96,11 +100,21 @@ async fn health_follows_the_node_and_shutdown_ends_the_server() {
     for path in ["/ready", "/readyz", "/health", "/healthz", "/livez", "/stats", "/metrics"] {
         assert_eq!(get(addr, path).await.0, 200, "{path}");
     }
+    // What works is served on: a probe that failed would take the readers away as well.
+    node.degraded.lock().expect("no panic").push("the disk is full".to_owned());
+    for path in ["/ready", "/health"] {
+        let (status, body) = get(addr, path).await;
+        assert_eq!(
+            (status, body.contains("\"degraded\":[\"the disk is full\"]")),
+            (200, true),
+            "{body}"
+        );
+    }
     assert_eq!(get(addr, "/nothing").await.0, 404);
     assert!(get(addr, "/stats").await.1.contains("\"produced_bytes\":10"));
     stop.send(()).expect("the server waits");
     server.await.expect("no panic").expect("a clean end");
-    assert_eq!(counters.accepted.load(Ordering::SeqCst), 12);
+    assert_eq!(counters.accepted.load(Ordering::SeqCst), 14);
     assert_eq!(counters.active.load(Ordering::SeqCst), 0);
 }
 
@@ -121,6 +135,10 @@ fn the_names_are_the_golden_list() {
         "lumadb_log_fsync_duration_seconds_bucket{le=\"0.00005\"} 2",
         "lumadb_log_fsync_duration_seconds_bucket{le=\"+Inf\"} 3",
         "lumadb_journal_checkpoints_rejected_total 1",
+        "lumadb_log_disk_full_shards 1",
+        "lumadb_storage_bytes{tier=\"local\"} 21",
+        "lumadb_disk_free_bytes 22",
+        "lumadb_disk_total_bytes 23",
         "# TYPE lumadb_log_produced_bytes_total counter",
         "process_start_time_seconds 1700000000.5",
     ] {
