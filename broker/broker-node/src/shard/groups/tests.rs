@@ -70,6 +70,7 @@ fn with_shard(disk: &SimDisk, body: impl AsyncFnOnce(Rc<Shard>)) {
             ..JournalOptions::new(ClusterId([7; 16]), ShardId(0))
         },
         epoch: LeaderEpoch(1),
+        full_shards: std::sync::Arc::default(),
         groups: GroupConfig { initial_rebalance_delay_ms: 0, ..GroupConfig::default() },
     };
     block_on(async {
