@@ -7,9 +7,10 @@
 //! - Records that find the disk full stay in a backlog, without those that later ones supersede, and are logged before any
 //!   later ones once there is space. Only deletions go before them, into the journal's reserve.
 //!
-//! What a full disk takes: reads, and all of the membership. A member that joins, syncs or leaves needs no disk: what the log
-//! does not know a restart forgets, and the members join again. Deletions of groups and offsets are answered when they are
-//! durable. Commits are refused before they change anything (COORDINATOR_NOT_AVAILABLE): clients try again.
+//! What a full disk takes: reads, heartbeats, and members that leave, which a restart may forget. Deletions of groups and
+//! offsets are answered when they are durable. Joins, syncs and commits are refused before they change anything
+//! (COORDINATOR_NOT_AVAILABLE): clients try again. An assignment must not be given out in a generation that the log does not
+//! know: after a crash another would have its number.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -80,10 +81,9 @@ impl GroupService {
         }
     }
 
-    /// Of what waits from this place of the backlog on.
-    fn only_membership_is_unlogged(&self, from: usize) -> bool {
-        let backlog = self.backlog.borrow();
-        backlog.range(from..).all(|record| matches!(record, GroupRecord::Metadata { .. }))
+    /// Whether anything waits from this place of the backlog on.
+    fn is_unlogged(&self, from: usize) -> bool {
+        self.backlog.borrow().len() > from
     }
 
     fn ask(&self) -> (ReplyTo, oneshot::Receiver<GroupAnswer>) {
@@ -143,7 +143,9 @@ impl Shard {
         let turn = self.turn.take().await;
         let logged = self.log_backlog().await?;
         let full = !logged || self.disk_full.get();
-        if (full && matches!(call, GroupCall::Commit(_))) || call_bytes(&call) > CALL_BYTES_MAX {
+        let advances =
+            matches!(call, GroupCall::Commit(_) | GroupCall::Join(_) | GroupCall::Sync(_));
+        if (full && advances) || call_bytes(&call) > CALL_BYTES_MAX {
             return Ok(GroupAnswer::Unavailable);
         }
         let now_ms = self.steady_ms();
@@ -236,7 +238,7 @@ impl Shard {
             if deletes {
                 self.log_deletions(from).await?;
             }
-            if !self.groups.only_membership_is_unlogged(from) {
+            if self.groups.is_unlogged(from) {
                 self.refuse_unlogged(&mut outputs.replies);
             }
         }
@@ -254,12 +256,7 @@ impl Shard {
 
     /// Replies that promise something durable, which is not.
     fn refuse_unlogged(&self, replies: &mut Vec<Reply>) {
-        let promises = |reply: &mut Reply| {
-            matches!(
-                reply.body,
-                ReplyBody::Commit(_) | ReplyBody::DeleteGroups(_) | ReplyBody::DeleteOffsets(_)
-            )
-        };
+        let promises = |reply: &mut Reply| !matches!(reply.body, ReplyBody::Leave(_));
         for reply in replies.extract_if(.., promises) {
             if let Some(asker) = self.groups.asked.borrow_mut().remove(&reply.to) {
                 // See `GroupService::send`.
