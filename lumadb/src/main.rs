@@ -5,6 +5,7 @@
 
 mod demo;
 mod logging;
+mod metered;
 mod ops;
 mod serve;
 mod server;

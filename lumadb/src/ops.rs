@@ -7,11 +7,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use broker_kafka_wire::ApiKey;
 use broker_node::{DURATION_BOUNDS_US, DiskSpace, DurationCounter, NodeHandle, NodeStats};
 use proto_http::{
-    ApiStats, Histogram, HttpCounters, JournalStats, LogStats, Ops, ProtocolStats, Readiness,
-    SqlStats, Stats, StatsFuture, StorageStats,
+    ApiStats, GroupLag, Histogram, HttpCounters, JournalStats, LagsFuture, LogStats, Ops,
+    ProtocolStats, Readiness, SqlStats, Stats, StatsFuture, StorageStats,
 };
 use proto_pg::PgCounters;
 use query_engine::Engine;
+
+use crate::metered::SqlMeter;
 
 /// How long a page waits for the file system before it shows what was last heard of it: a disk that hangs must not hide the
 /// other figures.
@@ -54,6 +56,7 @@ pub(crate) struct NodeOps {
     pub(crate) engine: Arc<Engine>,
     pub(crate) pg: Arc<PgCounters>,
     pub(crate) http: Arc<HttpCounters>,
+    pub(crate) meter: Arc<SqlMeter>,
     pub(crate) storage: Arc<Storage>,
     pub(crate) reactor: String,
     pub(crate) started: Instant,
@@ -77,6 +80,7 @@ impl Ops for NodeOps {
                 partitions: node.partitions,
                 groups: node.groups,
                 request_memory_bytes: node.request_memory_bytes,
+                answer_memory_bytes: node.answer_memory_bytes,
                 protocols: self.protocols(&node),
                 kafka_apis: node
                     .requests
@@ -103,8 +107,23 @@ impl Ops for NodeOps {
                 sql: SqlStats {
                     bad_records: self.engine.bad_records(),
                     read_bytes: self.engine.read_bytes(),
+                    memory_bytes: self.engine.memory_bytes() as u64,
+                    queries: self.meter.stats(),
                 },
             }
+        })
+    }
+
+    fn group_lags(&self) -> LagsFuture<'_> {
+        Box::pin(async move {
+            // A node that is stopping has no groups any more.
+            let lags = self.node.group_lags().await.unwrap_or_default();
+            let lag = |one: broker_node::GroupLag| GroupLag {
+                group: one.group,
+                topic: one.topic,
+                records: one.records,
+            };
+            lags.into_iter().map(lag).collect()
         })
     }
 

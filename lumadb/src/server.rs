@@ -25,6 +25,7 @@ use query_engine::{Engine, EngineOptions};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::metered::{Metered, SqlMeter};
 use crate::ops::NodeOps;
 
 /// How long adapters may take to end before the node is stopped under them.
@@ -97,10 +98,12 @@ pub(crate) fn start(
         connections_max: usize::try_from(config.pg.connections_max).unwrap_or(usize::MAX),
         ..PgOptions::default()
     };
+    let meter = Arc::<SqlMeter>::default();
     let ops = NodeOps {
         node: handle,
         engine: Arc::clone(&engine),
         pg: Arc::clone(&pg_options.counters),
+        meter: Arc::clone(&meter),
         http: Arc::default(),
         storage: Arc::default(),
         reactor: name.to_owned(),
@@ -115,7 +118,8 @@ pub(crate) fn start(
         let http_counters = Arc::clone(&ops.http);
         vec![
             runtime.spawn(async move {
-                proto_pg::serve(pg_listener, engine, pg_options, pg_stop).await
+                let sql = Arc::new(Metered { sql: engine, meter });
+                proto_pg::serve(pg_listener, sql, pg_options, pg_stop).await
             }),
             runtime.spawn(async move {
                 proto_http::serve(http_listener, Arc::new(ops), http_counters, http_stop).await

@@ -4,6 +4,7 @@
 
 mod follow;
 mod ingest;
+mod lag;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,8 @@ use query_api::{Error, ErrorKind};
 
 use crate::core::{CoreBroker, Shared};
 use crate::disk_space::{self, DiskSpace};
+pub use lag::GroupLag;
+
 use crate::stats::{JournalTotals, NodeStats};
 use broker_kafka::broker::Broker;
 use log_types::ShardId;

@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use broker_core::partition::Partition;
 use log_io::{Clock, Random};
 use log_journal::{Journal, JournalError, JournalHooks, JournalOptions};
-use log_types::{LeaderEpoch, Offset, Position, ShardId, StreamId};
+use log_types::{LeaderEpoch, Offset, PartitionId, Position, ShardId, StreamId};
 
 use broker_rt::Runtime;
 
@@ -104,6 +104,14 @@ pub(crate) struct Shard {
     /// Largest batch the journal takes.
     entry_bytes_max: usize,
     pub(crate) counters: Counters,
+}
+
+/// An offset that a group has committed.
+pub(crate) struct Commit {
+    pub(crate) group: String,
+    pub(crate) topic: String,
+    pub(crate) partition: PartitionId,
+    pub(crate) offset: Offset,
 }
 
 /// Plain counters, summed by the operations endpoints.
@@ -270,6 +278,23 @@ impl Shard {
 
     pub(crate) fn group_count(&self) -> usize {
         self.groups.state().list(&[]).len()
+    }
+
+    /// What groups have committed here, at most `count_max` of it.
+    pub(crate) fn commits(&self, count_max: usize) -> Vec<Commit> {
+        let groups = self.groups.state();
+        let listed = groups.list(&[]);
+        let commits = listed.iter().flat_map(|listing| {
+            groups.committed_after(&listing.group_id, None).map(|(topic, partition, committed)| {
+                Commit {
+                    group: listing.group_id.clone(),
+                    topic: topic.to_owned(),
+                    partition,
+                    offset: committed.offset,
+                }
+            })
+        });
+        commits.take(count_max).collect()
     }
 
     /// Log start and high watermark per stream; an unknown one is empty.

@@ -158,6 +158,11 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
     let bad = "select relname, bad_records, last_offset from luma_bad_records";
     let shown = luma(&["sql", &server.pg_url(), "-c", bad]).ok();
     assert_eq!(shown, "{\"relname\":\"spoiled\",\"bad_records\":1,\"last_offset\":1}\n");
+    luma(&["sql", &server.pg_url(), "-c", "select nothing"]).fails(1);
+    server.luma(&["group", "seek", "readers", "--topic", "metered", "--to", "1", "--yes"]).ok();
+    let lags = server.http("/metrics?detail=groups");
+    let lag = "lumadb_consumer_group_lag{group=\"readers\",topic=\"metered\"} 1";
+    assert!(lags.lines().any(|line| line.trim_end_matches(".0") == lag), "{lags}");
     let page = server.http("/metrics");
     let sample = |name: &str| -> f64 {
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -171,6 +176,10 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
         ("lumadb_log_fsync_duration_seconds_count", 1.0),
         ("lumadb_log_topics", 1.0),
         ("lumadb_log_tail_bytes", 1.0),
+        ("lumadb_memory_bytes{component=\"log_tail\"}", 1.0),
+        ("lumadb_queries_total{status=\"ok\",protocol=\"pg\"}", 3.0),
+        ("lumadb_query_duration_seconds_count{type=\"select\"}", 3.0),
+        ("lumadb_consumer_groups", 1.0),
         ("lumadb_storage_bytes{tier=\"local\"}", 4096.0),
         ("lumadb_disk_free_bytes", 1.0),
         ("lumadb_disk_total_bytes", 4096.0),
@@ -184,11 +193,14 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
         "lumadb_connections_refused_total{protocol=\"kafka\"}",
         "lumadb_kafka_request_memory_bytes",
         "lumadb_log_disk_full_shards",
-        "lumadb_consumer_groups",
+        "lumadb_active_queries",
+        "lumadb_memory_bytes{component=\"sql_statements\"}",
+        "lumadb_queries_total{status=\"cancelled\",protocol=\"pg\"}",
     ] {
         assert_eq!(sample(name), 0.0, "{name}");
     }
     assert_eq!(sample("lumadb_sql_bad_records_total"), 1.0);
+    assert_eq!(sample("lumadb_queries_total{status=\"error\",protocol=\"pg\"}"), 1.0);
     let stats: serde_json::Value = serde_json::from_str(&server.http("/stats")).expect("JSON");
     assert_eq!(stats["log"]["produced_batches"], 2);
     assert_eq!(stats["sql"]["bad_records"], 1);

@@ -14,11 +14,12 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::ops::{Histogram, Stats};
+use crate::ops::{GroupLag, Histogram, Stats};
 use crate::process::Process;
 
 /// Every family served, sorted; a public interface, so a change is a change for dashboards.
 pub const METRIC_NAMES: &[&str] = &[
+    "lumadb_active_queries",
     "lumadb_build_info",
     "lumadb_connections_active",
     "lumadb_connections_refused_total",
@@ -42,6 +43,9 @@ pub const METRIC_NAMES: &[&str] = &[
     "lumadb_log_spare_segments",
     "lumadb_log_tail_bytes",
     "lumadb_log_topics",
+    "lumadb_memory_bytes",
+    "lumadb_queries_total",
+    "lumadb_query_duration_seconds",
     "lumadb_sql_bad_records_total",
     "lumadb_sql_read_bytes_total",
     "lumadb_storage_bytes",
@@ -55,17 +59,16 @@ pub const METRIC_NAMES: &[&str] = &[
     "process_virtual_memory_bytes",
 ];
 
+/// The families that `?detail=groups` adds.
+pub const GROUP_METRIC_NAMES: &[&str] = &["lumadb_consumer_group_lag"];
+
 /// The metrics page, in Prometheus' text format 0.0.4.
 ///
 /// # Errors
 /// Only when formatting into memory fails.
-pub fn render(stats: Stats) -> Result<String, fmt::Error> {
-    render_with(stats, Process::read())
-}
-
-fn render_with(stats: Stats, process: Process) -> Result<String, fmt::Error> {
+pub fn render(stats: Stats, lags: Option<Vec<GroupLag>>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Page { stats, process }));
+    registry.register_collector(Box::new(Page { stats, lags, process: Process::read() }));
     let mut open_metrics = String::new();
     prometheus_client::encoding::text::encode(&mut open_metrics, &registry)?;
     to_text_format(&open_metrics)
@@ -74,6 +77,8 @@ fn render_with(stats: Stats, process: Process) -> Result<String, fmt::Error> {
 #[derive(Debug)]
 struct Page {
     stats: Stats,
+    /// With the detail of consumer groups.
+    lags: Option<Vec<GroupLag>>,
     process: Process,
 }
 
@@ -85,6 +90,8 @@ impl Collector for Page {
         self.log(&mut writer)?;
         self.storage(&mut writer)?;
         self.sql(&mut writer)?;
+        self.memory(&mut writer)?;
+        self.groups(&mut writer)?;
         self.process(&mut writer)
     }
 }
@@ -203,7 +210,48 @@ impl Page {
         out.gauge("lumadb_disk_total_bytes", "Size of the data directory's disk", total)
     }
 
+    fn memory(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let components = [
+            ("log_tail", self.stats.log.tail_bytes),
+            ("kafka_requests", self.stats.request_memory_bytes),
+            ("kafka_answers", self.stats.answer_memory_bytes),
+            ("sql_statements", self.stats.sql.memory_bytes),
+        ];
+        let labels = components.map(|(name, _)| [("component", name)]);
+        let samples = labels.iter().zip(components);
+        let samples: Vec<_> =
+            samples.map(|(label, (_, bytes))| (&label[..], float(bytes))).collect();
+        out.gauges("lumadb_memory_bytes", "Memory that has a limit, by what it is for", &samples)
+    }
+
+    fn groups(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let Some(lags) = &self.lags else { return Ok(()) };
+        let labels: Vec<_> = lags
+            .iter()
+            .map(|lag| [("group", lag.group.as_str()), ("topic", lag.topic.as_str())])
+            .collect();
+        let samples = labels.iter().zip(lags).map(|(label, lag)| (&label[..], float(lag.records)));
+        let help = "Records between a group's committed offsets and the end of the partitions";
+        out.gauges("lumadb_consumer_group_lag", help, &samples.collect::<Vec<_>>())
+    }
+
     fn sql(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let queries = &self.stats.sql.queries;
+        let running = float(queries.active);
+        out.gauge("lumadb_active_queries", "SQL statements that run now", running)?;
+        let labels: Vec<_> = queries
+            .by_status
+            .iter()
+            .map(|(status, count)| ([("status", *status), ("protocol", "pg")], float(*count)))
+            .collect();
+        let ended: Vec<_> = labels.iter().map(|(label, count)| (&label[..], *count)).collect();
+        let help = "SQL statements ended: well, with an error, or before their last row";
+        out.counters("lumadb_queries", help, &ended)?;
+        let labels: Vec<_> =
+            queries.durations.iter().map(|(kind, one)| ([("type", *kind)], one)).collect();
+        let durations: Vec<_> = labels.iter().map(|(label, one)| (&label[..], *one)).collect();
+        let help = "Time from the start of an SQL statement to its last row";
+        out.histograms("lumadb_query_duration_seconds", help, &durations)?;
         out.counter(
             "lumadb_sql_bad_records",
             "Records that SQL statements read and could not fully decode",

@@ -7,9 +7,14 @@ use std::time::Duration;
 /// The numbers once every core has been asked.
 pub type StatsFuture<'a> = Pin<Box<dyn Future<Output = Stats> + Send + 'a>>;
 
+/// The groups once every core has been asked.
+pub type LagsFuture<'a> = Pin<Box<dyn Future<Output = Vec<GroupLag>> + Send + 'a>>;
+
 /// The node as operators see it. Called for each request, from any thread; must not block.
 pub trait Ops: Send + Sync + 'static {
     fn stats(&self) -> StatsFuture<'_>;
+    /// Called where somebody asks for the detail: it costs as much as there are groups.
+    fn group_lags(&self) -> LagsFuture<'_>;
     fn readiness(&self) -> Readiness;
 }
 
@@ -46,6 +51,8 @@ pub struct Stats {
     pub groups: u64,
     /// Memory that Kafka requests in flight hold.
     pub request_memory_bytes: u64,
+    /// Memory that answers to Kafka requests hold until they are written.
+    pub answer_memory_bytes: u64,
     pub protocols: Vec<ProtocolStats>,
     pub kafka_apis: Vec<ApiStats>,
     pub log: LogStats,
@@ -120,6 +127,29 @@ pub struct SqlStats {
     pub bad_records: u64,
     /// Bytes of record batches that scans read.
     pub read_bytes: u64,
+    /// Memory that running statements hold.
+    pub memory_bytes: u64,
+    pub queries: QueryStats,
+}
+
+/// Statements of the PostgreSQL protocol.
+#[derive(Clone, Debug, Default)]
+pub struct QueryStats {
+    /// Running now.
+    pub active: u64,
+    /// `ok`, `error`, `cancelled`, each with how many there were.
+    pub by_status: Vec<(&'static str, u64)>,
+    /// By kind, such as `select`: seconds from the call to the last row.
+    pub durations: Vec<(&'static str, Histogram)>,
+}
+
+/// How far a consumer group is behind on a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupLag {
+    pub group: String,
+    pub topic: String,
+    /// Over the partitions for which it has committed.
+    pub records: u64,
 }
 
 /// A histogram in plain numbers.

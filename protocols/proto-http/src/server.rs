@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use crate::counted::{CountedListener, HttpCounters};
 use crate::error::{json_response, not_rendered};
 use crate::metrics::render;
-use crate::ops::{Histogram, Ops, Stats};
+use crate::ops::{Histogram, Ops, SqlStats, Stats};
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -73,8 +73,13 @@ async fn health(State(ops): State<Arc<dyn Ops>>) -> Response {
     json_response(status, &body)
 }
 
-async fn metrics(State(ops): State<Arc<dyn Ops>>) -> Response {
-    match render(ops.stats().await) {
+async fn metrics(State(ops): State<Arc<dyn Ops>>, RawQuery(query): RawQuery) -> Response {
+    let lags = match query.as_deref() {
+        None | Some("") => None,
+        Some("detail=groups") => Some(ops.group_lags().await),
+        Some(_) => return (StatusCode::BAD_REQUEST, "expected ?detail=groups\n").into_response(),
+    };
+    match render(ops.stats().await, lags) {
         Ok(page) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], page).into_response(),
         Err(error) => not_rendered(error),
     }
@@ -86,6 +91,19 @@ async fn stats(State(ops): State<Arc<dyn Ops>>) -> Response {
 
 fn histogram_json(histogram: &Histogram) -> Value {
     json!({ "count": histogram.count, "sum_seconds": histogram.sum })
+}
+
+fn sql_json(sql: &SqlStats) -> Value {
+    let queries = &sql.queries;
+    let ended =
+        queries.by_status.iter().map(|(status, count)| ((*status).to_owned(), json!(count)));
+    json!({
+        "bad_records": sql.bad_records,
+        "read_bytes": sql.read_bytes,
+        "memory_bytes": sql.memory_bytes,
+        "active_queries": queries.active,
+        "queries": ended.collect::<serde_json::Map<_, _>>(),
+    })
 }
 
 fn stats_json(stats: &Stats) -> Value {
@@ -107,6 +125,7 @@ fn stats_json(stats: &Stats) -> Value {
         "partitions": stats.partitions,
         "groups": stats.groups,
         "request_memory_bytes": stats.request_memory_bytes,
+        "answer_memory_bytes": stats.answer_memory_bytes,
         "connections": protocols.collect::<serde_json::Map<_, _>>(),
         "kafka_requests": apis.collect::<serde_json::Map<_, _>>(),
         "log": {
@@ -130,6 +149,6 @@ fn stats_json(stats: &Stats) -> Value {
             "free_bytes": stats.storage.free_bytes,
             "total_bytes": stats.storage.total_bytes,
         },
-        "sql": { "bad_records": stats.sql.bad_records, "read_bytes": stats.sql.read_bytes },
+        "sql": sql_json(&stats.sql),
     })
 }

@@ -7,14 +7,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proto_http::{
-    ApiStats, Histogram, HttpCounters, JournalStats, LogStats, METRIC_NAMES, Ops, ProtocolStats,
-    Readiness, SqlStats, Stats, StatsFuture, StorageStats, render, serve,
+    ApiStats, GROUP_METRIC_NAMES, GroupLag, Histogram, HttpCounters, JournalStats, LagsFuture,
+    LogStats, METRIC_NAMES, Ops, ProtocolStats, QueryStats, Readiness, SqlStats, Stats,
+    StatsFuture, StorageStats, render, serve,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 fn stats() -> Stats {
     let histogram = Histogram { buckets: vec![(0.001, 2), (0.1, 1)], sum: 1.5, count: 4 };
+    let queries = QueryStats {
+        active: 1,
+        by_status: vec![("ok", 5), ("error", 2), ("cancelled", 0)],
+        durations: vec![("select", histogram.clone())],
+    };
     let protocol = |protocol| ProtocolStats {
         protocol,
         connections_active: 1,
@@ -31,6 +37,7 @@ fn stats() -> Stats {
         partitions: 5,
         groups: 3,
         request_memory_bytes: 11,
+        answer_memory_bytes: 14,
         protocols: vec![protocol("kafka"), protocol("pg")],
         kafka_apis: vec![ApiStats { api: "Produce".to_owned(), duration: histogram }],
         log: LogStats {
@@ -44,7 +51,7 @@ fn stats() -> Stats {
             fsync_duration: Histogram { buckets: vec![(0.000_05, 2)], sum: 0.5, count: 3 },
         },
         journal: JournalStats { frames: 3, written_bytes: 4096, syncs: 3, checkpoints_rejected: 1 },
-        sql: SqlStats { bad_records: 6, read_bytes: 12 },
+        sql: SqlStats { bad_records: 6, read_bytes: 12, memory_bytes: 13, queries },
         storage: StorageStats { used_bytes: 21, free_bytes: 22, total_bytes: 23 },
     }
 }
@@ -57,6 +64,10 @@ struct Node {
 impl Ops for Node {
     fn stats(&self) -> StatsFuture<'_> {
         Box::pin(async { stats() })
+    }
+
+    fn group_lags(&self) -> LagsFuture<'_> {
+        Box::pin(async { lags() })
     }
 
     fn readiness(&self) -> Readiness {
@@ -110,21 +121,40 @@ async fn health_follows_the_node_and_shutdown_ends_the_server() {
             "{body}"
         );
     }
+    let (status, page) = get(addr, "/metrics?detail=groups").await;
+    assert_eq!((status, page.contains("lumadb_consumer_group_lag{")), (200, true));
+    assert_eq!(get(addr, "/metrics?detail=everything").await.0, 400);
     assert_eq!(get(addr, "/nothing").await.0, 404);
     assert!(get(addr, "/stats").await.1.contains("\"produced_bytes\":10"));
     stop.send(()).expect("the server waits");
     server.await.expect("no panic").expect("a clean end");
-    assert_eq!(counters.accepted.load(Ordering::SeqCst), 14);
+    assert_eq!(counters.accepted.load(Ordering::SeqCst), 16);
     assert_eq!(counters.active.load(Ordering::SeqCst), 0);
+}
+
+fn lags() -> Vec<GroupLag> {
+    let lag = |group: &str, records| GroupLag {
+        group: group.to_owned(),
+        topic: "orders".to_owned(),
+        records,
+    };
+    vec![lag("a", 0), lag("b \"quoted\"\\\n", 7)]
+}
+
+fn names(page: &str) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    names.sort_unstable();
+    names
 }
 
 #[test]
 fn the_names_are_the_golden_list() {
-    let page = render(stats()).expect("formats");
-    let mut names: Vec<&str> =
-        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    names.sort_unstable();
-    assert_eq!(names, METRIC_NAMES);
+    assert_eq!(names(&render(stats(), None).expect("formats")), METRIC_NAMES);
+    let page = render(stats(), Some(lags())).expect("formats");
+    let mut all = [METRIC_NAMES, GROUP_METRIC_NAMES].concat();
+    all.sort_unstable();
+    assert_eq!(names(&page), all);
     for line in [
         "lumadb_build_info{version=\"0.0.0\",reactor=\"epoll\"} 1",
         "lumadb_connections_total{protocol=\"pg\"} 7",
@@ -136,6 +166,15 @@ fn the_names_are_the_golden_list() {
         "lumadb_log_fsync_duration_seconds_bucket{le=\"+Inf\"} 3",
         "lumadb_journal_checkpoints_rejected_total 1",
         "lumadb_log_disk_full_shards 1",
+        "lumadb_active_queries 1",
+        "lumadb_queries_total{status=\"error\",protocol=\"pg\"} 2",
+        "lumadb_query_duration_seconds_count{type=\"select\"} 4",
+        "lumadb_memory_bytes{component=\"log_tail\"} 100",
+        "lumadb_memory_bytes{component=\"kafka_requests\"} 11",
+        "lumadb_memory_bytes{component=\"kafka_answers\"} 14",
+        "lumadb_memory_bytes{component=\"sql_statements\"} 13",
+        "lumadb_consumer_group_lag{group=\"a\",topic=\"orders\"} 0",
+        "lumadb_consumer_group_lag{group=\"b \\\"quoted\\\"\\\\\\n\",topic=\"orders\"} 7",
         "lumadb_storage_bytes{tier=\"local\"} 21",
         "lumadb_disk_free_bytes 22",
         "lumadb_disk_total_bytes 23",
@@ -167,7 +206,7 @@ fn promtool_accepts_the_page() {
             return;
         }
     };
-    let page = render(stats()).expect("formats");
+    let page = render(stats(), Some(lags())).expect("formats");
     promtool.stdin.take().expect("piped").write_all(page.as_bytes()).expect("promtool reads");
     let output = promtool.wait_with_output().expect("promtool ends");
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
