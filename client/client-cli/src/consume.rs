@@ -21,7 +21,7 @@ const FETCH_BYTES_MAX: i32 = 16 << 20;
 const FETCH_WAIT_MS: i32 = 500;
 
 /// Next offset and end (excluded) of a partition.
-type Ranges = BTreeMap<i32, (i64, i64)>;
+pub(crate) type Ranges = BTreeMap<i32, (i64, i64)>;
 
 pub(crate) fn run(
     args: &ConsumeArgs,
@@ -39,6 +39,9 @@ pub(crate) fn run(
         let topic = topic::existing(&client, &args.topic).await?;
         let partitions = chosen(args, &topic.partitions)?;
         let mut ranges = ranges(&client, &args.topic, &partitions, position).await?;
+        if let Position::At(wanted) = position {
+            note_missing(&args.topic, wanted, &ranges, terminal);
+        }
         if args.follow && !matches!(position, Position::Range(..)) {
             ranges.values_mut().for_each(|(_, end)| *end = i64::MAX);
         }
@@ -93,6 +96,14 @@ pub(crate) async fn ranges(
         ranges.insert(start.partition, (from, to));
     }
     Ok(ranges)
+}
+
+/// Says where no partition has the offset that was asked for.
+pub(crate) fn note_missing(topic: &str, wanted: i64, ranges: &Ranges, terminal: &mut Terminal) {
+    for (partition, (taken, _)) in ranges.iter().filter(|(_, (taken, _))| *taken != wanted) {
+        let text = format!("{topic}-{partition} has no offset {wanted}: the nearest is {taken}");
+        terminal.note(&text);
+    }
 }
 
 struct Printer<'a> {

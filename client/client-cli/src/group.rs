@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::args::GroupCommand;
 use crate::connect::{block_on, connect, now_ms};
-use crate::consume::ranges;
+use crate::consume::{note_missing, ranges};
 use crate::exit::{Exit, Failure};
 use crate::format::{Format, Rows, print_all};
 use crate::offsets::{Position, parse};
@@ -41,9 +41,26 @@ pub(crate) fn run(
                 if matches!(position, Position::Range(..)) {
                     return Err(Failure::usage("a group cannot be moved to a range"));
                 }
-                terminal.confirm(yes, &format!("move group {group} on {topic} to {to}"))?;
+                let question = format!("move group {group} on {topic} to {to}");
+                if !terminal.stdin_is_tty {
+                    // Nobody can answer: no reason to ask the server first.
+                    terminal.confirm(yes, &question)?;
+                }
                 let client = connect(&broker).await?;
-                seek(&client, &group, &topic, position, format, terminal).await
+                let partitions = topic::existing(&client, &topic).await?.partitions;
+                let exists = movable(&client, &group).await?;
+                let question = if exists {
+                    question
+                } else {
+                    format!("create group {group}, which does not exist, at {to} of {topic}")
+                };
+                terminal.confirm(yes, &question)?;
+                let target = Target { topic: &topic, partitions: &partitions, position };
+                seek(&client, &group, &target, format, terminal).await?;
+                if !exists {
+                    terminal.note(&format!("group {group:?} did not exist: it was created"));
+                }
+                Ok(())
             }
         }
     })
@@ -99,21 +116,46 @@ async fn describe(
     print_all(&[("members", &members), ("offsets", &offsets)], format, terminal)
 }
 
+/// Whether the group exists.
+///
+/// # Errors
+/// `Conflict` when it has members, which hold its offsets.
+async fn movable(client: &Client, group: &str) -> Result<bool, Failure> {
+    let detail = client.describe_group(group).await?;
+    match detail.members.len() {
+        0 => Ok(detail.state != "Dead" || !client.committed(group).await?.is_empty()),
+        count => {
+            let message = format!("group {group:?} is {}: it has {count} members", detail.state);
+            Err(Failure::new(Exit::Conflict, message)
+                .hint("a group can be moved when its consumers have stopped"))
+        }
+    }
+}
+
+/// Where a group is moved to.
+struct Target<'a> {
+    topic: &'a str,
+    partitions: &'a [i32],
+    position: Position,
+}
+
 async fn seek(
     client: &Client,
     group: &str,
-    name: &str,
-    position: Position,
+    target: &Target<'_>,
     format: Format,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
-    let partitions = topic::existing(client, name).await?.partitions;
-    let targets = ranges(client, name, &partitions, position).await?;
+    let Target { topic: name, partitions, position } = *target;
+    let targets = ranges(client, name, partitions, position).await?;
     let commits: Vec<Committed> = targets
         .iter()
         .map(|(&partition, &(offset, _))| Committed { topic: name.to_owned(), partition, offset })
         .collect();
     client.commit(group, &commits).await?;
+    if let Position::At(wanted) = position {
+        note_missing(name, wanted, &targets, terminal);
+    }
     let mut rows = Rows::new(&["topic", "partition", "committed"]);
     for commit in commits {
         rows.push(vec![json!(commit.topic), json!(commit.partition), json!(commit.offset)]);

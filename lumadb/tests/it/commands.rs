@@ -58,6 +58,9 @@ fn records_in_every_compression_format_and_offset() {
     assert_eq!(read(&["-O", "start"]), all);
     assert_eq!(read(&["-O", "end"]), "");
     assert_eq!(read(&["-O", "8"]), "zstd1 zstd2 ");
+    let beyond = server.luma(&["consume", "lines", "-O", "99"]);
+    assert_eq!(beyond.err, "lines-0 has no offset 99: the nearest is 10\n");
+    assert_eq!(beyond.ok(), "");
     assert_eq!(read(&["-O", "-3"]), "lz42 zstd1 zstd2 ");
     assert_eq!(read(&["-O", "+9"]), "zstd2 ");
     assert_eq!(read(&["-O", "3-5"]), "gzip2 snappy1 ");
@@ -136,6 +139,15 @@ fn groups_are_listed_described_and_moved() {
     server.luma(&[&seek[..], &["end"]].concat()).fails(2);
     server.luma(&["group", "seek", "team", "--topic", "absent", "--to", "end", "-y"]).fails(5);
 }
+    // A name mistyped made a group in silence, and an offset beyond the end became the end.
+    let typo = ["group", "seek", "taem", "--topic", "work", "--to"];
+    server.luma(&[&typo[..], &["start"]].concat()).fails(2);
+    server.luma(&["group", "describe", "taem"]).fails(5);
+    let made = server.luma(&[&typo[..], &["2", "--yes"]].concat());
+    assert_eq!(made.err, "group \"taem\" did not exist: it was created\n");
+    let moved = server.luma(&[&typo[..], &["99", "--yes"]].concat());
+    assert_eq!(moved.err, "work-0 has no offset 99: the nearest is 3\n");
+    assert!(moved.ok().contains("\"committed\":3}"));
 
 #[test]
 fn sql_from_arguments_and_from_standard_input() {
