@@ -14,7 +14,7 @@ use client_kafka::{Batch, Client, Compression, Error};
 
 use crate::logging;
 use crate::serve::{Signals, addresses, banner, configuration, wait};
-use crate::server::{Running, start, tokio_runtime};
+use crate::server::{Ports, Running, start, tokio_runtime};
 
 const USERS: u64 = 200;
 const PRODUCTS: u64 = 50;
@@ -40,8 +40,9 @@ pub(crate) fn run(mut args: DemoArgs, terminal: &mut Terminal) -> Result<(), Fai
     args.serve.data_dir = Some(dir.path().to_owned());
     let loaded = configuration(&args.serve)?;
     logging::install(&loaded.config.logging, terminal.color)?;
+    let ports = Ports::bind(&loaded)?;
     let _lock = lock_data_dir(dir.path())?;
-    let mut running = start(&loaded, dir.path().to_owned(), runtime)?;
+    let mut running = start(&loaded, ports, dir.path().to_owned(), runtime)?;
     let addr = running.kafka.to_string();
     let mut shop = Shop { random: Random(args.seed), orders: 0 };
     let filled = running.runtime.block_on(async {

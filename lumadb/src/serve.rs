@@ -11,15 +11,16 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::logging;
-use crate::server::{Running, start, tokio_runtime};
+use crate::server::{Ports, Running, start, tokio_runtime};
 
 pub(crate) fn run(args: &ServeArgs, terminal: &mut Terminal) -> Result<(), Failure> {
     let began = Instant::now();
     let loaded = configuration(args)?;
     logging::install(&loaded.config.logging, terminal.color)?;
     let data_dir = data_dir(&loaded)?;
+    let ports = Ports::bind(&loaded)?;
     let _lock = lock_data_dir(&data_dir)?;
-    let mut running = start(&loaded, data_dir.clone(), tokio_runtime()?)?;
+    let mut running = start(&loaded, ports, data_dir.clone(), tokio_runtime()?)?;
     let signals = Signals::install(&running.runtime)?;
     if let Some(path) = &args.ready_file {
         write_ready_file(path, &addresses(&running))?;

@@ -6,8 +6,7 @@
 //! ```
 //!
 //! Invariants:
-//! - PostgreSQL and HTTP sockets are bound before the node starts, so a busy port costs nothing. The node binds its
-//!   own, one per core.
+//! - Ports are tried before there is a data directory, so a busy one costs nothing. The node binds its own, one per core.
 //! - [`Running::stop`] ends the adapters first and the node last, and returns when its journals are synced.
 
 use std::collections::BTreeMap;
@@ -55,25 +54,69 @@ pub(crate) fn tokio_runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
+/// The sockets that are bound before there is a data directory, so that a busy port changes nothing.
+pub(crate) struct Ports {
+    pg: TcpListener,
+    http: TcpListener,
+    /// What a person should know.
+    notes: Vec<String>,
+}
+
+impl Ports {
+    /// # Errors
+    /// `Usage` for addresses that are busy or that nobody accepted the risk of.
+    pub(crate) fn bind(loaded: &Loaded) -> Result<Self, Failure> {
+        let config = &loaded.config;
+        let mut notes = Vec::new();
+        refuse_public(loaded, "kafka.addr", config.kafka.addr)?;
+        if !loaded.is_default("kafka.addr") {
+            try_kafka(config.kafka.addr)?;
+        }
+        let pg = bind(loaded, "pg.addr", config.pg.addr, &mut notes)?;
+        let http = bind(loaded, "http.addr", config.http.addr, &mut notes)?;
+        Ok(Self { pg, http, notes })
+    }
+}
+
+/// How long an address that was asked for may be busy: a killed predecessor's sockets may outlive it for a moment, until the
+/// kernel has taken its rings down.
+const KAFKA_TRIES: u32 = 20;
+const KAFKA_PAUSE: Duration = Duration::from_millis(100);
+
+/// The cores bind the Kafka address themselves; this finds out early whether they can.
+fn try_kafka(addr: SocketAddr) -> Result<(), Failure> {
+    for left in (0..KAFKA_TRIES).rev() {
+        match bind_listener("kafka.addr", addr, true) {
+            Ok(_) => return Ok(()),
+            Err(busy) if busy.error.kind() == std::io::ErrorKind::AddrInUse && left > 0 => {
+                std::thread::sleep(KAFKA_PAUSE);
+            }
+            Err(failed) => return Err(failed.into()),
+        }
+    }
+    Ok(())
+}
+
 /// Starts everything.
 ///
 /// # Errors
-/// `Usage` for addresses and settings, else why the node did not start.
+/// `Usage` for settings, else why the node did not start.
 pub(crate) fn start(
     loaded: &Loaded,
+    ports: Ports,
     data_dir: PathBuf,
     runtime: Runtime,
 ) -> Result<Running, Failure> {
     let started = Instant::now();
     let config = &loaded.config;
-    let mut notes = Vec::new();
-    refuse_public(loaded, "kafka.addr", config.kafka.addr)?;
-    let (pg_listener, pg) = bind(loaded, "pg.addr", config.pg.addr, &mut notes)?;
-    let (http_listener, http) = bind(loaded, "http.addr", config.http.addr, &mut notes)?;
+    let Ports { pg: pg_listener, http: http_listener, mut notes } = ports;
+    let (pg, http) = (pg_listener.local_addr()?, http_listener.local_addr()?);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let cores = match config.node.cores {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => processors,
         cores => usize::try_from(cores).unwrap_or(1),
     };
+    notes.extend(too_many_cores(cores, processors));
     let node = Node::start(node_settings(loaded, data_dir, cores)?).map_err(node_failure)?;
     let kafka = node.kafka_addr();
     if config.kafka.addr.port() != 0 && kafka.port() != config.kafka.addr.port() {
@@ -176,18 +219,27 @@ fn refuse_public(loaded: &Loaded, key: &str, addr: SocketAddr) -> Result<(), Fai
 
 fn bind(
     loaded: &Loaded,
-    key: &str,
+    key: &'static str,
     addr: SocketAddr,
     notes: &mut Vec<String>,
-) -> Result<(TcpListener, SocketAddr), Failure> {
+) -> Result<TcpListener, Failure> {
     refuse_public(loaded, key, addr)?;
-    let (listener, other_port) = bind_listener(addr, !loaded.is_default(key))?;
+    let (listener, other_port) = bind_listener(key, addr, !loaded.is_default(key))?;
     let bound = listener.local_addr()?;
     listener.set_nonblocking(true)?;
     if other_port {
         notes.push(moved(key, addr, bound));
     }
-    Ok((listener, bound))
+    Ok(listener)
+}
+
+fn too_many_cores(cores: usize, processors: usize) -> Option<String> {
+    (cores > processors).then(|| {
+        format!(
+            "node.cores is {cores}, but this process may use {processors} processors: threads that share one are slower than \
+             {processors} cores would be"
+        )
+    })
 }
 
 fn moved(key: &str, wanted: SocketAddr, bound: SocketAddr) -> String {
@@ -265,7 +317,7 @@ fn broker_settings(loaded: &Loaded) -> BTreeMap<String, String> {
 
 fn node_failure(error: NodeError) -> Failure {
     match error {
-        NodeError::Bind { addr, error } => PortError { addr, error }.into(),
+        NodeError::Bind { addr, error } => PortError { key: "kafka.addr", addr, error }.into(),
         NodeError::Runtime(_) => Failure::usage(error.to_string()),
         NodeError::Identity(ref cause) => {
             Failure { hint: cause.hint(), ..Failure::new(Exit::Failed, error.to_string()) }

@@ -70,6 +70,8 @@ pub fn lock_data_dir(dir: &Path) -> Result<DataDirLock, Failure> {
 /// Why a listener cannot be bound.
 #[derive(Debug)]
 pub struct PortError {
+    /// The configuration's name of the address, such as `kafka.addr`.
+    pub key: &'static str,
     pub addr: SocketAddr,
     pub error: std::io::Error,
 }
@@ -78,7 +80,11 @@ pub struct PortError {
 ///
 /// # Errors
 /// [`PortError`] when a chosen address cannot be bound, or no port near the default is free.
-pub fn bind_listener(addr: SocketAddr, chosen: bool) -> Result<(TcpListener, bool), PortError> {
+pub fn bind_listener(
+    key: &'static str,
+    addr: SocketAddr,
+    chosen: bool,
+) -> Result<(TcpListener, bool), PortError> {
     let mut tried = addr;
     for step in 0..=PORTS_TRIED_MAX {
         match TcpListener::bind(tried) {
@@ -87,20 +93,31 @@ pub fn bind_listener(addr: SocketAddr, chosen: bool) -> Result<(TcpListener, boo
                 if error.kind() == ErrorKind::AddrInUse && !chosen && step < PORTS_TRIED_MAX =>
             {
                 let Some(next) = tried.port().checked_add(1) else {
-                    return Err(PortError { addr, error });
+                    return Err(PortError { key, addr, error });
                 };
                 tried.set_port(next);
             }
-            Err(error) => return Err(PortError { addr, error }),
+            Err(error) => return Err(PortError { key, addr, error }),
         }
     }
-    Err(PortError { addr, error: ErrorKind::AddrInUse.into() })
+    Err(PortError { key, addr, error: ErrorKind::AddrInUse.into() })
 }
 
 impl From<PortError> for Failure {
     fn from(failed: PortError) -> Self {
-        Self::usage(format!("cannot listen on {}: {}", failed.addr, failed.error))
-            .hint("choose another address, or port 0 for a free one")
+        let PortError { key, addr, error } = failed;
+        let flag = key.strip_suffix(".addr").unwrap_or(key);
+        let another =
+            format!("choose another address with --{flag} ADDR ({key}), or port 0 for a free one");
+        if error.kind() != ErrorKind::AddrInUse {
+            return Self::usage(format!("cannot listen on {addr} ({key}): {error}")).hint(another);
+        }
+        let message = format!("cannot listen on {addr} ({key}): port {} is in use", addr.port());
+        match port_owner::find(addr.port()) {
+            Some(owner) => Self::usage(format!("{message} by {owner}"))
+                .hint(format!("stop that process, or {another}")),
+            None => Self::usage(message).hint(another),
+        }
     }
 }
 
@@ -145,6 +162,8 @@ pub fn default_data_dir(env: impl Fn(&str) -> Option<String>) -> Result<PathBuf,
     })?;
     Ok(Path::new(&home).join(".local/share/lumadb"))
 }
+
+mod port_owner;
 
 #[cfg(test)]
 mod tests;

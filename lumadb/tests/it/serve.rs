@@ -63,19 +63,42 @@ fn a_second_server_on_the_directory_names_the_pid_of_the_first() {
 }
 
 #[test]
-fn a_chosen_port_that_is_busy_is_an_error() {
+fn a_chosen_port_that_is_busy_is_an_error_that_changes_nothing() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
     let addr = taken.local_addr().expect("bound").to_string();
     for flag in ["--kafka", "--pg", "--http"] {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut command = binary();
-        command.args(["serve", "--cores", "1", "--data-dir"]).arg(dir.path());
+        let data = dir.path().join("data");
+        command.args(["serve", "--cores", "1", "--data-dir"]).arg(&data);
         for other in ["--kafka", "--pg", "--http"] {
             command.args([other, if other == flag { &addr } else { "127.0.0.1:0" }]);
         }
         let err = finish(command, b"").fails(2);
         assert!(err.contains(&format!("cannot listen on {addr}")), "{flag}: {err}");
+        assert!(err.contains(&format!("in use by pid {} (", std::process::id())), "{err}");
+        assert!(err.contains(&format!("{flag} ADDR")), "{err}");
+        assert!(!data.exists(), "{flag} left a data directory");
     }
+}
+
+#[test]
+fn more_cores_than_processors_are_warned_of() {
+    let processors = std::thread::available_parallelism().expect("known").get();
+    let start = |cores: usize| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut command = serve(&dir.path().join("data"));
+        command.args(["--set", &format!("node.cores={cores}")]);
+        let given = command.get_args().map(std::ffi::OsStr::to_owned);
+        // --cores of the harness would win.
+        let kept: Vec<_> = given.filter(|arg| arg != "--cores" && arg != "1").collect();
+        let mut command = binary();
+        command.args(kept);
+        Server::spawn(command, dir).said.join("\n")
+    };
+    let warned = format!("node.cores is {}, but this process may use", processors + 1);
+    assert!(start(processors + 1).contains(&warned));
+    assert!(!start(processors).contains("node.cores is"));
 }
 
 #[test]

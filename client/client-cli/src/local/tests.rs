@@ -20,9 +20,14 @@ fn a_locked_directory_names_its_owner_and_is_free_afterwards() {
 fn a_busy_port_moves_only_when_nobody_chose_it() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let addr = taken.local_addr().expect("bound");
-    let failed = bind_listener(addr, true).expect_err("chosen and busy");
-    assert_eq!(Failure::from(failed).exit, Exit::Usage);
-    let (moved, elsewhere) = bind_listener(addr, false).expect("another port is free");
+    let failed = bind_listener("pg.addr", addr, true).expect_err("chosen and busy");
+    let failure = Failure::from(failed);
+    assert_eq!(failure.exit, Exit::Usage);
+    let owner =
+        format!("(pg.addr): port {} is in use by pid {} (", addr.port(), std::process::id());
+    assert!(failure.message.contains(&owner), "{failure}");
+    assert!(failure.hint.is_some_and(|hint| hint.contains("--pg ADDR")));
+    let (moved, elsewhere) = bind_listener("pg.addr", addr, false).expect("another port is free");
     assert!(elsewhere);
     assert!(moved.local_addr().expect("bound").port() > addr.port());
 }
