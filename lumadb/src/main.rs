@@ -37,14 +37,12 @@ impl Server for Linked {
         verify::run(&args, format, terminal)
     }
 
-    fn probe_io_uring(&self) -> Result<String, String> {
-        broker_rt::choose(broker_rt::Reactor::IoUring)
-            .map(|chosen| chosen.reason)
-            .map_err(|error| error.to_string())
+    fn probe_io_uring(&self) -> Result<(), String> {
+        broker_rt::choose(broker_rt::Reactor::IoUring).map(drop).map_err(|error| error.to_string())
     }
 
     fn version(&self) -> String {
-        format!("lumadb {}", env!("CARGO_PKG_VERSION"))
+        env!("CARGO_PKG_VERSION").to_owned()
     }
 }
 

@@ -57,9 +57,16 @@ pub enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print the version
-    Version,
-    /// Print a completion script
-    Completions { shell: clap_complete::Shell },
+    Version {
+        /// The same as --format json
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script: lumadb completions bash > /etc/bash_completion.d/lumadb
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Where the configuration comes from.

@@ -77,7 +77,7 @@ fn configured_dir(args: &DoctorArgs, env: fn(&str) -> Option<String>) -> Result<
 
 fn io_uring(server: &dyn Server) -> Check {
     match server.probe_io_uring() {
-        Ok(found) => check("io_uring", "ok", found, ""),
+        Ok(()) => check("io_uring", "ok", format!("works on Linux {}", kernel()), ""),
         Err(reason) => check(
             "io_uring",
             "warn",
@@ -85,6 +85,11 @@ fn io_uring(server: &dyn Server) -> Check {
             "the epoll reactor is used; in a container allow the io_uring system calls, else check kernel.io_uring_disabled",
         ),
     }
+}
+
+fn kernel() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.trim().to_owned()
 }
 
 fn limit_text(limit: Option<u64>) -> String {

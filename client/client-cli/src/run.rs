@@ -6,7 +6,7 @@ use clap::CommandFactory;
 
 use crate::args::{Cli, Command, DemoArgs, ServeArgs, VerifyArgs};
 use crate::exit::{Exit, Failure};
-use crate::format::Format;
+use crate::format::{Format, Rows};
 use crate::terminal::Terminal;
 use crate::{bench, config, consume, doctor, group, produce, sql, topic};
 
@@ -37,10 +37,21 @@ pub trait Server {
     ///
     /// # Errors
     /// The reason in words.
-    fn probe_io_uring(&self) -> Result<String, String>;
+    fn probe_io_uring(&self) -> Result<(), String>;
 
-    /// The version line.
+    /// The version's number.
     fn version(&self) -> String;
+}
+
+/// One line for people and scripts, or rows where somebody asks for a format.
+fn version(server: &dyn Server, format: Format, terminal: &mut Terminal) -> Result<(), Failure> {
+    let version = server.version();
+    if matches!(format, Format::Auto) {
+        return Ok(writeln!(terminal.out, "lumadb {version}")?);
+    }
+    let mut rows = Rows::new(&["name", "version"]);
+    rows.push(vec!["lumadb".into(), version.into()]);
+    rows.print(format, terminal)
 }
 
 /// Runs a parsed command line. Failures are printed to standard error.
@@ -70,7 +81,9 @@ fn dispatch(cli: Cli, server: &dyn Server, terminal: &mut Terminal) -> Result<()
         Command::Bench(command) => bench::run(command, format, terminal),
         Command::Doctor(args) => doctor::run(&args, format, server, terminal),
         Command::Config(command) => config::run(command, format, terminal),
-        Command::Version => Ok(writeln!(terminal.out, "{}", server.version())?),
+        Command::Version { json } => {
+            version(server, if json { Format::Json } else { format }, terminal)
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "lumadb", &mut script);

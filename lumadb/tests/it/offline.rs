@@ -109,6 +109,9 @@ fn version_completions_and_configuration() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(luma(&["completions", shell]).ok().contains("lumadb"), "{shell}");
     }
+    let json = format!("[{{\"name\":\"lumadb\",\"version\":\"{}\"}}]\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(luma(&["version", "--json"]).ok(), json);
+    assert_eq!(luma(&["version", "--format", "json"]).ok(), json);
     let script = luma(&["completions", "bash"]).ok();
     let mut bash = std::process::Command::new("bash");
     bash.arg("-n");
@@ -133,6 +136,11 @@ fn version_completions_and_configuration() {
 }
 
 #[test]
+    let pg = luma(&["config", "explain", "pg", "--format", "csv"]).ok();
+    assert!(pg.contains("\npg.addr,") && !pg.contains("kafka."), "{pg}");
+    let meant = luma(&["config", "explain", "segment_bytes"]).fails(5);
+    assert!(meant.contains("did you mean log.segment_bytes?"), "{meant}");
+    assert!(luma(&["help", "topic"]).ok().contains("Create a topic"));
 fn doctor_reports_and_unknown_commands_are_usage_errors() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let done = luma(&["doctor", "--json", "--data-dir", dir.path().to_str().expect("text")]);
@@ -141,6 +149,10 @@ fn doctor_reports_and_unknown_commands_are_usage_errors() {
     let failed = rows.iter().any(|row| row["result"] == "fail");
     assert_eq!(done.code, if failed { 9 } else { 0 });
     luma(&["nonsense"]).fails(2);
+    let ring = rows.iter().find(|row| row["check"] == "io_uring").expect("a row");
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("readable");
+    let works = format!("works on Linux {}", release.trim());
+    assert_eq!(ring["result"] == "ok", ring["found"] == works.as_str(), "{ring}");
     luma(&["serve", "--nonsense"]).fails(2);
     assert!(luma(&["--help"]).ok().contains("verify"));
 }

@@ -61,12 +61,12 @@ impl Server for Echo {
         Err(Failure::new(Exit::Failed, "broken"))
     }
 
-    fn probe_io_uring(&self) -> Result<String, String> {
+    fn probe_io_uring(&self) -> Result<(), String> {
         Err("refused here".to_owned())
     }
 
     fn version(&self) -> String {
-        "lumadb 0.0.0".to_owned()
+        "0.0.0".to_owned()
     }
 }
 
