@@ -27,6 +27,16 @@ pub(crate) fn run(args: &SqlArgs, format: Format, terminal: &mut Terminal) -> Re
             .iter()
             .try_for_each(|sql| one(&mut session, sql, &mut settings, terminal));
     }
+    if let Some(file) = &args.file {
+        let script = std::fs::read_to_string(file).map_err(|error| {
+            let exit = match error.kind() {
+                std::io::ErrorKind::NotFound => Exit::NotFound,
+                _ => Exit::Failed,
+            };
+            Failure::new(exit, format!("cannot read {}: {error}", file.display()))
+        })?;
+        return one(&mut session, &script, &mut settings, terminal);
+    }
     if terminal.stdin_is_tty {
         return shell::interactive(&mut session, &mut settings, terminal);
     }
@@ -49,21 +59,52 @@ fn one(
     settings: &mut Settings,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
+    let text = match text.trim().trim_end_matches(';') {
+        "help" => "\\?",
+        _ => text,
+    };
     match text.trim().strip_prefix('\\') {
         Some(command) => match meta(command, settings)? {
             Meta::Done(said) => terminal.note(&said),
-            Meta::Query(sql) => execute(session, &sql, settings, terminal)?,
+            Meta::Query(sql) => _ = execute(session, &sql, settings, Empty::Shown, terminal)?,
+            Meta::Relation { name, sql } => {
+                if execute(session, &sql, settings, Empty::Silent, terminal)? == 0 {
+                    return Err(no_relation(&name));
+                }
+            }
             Meta::Quit => {}
         },
-        None => execute(session, text, settings, terminal)?,
+        None => _ = execute(session, text, settings, Empty::Shown, terminal)?,
     }
     Ok(())
+}
+
+/// Whether a result without rows is printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Empty {
+    Shown,
+    Silent,
+}
+
+/// psql's words.
+fn no_relation(name: &str) -> Failure {
+    let message = format!("Did not find any relation named \"{}\".", name.trim_matches('"'));
+    let failure = Failure::new(Exit::NotFound, message);
+    if !name.starts_with('"') && name.chars().any(char::is_uppercase) {
+        return failure.hint(format!("a name with capitals is written \\d \"{name}\""));
+    }
+    failure.hint("\\d lists all")
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Meta {
     Done(String),
     Query(String),
+    /// A query that says something about a relation; no rows when there is none.
+    Relation {
+        name: String,
+        sql: String,
+    },
     Quit,
 }
 
@@ -97,20 +138,24 @@ fn meta(command: &str, settings: &mut Settings) -> Result<Meta, Failure> {
             Meta::Done(format!("timing is {}", word(settings.timing)))
         }
         ("dt" | "d", None) => Meta::Query(TABLES.to_owned()),
-        ("d" | "dt", Some(table)) => {
-            let table = literal(table.trim_matches('"'));
-            Meta::Query(format!(
-                "select column_name as column, data_type as type, is_nullable as nullable \
-                 from information_schema.columns where table_name = {table} order by ordinal_position"
-            ))
+        ("d", Some(name)) => {
+            let sql = columns_of(name);
+            Meta::Relation { name: name.to_owned(), sql }
+        }
+        ("dt", Some(name)) => {
+            let pattern = literal(&pattern(&folded(name)));
+            let sql = format!("select * from ({TABLES}) t where name ~ {pattern}");
+            Meta::Relation { name: name.to_owned(), sql }
         }
         ("l", _) => Meta::Query(
             "select datname as database from pg_catalog.pg_database order by 1".to_owned(),
         ),
         ("dn", _) => Meta::Query(
-            "select nspname as schema from pg_catalog.pg_namespace order by 1".to_owned(),
+            "select nspname as schema from pg_catalog.pg_namespace \
+             where nspname !~ '^pg_' and nspname <> 'information_schema' order by 1"
+                .to_owned(),
         ),
-        ("?", _) => Meta::Done(HELP.to_owned()),
+        ("?" | "h" | "help", _) => Meta::Done(HELP.to_owned()),
         _ => {
             return Err(
                 Failure::usage(format!("unknown command \\{name}")).hint("\\? lists the commands")
@@ -119,21 +164,59 @@ fn meta(command: &str, settings: &mut Settings) -> Result<Meta, Failure> {
     })
 }
 
-const HELP: &str = "\\d, \\dt        tables and topics\n\\d NAME       columns of one\n\\l            databases\n\
+/// A name as SQL reads it: without its quotes, else in lower case.
+fn folded(name: &str) -> String {
+    match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => name.to_lowercase(),
+    }
+}
+
+/// psql's pattern as a regular expression: `*` is any text, `?` any character.
+fn pattern(name: &str) -> String {
+    let mut out = "^(".to_owned();
+    for c in name.chars() {
+        match c {
+            '*' => out.push_str(".*"),
+            '?' => out.push('.'),
+            c if c.is_alphanumeric() || c == '_' || c == '-' => out.push(c),
+            c => out.extend(['\\', c]),
+        }
+    }
+    out + ")$"
+}
+
+/// The columns of a relation, which may be named with its schema. A dot may be a part of a topic's name as well.
+fn columns_of(name: &str) -> String {
+    let mut which = format!("table_name = {}", literal(&folded(name)));
+    if let Some((schema, table)) = name.split_once('.') {
+        let (schema, table) = (literal(&folded(schema)), literal(&folded(table)));
+        which.push_str(&format!(" or (table_schema = {schema} and table_name = {table})"));
+    }
+    format!(
+        "select column_name as column, data_type as type, is_nullable as nullable \
+         from information_schema.columns where {which} order by ordinal_position"
+    )
+}
+
+const HELP: &str = "\\d, \\dt        tables and topics\n\\d NAME       columns of one\n\\dt PATTERN   tables and topics by name: \\dt ord*\n\\l            databases\n\
     \\dn           schemas\n\\x            one column per line\n\\timing       time of each statement\n\\q            leave";
 
+/// Runs a statement and prints what comes; how many rows there were.
 fn execute(
     session: &mut Session,
     sql: &str,
     settings: &Settings,
+    empty: Empty,
     terminal: &mut Terminal,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     let began = Instant::now();
     let format = match settings.format.resolve(terminal.stdout_is_tty) {
         Format::Table if settings.expanded => Format::Vertical,
         other => other,
     };
     let mut rows = Rows::default();
+    let mut count = 0;
     let mut types = Vec::new();
     let mut failed = None;
     let mut first_batch = true;
@@ -145,6 +228,7 @@ fn execute(
                 first_batch = true;
             }
             Event::Row(cells) => {
+                count += 1;
                 rows.push(
                     cells.into_iter().zip(&types).map(|(cell, &oid)| value(cell, oid)).collect(),
                 );
@@ -153,6 +237,7 @@ fn execute(
                     print(&mut rows, format, &mut first_batch, terminal)?;
                 }
             }
+            Event::Complete(_) if count == 0 && empty == Empty::Silent => {}
             Event::Complete(tag) => {
                 if rows.columns.is_empty() {
                     terminal.note(&tag);
@@ -176,7 +261,7 @@ fn execute(
     if settings.timing {
         terminal.note(&format!("time: {:.3} ms", began.elapsed().as_secs_f64() * 1000.0));
     }
-    failed.map_or(Ok(()), |error| Err(failure(sql, &error)))
+    failed.map_or(Ok(count), |error| Err(failure(sql, &error)))
 }
 
 fn print(

@@ -138,7 +138,6 @@ fn groups_are_listed_described_and_moved() {
     }
     server.luma(&[&seek[..], &["end"]].concat()).fails(2);
     server.luma(&["group", "seek", "team", "--topic", "absent", "--to", "end", "-y"]).fails(5);
-}
     // A name mistyped made a group in silence, and an offset beyond the end became the end.
     let typo = ["group", "seek", "taem", "--topic", "work", "--to"];
     server.luma(&[&typo[..], &["start"]].concat()).fails(2);
@@ -149,6 +148,7 @@ fn groups_are_listed_described_and_moved() {
     assert_eq!(moved.err, "work-0 has no offset 99: the nearest is 3\n");
     assert!(moved.ok().contains("\"committed\":3}"));
 
+}
 #[test]
 fn sql_from_arguments_and_from_standard_input() {
     let server = Server::start();
@@ -167,6 +167,27 @@ fn sql_from_arguments_and_from_standard_input() {
         "{\"id\":1,\"name\":\"ada\",\"_offset\":0}\n{\"id\":2,\"name\":null,\"_offset\":1}\n";
     assert_eq!(sql(&["-c", query], "").ok(), jsonl);
     assert_eq!(sql(&[], &format!("{query};")).ok(), jsonl);
+    for described in ["\\d people", "\\d People", "\\d \"people\"", "\\d public.people"] {
+        let columns = sql(&["-c", described], "").ok();
+        assert!(columns.starts_with("{\"column\":\"id\",\"type\":\"bigint\""), "{columns}");
+    }
+    for absent in ["\\d nope", "\\dt nope", "\\d other.people"] {
+        let done = sql(&["-c", absent], "");
+        assert_eq!(done.out, "");
+        let name = &absent[absent.find(' ').expect("has one") + 1..];
+        let psql = format!("Did not find any relation named \"{name}\".");
+        assert!(done.fails(5).contains(&psql), "{absent}");
+    }
+    assert_eq!(sql(&["-c", "\\dt peo*"], "").ok(), "{\"schema\":\"public\",\"name\":\"people\"}\n");
+    assert_eq!(sql(&["-c", "\\dn"], "").ok(), "{\"schema\":\"public\"}\n");
+    assert_eq!(luma(&["query", query, "--url", &url]).ok(), jsonl);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("q.sql");
+    std::fs::write(&file, query).expect("writable");
+    assert_eq!(sql(&["-f", file.to_str().expect("text")], "").ok(), jsonl);
+    sql(&["-f", "/no/such/file"], "").fails(5);
+    let meant = luma(&["sql", query]).fails(2);
+    assert!(meant.contains("after -c"), "{meant}");
     assert_eq!(sql(&["-c", query, "--format", "csv"], "").ok(), "id,name,_offset\n1,ada,0\n2,,1\n");
     assert!(sql(&["-c", query, "--format", "table"], "").ok().contains("│  1 ┆ ada"));
     assert!(sql(&["-c", query, "-o", "vertical"], "").ok().contains("-[ RECORD 2 ]\n"));

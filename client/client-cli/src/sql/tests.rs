@@ -10,7 +10,10 @@ fn backslash_commands_change_settings_or_become_queries() {
     assert_eq!(meta("dt", &mut settings), Ok(Meta::Query(TABLES.to_owned())));
     assert_eq!(meta("q", &mut settings), Ok(Meta::Quit));
     let quoted = meta("d o'x", &mut settings);
-    assert!(matches!(quoted, Ok(Meta::Query(sql)) if sql.contains("= 'o''x'")));
+    assert!(matches!(quoted, Ok(Meta::Relation { sql, .. }) if sql.contains("= 'o''x'")));
+    let folded = meta("d Public.Orders", &mut settings);
+    let both = "= 'public' and table_name = 'orders'";
+    assert!(matches!(folded, Ok(Meta::Relation { sql, .. }) if sql.contains(both)));
     assert_eq!(meta("zz", &mut settings).expect_err("unknown").exit, Exit::Usage);
 }
 
