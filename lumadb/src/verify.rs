@@ -29,6 +29,10 @@ pub(crate) fn run(
         let message = format!("data directory {} does not exist", dir.display());
         return Err(Failure::new(Exit::NotFound, message));
     }
+    if !broker_node::holds_data(&dir) {
+        let message = format!("{} holds no data of a server", dir.display());
+        return Err(Failure::new(Exit::NotFound, message).hint("name the server's with --data-dir"));
+    }
     let _lock = lock_data_dir(&dir)?;
     let verified = broker_node::verify(&dir).map_err(|error| failure(&error))?;
     let rows = findings(&dir, &verified);

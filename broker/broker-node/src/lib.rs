@@ -36,4 +36,4 @@ pub use node::{HostedIdentity, HostedNode, Node, NodeError};
 pub use settings::NodeSettings;
 pub use shard::ShardError;
 pub use stats::{DURATION_BOUNDS_US, DurationCounter, JournalTotals, NodeStats};
-pub use verify::{ShardVerification, Verification, VerifyError, verify, verify_disks};
+pub use verify::{ShardVerification, Verification, VerifyError, holds_data, verify, verify_disks};

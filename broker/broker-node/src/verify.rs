@@ -68,6 +68,12 @@ impl std::error::Error for VerifyError {}
 
 type Verified = Result<Vec<ShardVerification>, VerifyError>;
 
+/// Whether a node has ever started in the directory, or something is there that only a node leaves.
+#[must_use]
+pub fn holds_data(dir: &Path) -> bool {
+    !matches!(NodeIdentity::read(dir), Ok(None))
+}
+
 /// Checks the identity and every shard of `data_dir`, on a thread of its own.
 ///
 /// # Errors

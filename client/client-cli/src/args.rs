@@ -11,7 +11,7 @@ use crate::format::Format;
 
 /// A streaming database: Kafka clients write and read, SQL queries a moment later.
 #[derive(Debug, Parser)]
-#[command(name = "lumadb", version, disable_help_subcommand = true)]
+#[command(name = "lumadb", version)]
 pub struct Cli {
     /// Output format of commands that print rows [default: table on a terminal, jsonl elsewhere].
     #[arg(
@@ -35,17 +35,20 @@ pub enum Command {
     /// Run a server with live sample data in a temporary directory that is removed at the end
     Demo(DemoArgs),
     /// Topics
-    #[command(subcommand)]
+    #[command(subcommand, alias = "topics")]
     Topic(TopicCommand),
     /// Write records read from standard input, one per line
     Produce(ProduceArgs),
     /// Read records
     Consume(ConsumeArgs),
     /// Consumer groups
-    #[command(subcommand)]
+    #[command(subcommand, alias = "groups")]
     Group(GroupCommand),
     /// SQL shell, or single statements with -c
+    #[command(visible_alias = "connect")]
     Sql(SqlArgs),
+    /// Run SQL statements and print their rows
+    Query(QueryArgs),
     /// Measure a server through its Kafka port
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -192,6 +195,7 @@ pub struct BrokerArgs {
 #[derive(Debug, Subcommand)]
 pub enum TopicCommand {
     /// List topics
+    #[command(alias = "ls")]
     List {
         #[command(flatten)]
         broker: BrokerArgs,
@@ -203,39 +207,57 @@ pub enum TopicCommand {
     Create {
         #[command(flatten)]
         broker: BrokerArgs,
+        /// Name of the topic: letters, digits, '.', '_' and '-'
         name: String,
         /// Partitions [default: the server's]
         #[arg(long, short = 'p')]
         partitions: Option<i32>,
+        /// Copies of each partition: one server keeps one
+        #[arg(long, short = 'r', value_parser = clap::value_parser!(i16).range(1..=1), value_name = "1")]
+        replication_factor: Option<i16>,
         /// Topic configuration: -c retention.ms=1000; repeatable
-        #[arg(long = "topic-config", short = 'c', value_name = "KEY=VALUE")]
+        #[arg(
+            long = "topic-config",
+            visible_alias = "config",
+            short = 'c',
+            value_name = "KEY=VALUE"
+        )]
         configs: Vec<String>,
     },
     /// Show partitions, offsets and configuration
     Describe {
         #[command(flatten)]
         broker: BrokerArgs,
+        /// Name of the topic
         name: String,
     },
     /// Change configuration or add partitions
     Alter {
         #[command(flatten)]
         broker: BrokerArgs,
+        /// Name of the topic
         name: String,
         /// New number of partitions
         #[arg(long, short = 'p')]
         partitions: Option<i32>,
         /// Set: -c retention.ms=1000; repeatable
-        #[arg(long = "topic-config", short = 'c', value_name = "KEY=VALUE")]
+        #[arg(
+            long = "topic-config",
+            visible_alias = "config",
+            short = 'c',
+            value_name = "KEY=VALUE"
+        )]
         configs: Vec<String>,
         /// Reset to the default; repeatable
         #[arg(long, value_name = "KEY")]
         reset: Vec<String>,
     },
     /// Delete a topic and its records
+    #[command(alias = "rm")]
     Delete {
         #[command(flatten)]
         broker: BrokerArgs,
+        /// Name of the topic
         name: String,
         /// Do not ask
         #[arg(long, short = 'y')]
@@ -294,6 +316,7 @@ pub struct ConsumeArgs {
 #[derive(Debug, Subcommand)]
 pub enum GroupCommand {
     /// List groups
+    #[command(alias = "ls")]
     List {
         #[command(flatten)]
         broker: BrokerArgs,
@@ -302,16 +325,21 @@ pub enum GroupCommand {
     Describe {
         #[command(flatten)]
         broker: BrokerArgs,
+        /// Name of the group
         group: String,
     },
-    /// Move a group that has no members: --to start, end, a number, @2h, @TIME
+    /// Move a group that has no members; one that does not exist is created
     Seek {
         #[command(flatten)]
         broker: BrokerArgs,
+        /// Name of the group
         group: String,
+        /// Topic on which it is moved, all partitions
         #[arg(long)]
         topic: String,
-        #[arg(long, allow_hyphen_values = true)]
+        /// start, end, a number, -10 (that many before the end), +10 (after the start), @2h (ago), @TIME (RFC 3339 or
+        /// milliseconds)
+        #[arg(long, allow_hyphen_values = true, value_name = "OFFSET")]
         to: String,
         /// Do not ask
         #[arg(long, short = 'y')]
@@ -327,9 +355,30 @@ pub struct SqlArgs {
     /// Run this and leave; repeatable
     #[arg(long, short = 'c', value_name = "SQL")]
     pub command: Vec<String>,
+    /// Run the statements of a file and leave
+    #[arg(long, short = 'f', value_name = "FILE", conflicts_with = "command")]
+    pub file: Option<PathBuf>,
     /// Print how long each statement took
     #[arg(long)]
     pub timing: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// The statements, separated by ;
+    pub sql: String,
+    /// postgres://user@host:port/database
+    #[arg(long, env = "LUMADB_URL", default_value = "postgres://luma@127.0.0.1:5432/luma")]
+    pub url: String,
+    /// Print how long they took
+    #[arg(long)]
+    pub timing: bool,
+}
+
+impl From<QueryArgs> for SqlArgs {
+    fn from(args: QueryArgs) -> Self {
+        Self { url: args.url, command: vec![args.sql], file: None, timing: args.timing }
+    }
 }
 
 #[derive(Clone, Debug, Args)]
@@ -407,7 +456,10 @@ pub enum ConfigCommand {
         origin: bool,
     },
     /// Explain one key, or list all
-    Explain { key: Option<String> },
+    Explain {
+        /// section.key [default: all]
+        key: Option<String>,
+    },
     /// Print the commented default file
     Default,
     /// Check files, environment and flags
@@ -435,3 +487,6 @@ impl BrokerArgs {
         self.timeout.0
     }
 }
+
+#[cfg(test)]
+mod tests;

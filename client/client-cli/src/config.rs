@@ -18,24 +18,14 @@ pub(crate) fn run(
     match command {
         ConfigCommand::Show { config, origin } => show(&config, origin, format, terminal),
         ConfigCommand::Explain { key: Some(path) } => {
-            let key = find_key(&path)
-                .ok_or_else(|| Failure::new(Exit::NotFound, format!("unknown key {path:?}")))?;
+            if SECTIONS.iter().any(|section| section.name == path) {
+                return list(Some(&path), format, terminal);
+            }
+            let key = find_key(&path).ok_or_else(|| unknown(&path))?;
             terminal.out.write_all(explain(key).as_bytes())?;
             Ok(terminal.out.flush()?)
         }
-        ConfigCommand::Explain { key: None } => {
-            let mut rows = Rows::new(&["key", "default", "takes_effect", "range"]);
-            for key in SECTIONS.iter().flat_map(|section| section.keys) {
-                let range = key.kind.to_string();
-                rows.push(vec![
-                    json!(key.path()),
-                    json!(key.default),
-                    json!(key.reload.word()),
-                    json!(range),
-                ]);
-            }
-            rows.print(format, terminal)
-        }
+        ConfigCommand::Explain { key: None } => list(None, format, terminal),
         ConfigCommand::Default => {
             terminal.out.write_all(default_toml().as_bytes())?;
             Ok(terminal.out.flush()?)
@@ -46,6 +36,33 @@ pub(crate) fn run(
             Ok(())
         }
     }
+}
+
+/// Every key, or those of one section.
+fn list(section: Option<&str>, format: Format, terminal: &mut Terminal) -> Result<(), Failure> {
+    let mut rows = Rows::new(&["key", "default", "takes_effect", "range"]);
+    let sections = SECTIONS.iter().filter(|one| section.is_none_or(|name| name == one.name));
+    for key in sections.flat_map(|section| section.keys) {
+        let range = key.kind.to_string();
+        rows.push(vec![
+            json!(key.path()),
+            json!(key.default),
+            json!(key.reload.word()),
+            json!(range),
+        ]);
+    }
+    rows.print(format, terminal)
+}
+
+fn unknown(path: &str) -> Failure {
+    let failure = Failure::new(Exit::NotFound, format!("unknown key {path:?}"));
+    let keys = || SECTIONS.iter().flat_map(|section| section.keys);
+    let named = keys().filter(|key| path == key.name || key.name.contains(path));
+    let paths: Vec<String> = named.map(config_schema::Key::path).collect();
+    if paths.is_empty() {
+        return failure.hint("lumadb config explain lists all");
+    }
+    failure.hint(format!("did you mean {}?", paths.join(" or ")))
 }
 
 pub(crate) fn sources(args: &ConfigArgs) -> Result<Sources, Failure> {

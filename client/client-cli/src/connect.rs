@@ -6,7 +6,20 @@ use crate::args::BrokerArgs;
 use crate::exit::{Exit, Failure};
 
 pub(crate) async fn connect(broker: &BrokerArgs) -> Result<Client, Failure> {
-    Ok(Client::connect(&broker.brokers, "lumadb-cli", broker.timeout()).await?)
+    let addr = with_port(&broker.brokers);
+    Ok(Client::connect(&addr, "lumadb-cli", broker.timeout()).await?)
+}
+
+/// The address with Kafka's port when it has none. Of several, the first: one server answers for all.
+fn with_port(brokers: &str) -> String {
+    let first = brokers.split(',').next().unwrap_or(brokers).trim();
+    let (host, port) = first.rsplit_once(':').unwrap_or((first, ""));
+    let has_port = port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'));
+    match has_port {
+        true => first.to_owned(),
+        false if first.contains(':') && !first.starts_with('[') => format!("[{first}]:9092"),
+        false => format!("{first}:9092"),
+    }
 }
 
 /// Runs a command to its end, or until Ctrl-C.
@@ -37,3 +50,6 @@ pub(crate) fn pairs(flag: &str, texts: &[String]) -> Result<Vec<(String, String)
     };
     texts.iter().map(one).collect()
 }
+
+#[cfg(test)]
+mod tests;

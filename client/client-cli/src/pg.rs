@@ -32,8 +32,12 @@ impl Target {
     /// Missing parts are `luma`, `127.0.0.1`, `5432`, `luma`.
     pub(crate) fn parse(url: &str) -> Result<Self, Failure> {
         let wrong = || {
-            Failure::usage(format!("cannot read {url:?}"))
-                .hint("postgres://user@host:port/database")
+            let hint = if url.contains(char::is_whitespace) {
+                format!("a statement goes after -c: lumadb sql -c {url:?}")
+            } else {
+                "an address is postgres://user@host:port/database".to_owned()
+            };
+            Failure::usage(format!("{url:?} is no address of a server")).hint(hint)
         };
         let rest = url
             .strip_prefix("postgres://")

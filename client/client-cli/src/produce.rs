@@ -27,8 +27,12 @@ pub(crate) fn run(args: &ProduceArgs, terminal: &mut Terminal) -> Result<(), Fai
                 format!("{} has no partition {wanted}", args.topic),
             ));
         }
+        if terminal.stdin_is_tty {
+            terminal.note("one record per line, Ctrl-D ends");
+        }
         let count = produce_lines(args, &client, &partitions, terminal).await?;
-        terminal.note(&format!("produced {count} records to {}", args.topic));
+        let plural = if count == 1 { "" } else { "s" };
+        terminal.note(&format!("produced {count} record{plural} to {}", args.topic));
         Ok(())
     })
 }

@@ -33,7 +33,7 @@ pub trait Server {
         terminal: &mut Terminal,
     ) -> Result<(), Failure>;
 
-    /// Whether io_uring works here: what was found, or why not.
+    /// Whether io_uring works here, or why not.
     ///
     /// # Errors
     /// The reason in words.
@@ -78,6 +78,7 @@ fn dispatch(cli: Cli, server: &dyn Server, terminal: &mut Terminal) -> Result<()
         Command::Consume(args) => consume::run(&args, format, terminal),
         Command::Group(command) => group::run(command, format, terminal),
         Command::Sql(args) => sql::run(&args, format, terminal),
+        Command::Query(args) => sql::run(&args.into(), format, terminal),
         Command::Bench(command) => bench::run(command, format, terminal),
         Command::Doctor(args) => doctor::run(&args, format, server, terminal),
         Command::Config(command) => config::run(command, format, terminal),

@@ -28,7 +28,7 @@ pub(crate) fn run(
                 }
                 rows.print(format, terminal)
             }
-            TopicCommand::Create { broker, name, partitions, configs } => {
+            TopicCommand::Create { broker, name, partitions, replication_factor: _, configs } => {
                 let configs = pairs("--topic-config", &configs)?;
                 let client = connect(&broker).await?;
                 client.create_topic(&name, partitions.unwrap_or(-1), &configs).await?;

@@ -36,6 +36,17 @@ impl Error {
     }
 }
 
+/// What the codes that people meet most mean, where the broker sends no text of its own.
+fn words(code: i16) -> Option<&'static str> {
+    Some(match code {
+        3 => "it does not exist",
+        15 => "its coordinator is not available",
+        25 => "the group has members",
+        56 => "the server cannot store it, its disk may be full",
+        _ => return None,
+    })
+}
+
 /// Turns a response's error code into an error; `what` names what was being done and on which object.
 pub(crate) fn check(
     code: i16,
@@ -46,7 +57,10 @@ pub(crate) fn check(
     let name = format!("{known:?}");
     let message = match message {
         Some(text) if !text.is_empty() => format!("{text} ({name}, code {code})"),
-        _ => format!("{name} (code {code})"),
+        _ => match words(code) {
+            Some(text) => format!("{text} ({name}, code {code})"),
+            None => format!("{name} (code {code})"),
+        },
     };
     Err(Error::Broker { what: what(), code, message })
 }

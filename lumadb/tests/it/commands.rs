@@ -69,7 +69,8 @@ fn records_in_every_compression_format_and_offset() {
     assert_eq!(read(&["-O", "@2100-01-01"]), "");
     assert_eq!(read(&["-n", "3"]), "none1 none2 gzip1 ");
     assert_eq!(read(&["-O", "-2", "-n", "1"]), "zstd1 ");
-    server.luma(&["consume", "absent"]).fails(5);
+    let absent = server.luma(&["consume", "absent"]).fails(5);
+    assert!(absent.contains("\"absent\": it does not exist"), "{absent}");
     server.luma(&["consume", "lines", "-p", "7"]).fails(5);
     server.luma(&["consume", "lines", "-O", "yesterday"]).fails(2);
 
@@ -147,8 +148,8 @@ fn groups_are_listed_described_and_moved() {
     let moved = server.luma(&[&typo[..], &["99", "--yes"]].concat());
     assert_eq!(moved.err, "work-0 has no offset 99: the nearest is 3\n");
     assert!(moved.ok().contains("\"committed\":3}"));
-
 }
+
 #[test]
 fn sql_from_arguments_and_from_standard_input() {
     let server = Server::start();
@@ -166,7 +167,6 @@ fn sql_from_arguments_and_from_standard_input() {
     let jsonl =
         "{\"id\":1,\"name\":\"ada\",\"_offset\":0}\n{\"id\":2,\"name\":null,\"_offset\":1}\n";
     assert_eq!(sql(&["-c", query], "").ok(), jsonl);
-    assert_eq!(sql(&[], &format!("{query};")).ok(), jsonl);
     for described in ["\\d people", "\\d People", "\\d \"people\"", "\\d public.people"] {
         let columns = sql(&["-c", described], "").ok();
         assert!(columns.starts_with("{\"column\":\"id\",\"type\":\"bigint\""), "{columns}");
@@ -188,6 +188,7 @@ fn sql_from_arguments_and_from_standard_input() {
     sql(&["-f", "/no/such/file"], "").fails(5);
     let meant = luma(&["sql", query]).fails(2);
     assert!(meant.contains("after -c"), "{meant}");
+    assert_eq!(sql(&[], &format!("{query};")).ok(), jsonl);
     assert_eq!(sql(&["-c", query, "--format", "csv"], "").ok(), "id,name,_offset\n1,ada,0\n2,,1\n");
     assert!(sql(&["-c", query, "--format", "table"], "").ok().contains("│  1 ┆ ada"));
     assert!(sql(&["-c", query, "-o", "vertical"], "").ok().contains("-[ RECORD 2 ]\n"));

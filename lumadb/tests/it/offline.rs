@@ -42,6 +42,9 @@ fn verify_names_the_file_and_offset_of_a_flipped_byte() {
     let data = dir.path().join("data");
     let path = data.to_str().expect("text");
     assert!(luma(&["verify", "--data-dir", path]).fails(5).contains("does not exist"));
+    let other = dir.path().to_str().expect("text");
+    assert!(luma(&["verify", "--data-dir", other]).fails(5).contains("no data of a server"));
+    assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 0, "nothing was written");
     filled(&data);
     let clean = luma(&["verify", "--data-dir", path]);
     assert!(clean.err.contains("checked 1 shards"), "{clean:?}");
@@ -106,12 +109,12 @@ fn a_lost_or_damaged_identity_is_named_and_can_be_put_back() {
 #[test]
 fn version_completions_and_configuration() {
     assert_eq!(luma(&["version"]).ok(), format!("lumadb {}\n", env!("CARGO_PKG_VERSION")));
-    for shell in ["bash", "zsh", "fish"] {
-        assert!(luma(&["completions", shell]).ok().contains("lumadb"), "{shell}");
-    }
     let json = format!("[{{\"name\":\"lumadb\",\"version\":\"{}\"}}]\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(luma(&["version", "--json"]).ok(), json);
     assert_eq!(luma(&["version", "--format", "json"]).ok(), json);
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(luma(&["completions", shell]).ok().contains("lumadb"), "{shell}");
+    }
     let script = luma(&["completions", "bash"]).ok();
     let mut bash = std::process::Command::new("bash");
     bash.arg("-n");
@@ -133,26 +136,26 @@ fn version_completions_and_configuration() {
     std::fs::write(&file, default).expect("writable");
     luma(&["config", "validate", "--config", file.to_str().expect("text")]).ok();
     luma(&["config", "explain", "kafka.nothing"]).fails(5);
-}
-
-#[test]
     let pg = luma(&["config", "explain", "pg", "--format", "csv"]).ok();
     assert!(pg.contains("\npg.addr,") && !pg.contains("kafka."), "{pg}");
     let meant = luma(&["config", "explain", "segment_bytes"]).fails(5);
     assert!(meant.contains("did you mean log.segment_bytes?"), "{meant}");
     assert!(luma(&["help", "topic"]).ok().contains("Create a topic"));
+}
+
+#[test]
 fn doctor_reports_and_unknown_commands_are_usage_errors() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let done = luma(&["doctor", "--json", "--data-dir", dir.path().to_str().expect("text")]);
     let rows: Vec<serde_json::Value> = serde_json::from_str(&done.out).expect("JSON");
     assert_eq!(rows.len(), 6);
-    let failed = rows.iter().any(|row| row["result"] == "fail");
-    assert_eq!(done.code, if failed { 9 } else { 0 });
-    luma(&["nonsense"]).fails(2);
     let ring = rows.iter().find(|row| row["check"] == "io_uring").expect("a row");
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("readable");
     let works = format!("works on Linux {}", release.trim());
     assert_eq!(ring["result"] == "ok", ring["found"] == works.as_str(), "{ring}");
+    let failed = rows.iter().any(|row| row["result"] == "fail");
+    assert_eq!(done.code, if failed { 9 } else { 0 });
+    luma(&["nonsense"]).fails(2);
     luma(&["serve", "--nonsense"]).fails(2);
     assert!(luma(&["--help"]).ok().contains("verify"));
 }

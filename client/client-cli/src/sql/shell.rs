@@ -58,7 +58,7 @@ impl Validator for UntilSemicolon {
         if text.is_empty()
             || text.starts_with('\\')
             || text.ends_with(';')
-            || matches!(text, "quit" | "exit")
+            || matches!(text, "quit" | "exit" | "help")
         {
             return ValidationResult::Complete;
         }
