@@ -119,7 +119,9 @@ const TABLES: &str = "select n.nspname as schema, c.relname as name from pg_cata
 
 fn meta(command: &str, settings: &mut Settings) -> Result<Meta, Failure> {
     let mut words = command.split_whitespace();
+    // What psql's + adds is not there.
     let name = words.next().unwrap_or_default();
+    let name = name.strip_suffix('+').unwrap_or(name);
     let argument = words.next();
     let on = |now: bool| match argument {
         Some("on") => true,
@@ -307,9 +309,29 @@ fn failure(sql: &str, error: &ServerError) -> Failure {
         message.push_str(&format!("\ndetail: {detail}"));
     }
     let failure = Failure::new(exit_of_sqlstate(&error.sqlstate), message);
-    match &error.hint {
+    match error.hint.clone().or_else(|| habit(sql, error)) {
         Some(hint) => failure.hint(hint),
         None => failure,
+    }
+}
+
+/// What is written otherwise in other databases.
+fn habit(sql: &str, error: &ServerError) -> Option<String> {
+    let place = error.position.and_then(|position| sql.chars().nth(position.checked_sub(1)?));
+    if error.sqlstate == "42703" && place == Some('"') {
+        return Some(
+            "text stands in single quotes: 'text'; double quotes are for names".to_owned(),
+        );
+    }
+    let words: Vec<String> =
+        sql.split([' ', ';', '\n']).take(3).map(str::to_ascii_lowercase).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["show", "tables" | "topics", ..] => Some("\\dt lists the tables".to_owned()),
+        ["show", "databases", ..] => Some("\\l lists the databases".to_owned()),
+        ["describe" | "desc", name, ..] => Some(format!("\\d {name} shows the columns")),
+        ["use", ..] => Some("the database is a part of the server's address".to_owned()),
+        _ => None,
     }
 }
 

@@ -18,6 +18,22 @@ fn backslash_commands_change_settings_or_become_queries() {
 }
 
 #[test]
+fn habits_of_other_databases_are_answered() {
+    let hint = |sql: &str, sqlstate: &str, position| {
+        let sqlstate = sqlstate.to_owned();
+        failure(sql, &ServerError { sqlstate, position, ..ServerError::default() }).hint
+    };
+    let begins = |hint: Option<String>, text: &str| hint.is_some_and(|hint| hint.starts_with(text));
+    assert!(begins(hint("SHOW TABLES;", "0A000", None), "\\dt"));
+    assert!(begins(hint("desc people", "0A000", None), "\\d people"));
+    assert!(begins(hint("use luma", "0A000", None), "the database"));
+    assert!(begins(hint("select a = \"b\"", "42703", Some(12)), "text stands in single quotes"));
+    assert_eq!(hint("select b", "42703", Some(8)), None);
+    assert_eq!(hint("show server_version", "0A000", None), None);
+    assert_eq!(hint("", "0A000", Some(0)), None);
+}
+
+#[test]
 fn cells_keep_their_type() {
     let cell = |text: &str, oid| value(Some(text.to_owned()), oid).to_string();
     assert_eq!(cell("007", 25), "\"007\"");
