@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// A device of 1 GB/s reads this in 120 µs.
 const PIECE_BYTES: usize = 128 << 10;
 /// After a synced write, others are expected for this long.
-const EXPECTED_FOR: Duration = Duration::from_secs(1);
+const EXPECTED_FOR: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
 pub(crate) struct Traffic(Mutex<State>);

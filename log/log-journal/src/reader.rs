@@ -39,6 +39,9 @@ const READ_AHEAD_MAX: usize = 4;
 /// Chunks that wait to be read ahead. Of more readers than this allows for, those that asked first wait for themselves.
 const WANTED_MAX: usize = 4 * READ_AHEAD_MAX;
 
+/// Bytes checked before other tasks may run: some 50 µs.
+const CHECKED_MAX: usize = 512 << 10;
+
 pub(crate) type ChunkKey = (SegmentId, u64);
 
 struct Chunk {
@@ -271,6 +274,8 @@ struct Gather {
     upto: Offset,
     bytes_max: usize,
     bytes: usize,
+    /// Bytes whose checksums were computed since other tasks could run.
+    checked: usize,
     full: bool,
     out: ReadBatches,
 }
@@ -402,7 +407,7 @@ impl Journal {
         bytes_max: usize,
     ) -> Result<ReadBatches, ReadError> {
         let out = ReadBatches { batches: Vec::new(), next: from };
-        let mut gather = Gather { upto, bytes_max, bytes: 0, full: false, out };
+        let mut gather = Gather { upto, bytes_max, bytes: 0, checked: 0, full: false, out };
         while !gather.full {
             match self.read_on(stream, &mut gather).await {
                 Ok(true) => {}
@@ -429,7 +434,9 @@ impl Journal {
                 let (data, verify) = run_bytes(&self.inner, segment, &run).await?;
                 let name = segment_name(segment);
                 gather.run(&data, &run, &Source { file: &name, at: run.file_offset, verify })?;
-                if verify {
+                gather.checked += if verify { data.len() } else { 0 };
+                if gather.checked >= CHECKED_MAX {
+                    gather.checked = 0;
                     yield_once().await;
                 }
                 Ok(true)
@@ -448,7 +455,7 @@ impl Journal {
     ) -> Option<ReadBatches> {
         let mut state = self.inner.state.borrow_mut();
         let out = ReadBatches { batches: Vec::new(), next: from };
-        let mut gather = Gather { upto, bytes_max, bytes: 0, full: false, out };
+        let mut gather = Gather { upto, bytes_max, bytes: 0, checked: 0, full: false, out };
         while !gather.full {
             let found = match state.locate(stream, gather.out.next, i64::MIN) {
                 Located::End => break,

@@ -54,7 +54,12 @@ impl Scenario for Beside {
         reader.bytes_max = FETCH_BYTES;
         let second = plan("read")?;
         let (with_reader, (bytes, seconds)) = std::thread::scope(|scope| {
-            let reading = scope.spawn(|| fetch::once(&mut reader, 0..end, limits.round * 4));
+            let reading = scope.spawn(|| {
+                // Of this thread only: both share a processor, and what is asked for is the server's delay, not that of
+                // the producer's thread behind the reader's.
+                rustix::process::nice(19)?;
+                fetch::once(&mut reader, 0..end, limits.round * 4)
+            });
             let produced = run(&second)?;
             let read = reading.join().map_err(|_| anyhow!("the reader panicked"))??;
             anyhow::Ok((produced, read))
