@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
-use crate::harness::{Server, binary, finish, luma, tool};
+use crate::harness::{Server, binary, finish, luma, tool, with_sighup};
 
 /// A demo whose temporary directory is below the returned one.
 fn demo(args: &[&str]) -> (Server, tempfile::TempDir) {
@@ -20,6 +20,7 @@ fn demo(args: &[&str]) -> (Server, tempfile::TempDir) {
         "127.0.0.1:0",
     ]);
     command.args(["--cores", "1"]).args(args).env("TMPDIR", temporary.path());
+    let command = with_sighup("default", &command);
     let server = Server::spawn(command, tempfile::tempdir().expect("a temporary directory"));
     (server, temporary)
 }

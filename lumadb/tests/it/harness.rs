@@ -255,6 +255,19 @@ pub(crate) fn serve(data: &Path) -> Command {
     command
 }
 
+/// The command with SIGHUP as `how` says, `default` or `ignore`, whatever it is for this process.
+pub(crate) fn with_sighup(how: &str, command: &Command) -> Command {
+    let mut env = Command::new("env");
+    env.arg(format!("--{how}-signal=HUP")).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => env.env(name, value),
+            None => env.env_remove(name),
+        };
+    }
+    env
+}
+
 /// Whether a foreign tool is here. Missing ones are printed; with `LUMADB_E2E_REQUIRE=all` they fail the test.
 pub(crate) fn tool(name: &str, package: &str) -> bool {
     let found = std::env::var_os("PATH")

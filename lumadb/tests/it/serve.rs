@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::harness::{Server, binary, finish, luma, serve, tool};
+use crate::harness::{Server, binary, finish, luma, serve, tool, with_sighup};
 
 /// Everything but the data directory of a server that must not start.
 fn refused(args: &[&str]) -> crate::harness::Done {
@@ -37,13 +37,12 @@ fn the_ready_file_names_ports_that_serve_and_sigterm_ends_cleanly() {
 /// A closed terminal used to kill the server. `nohup` still keeps it.
 #[test]
 fn sighup_ends_cleanly_unless_it_was_ignored() {
-    assert_eq!(Server::start().hang_up(), 0);
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let plain = serve(&dir.path().join("data"));
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program());
-    command.args(plain.get_args()).env_clear().env("NO_COLOR", "1");
-    let server = Server::spawn(command, dir);
+    let start = |how: &str| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Server::spawn(with_sighup(how, &serve(&dir.path().join("data"))), dir)
+    };
+    assert_eq!(start("default").hang_up(), 0);
+    let server = start("ignore");
     let pid = rustix::process::Pid::from_raw(server.pid().cast_signed()).expect("a pid");
     rustix::process::kill_process(pid, Signal::HUP).expect("it runs");
     assert_eq!(server.http("/live"), "ok\n");
