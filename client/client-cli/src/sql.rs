@@ -249,7 +249,7 @@ fn execute(
                     }
                     rows.columns.clear();
                     if format == Format::Table {
-                        terminal.note(&tag);
+                        terminal.note(&footer(&tag));
                     }
                 }
             }
@@ -264,6 +264,15 @@ fn execute(
         terminal.note(&format!("time: {:.3} ms", began.elapsed().as_secs_f64() * 1000.0));
     }
     failed.map_or(Ok(count), |error| Err(failure(sql, &error)))
+}
+
+/// psql's line below a table, from a tag such as `SELECT 3`.
+fn footer(tag: &str) -> String {
+    match tag.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()) {
+        Some(1) => "(1 row)".to_owned(),
+        Some(count) => format!("({count} rows)"),
+        None => tag.to_owned(),
+    }
 }
 
 fn print(

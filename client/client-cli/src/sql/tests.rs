@@ -34,6 +34,13 @@ fn habits_of_other_databases_are_answered() {
 }
 
 #[test]
+fn a_table_ends_with_the_number_of_its_rows() {
+    assert_eq!(footer("SELECT 0"), "(0 rows)");
+    assert_eq!(footer("FETCH 1"), "(1 row)");
+    assert_eq!(footer("SHOW"), "SHOW");
+}
+
+#[test]
 fn cells_keep_their_type() {
     let cell = |text: &str, oid| value(Some(text.to_owned()), oid).to_string();
     assert_eq!(cell("007", 25), "\"007\"");
