@@ -91,6 +91,9 @@ impl From<KafkaError> for Failure {
             KafkaError::Connect { .. } => {
                 failure.hint("is the server running? name another with --brokers HOST:PORT")
             }
+            KafkaError::Closed => failure.hint(
+                "the server's log says why: a limit of connections, a request too large, or its end",
+            ),
             _ => failure,
         }
     }

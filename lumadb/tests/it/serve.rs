@@ -159,6 +159,8 @@ fn connections_of_one_address_have_a_limit_that_is_set_shown_and_logged() {
     server.read_until("limit=\"kafka.connections_per_address_max\" refused=1");
     let refused = "lumadb_connections_refused_total{protocol=\"kafka\"} 1";
     assert!(server.http("/metrics").contains(refused));
+    let err = server.luma(&["topic", "list"]).fails(3);
+    assert!(err.contains("the server's log says why"), "{err}");
     drop(second);
     let shown = loop {
         // The closed one may still be counted for a moment.
