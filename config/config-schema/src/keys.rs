@@ -167,9 +167,10 @@ settings! {
         addr: SocketAddr = "127.0.0.1:5432", Kind::Addr, Restart;
         /// Connections at one time; one more is refused with SQLSTATE 53300.
         connections_max: u32 = "1000", Kind::Int { min: 1, max: 100_000 }, Restart;
-        /// Memory that sorts, joins, aggregates and window functions of one query may take; more is SQLSTATE 53200.
+        /// Memory that sorts, joins, aggregates and window functions of one query may take, and as much again what it has
+        /// read and what waits for its client; more is SQLSTATE 53200.
         query_memory_bytes_max: ByteSize = "128MiB", Kind::Bytes { min: MIB, max: 1024 * GIB }, Restart;
-        /// Memory that those of all running queries may take together.
+        /// Memory that all running queries may take together; 256 KiB of each kind are granted to every query beside it.
         memory_bytes_max: ByteSize = "512MiB", Kind::Bytes { min: MIB, max: 1024 * GIB }, Restart;
     }
 

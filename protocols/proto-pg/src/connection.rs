@@ -1,7 +1,8 @@
 //! One socket: start-up, then messages one at a time, with cancel, disappearance and shutdown watched meanwhile.
 //!
 //! - Input is read ahead while a statement runs, up to `READ_AHEAD_BYTES_MAX`: to see the client leave, and no more.
-//! - Output is flushed when it exceeds its limit and before anything is waited for.
+//! - Output is flushed when it exceeds its limit and before anything is waited for. A client that takes none of it for
+//!   `stalled_max` is cut off, whatever its statement holds with it.
 //! - Before a socket is closed with an error on its way, the client's unread bytes are drained for a moment: closing
 //!   with them pending would reset the connection and the error would be lost.
 
@@ -46,6 +47,7 @@ pub(crate) async fn run(stream: TcpStream, mut entry: startups::Startup, shared:
         stream,
         input: BytesMut::new(),
         out: BytesMut::new(),
+        stalled_max: shared.options.stalled_max,
         stopping: shared.stopping.clone(),
     };
     let started = {
@@ -99,6 +101,7 @@ struct Connection {
     input: BytesMut,
     /// Encoded, not yet sent; whole messages, but for a first one that is partly sent.
     out: BytesMut,
+    stalled_max: Duration,
     stopping: watch::Receiver<bool>,
 }
 
@@ -224,6 +227,7 @@ impl Connection {
             let mut wire = SocketWire {
                 stream: &self.stream,
                 out: &mut self.out,
+                stalled_max: self.stalled_max,
                 out_bytes_max: shared.options.output_bytes_max,
             };
             let handled = pin!(started.session.handle(tag, message, &mut wire));
@@ -302,7 +306,8 @@ impl Connection {
     }
 
     fn wire(&mut self, out_bytes_max: usize) -> SocketWire<'_> {
-        SocketWire { stream: &self.stream, out: &mut self.out, out_bytes_max }
+        let stalled_max = self.stalled_max;
+        SocketWire { stream: &self.stream, out: &mut self.out, stalled_max, out_bytes_max }
     }
 }
 
@@ -345,6 +350,10 @@ async fn interrupt(
     }
 }
 
+fn stalled() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the client stopped reading")
+}
+
 async fn stop_requested(stopping: &mut watch::Receiver<bool>) {
     // A sender that is gone means the accept loop is gone: the same as a stop.
     let _ = stopping.wait_for(|stop| *stop).await;
@@ -366,6 +375,7 @@ async fn read_some(stream: &TcpStream, input: &mut BytesMut) -> io::Result<usize
 struct SocketWire<'a> {
     stream: &'a TcpStream,
     out: &'a mut BytesMut,
+    stalled_max: Duration,
     out_bytes_max: usize,
 }
 
@@ -384,7 +394,8 @@ impl Wire for SocketWire<'_> {
                 match self.stream.try_write(self.out) {
                     Ok(count) => self.out.advance(count),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.stream.writable().await?;
+                        let writable = timeout(self.stalled_max, self.stream.writable());
+                        writable.await.unwrap_or_else(|_| Err(stalled()))?;
                     }
                     Err(error) => return Err(error),
                 }

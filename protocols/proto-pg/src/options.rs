@@ -42,6 +42,8 @@ pub struct PgOptions {
     pub output_bytes_max: usize,
     /// Time from accept to the end of start-up. Default 60 s, as in PostgreSQL.
     pub startup_timeout: Duration,
+    /// Time a client may take none of the output that waits for it; it is cut off then. Default 60 s, as a Kafka client.
+    pub stalled_max: Duration,
     /// Time a session may wait for its client's next message; `None`, the default, is for ever.
     pub idle_timeout: Option<Duration>,
     /// Reported as `server_version` unless the engine reports its own; drivers parse the leading number.
@@ -64,6 +66,7 @@ impl Default for PgOptions {
             retained_bytes_max: 64 << 20,
             output_bytes_max: 64 << 10,
             startup_timeout: Duration::from_secs(60),
+            stalled_max: Duration::from_secs(60),
             idle_timeout: None,
             server_version: concat!("15.0 (LumaDB ", env!("CARGO_PKG_VERSION"), ")").to_owned(),
             counters: Arc::default(),

@@ -114,6 +114,14 @@ impl Builder {
         self.bytes
     }
 
+    /// About what the rows pushed so far take.
+    pub(crate) fn held_bytes(&self) -> usize {
+        if self.builders.is_empty() {
+            return 0;
+        }
+        self.bytes + self.rows * self.builders.len() * size_of::<i64>()
+    }
+
     pub(crate) fn projection(&self) -> &Projection {
         &self.projection
     }

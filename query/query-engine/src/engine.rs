@@ -2,7 +2,9 @@
 //!
 //! Invariants:
 //! - Everything that recurses on a statement runs on the engine's threads, whose stacks are [`STACK_BYTES`].
-//! - A statement holds `query_memory_bytes_max` at most, and all together `memory_bytes_max`; nothing spills to disk.
+//! - The operators of a statement keep `query_memory_bytes_max` at most; what its scans have read and what waits for its
+//!   client is as much at most. All statements together hold `memory_bytes_max`, and a little each ([`crate::memory`]).
+//!   Not counted are the batches that are being computed, one per thread. Nothing spills to disk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,7 +58,8 @@ const TABLES_MAX: usize = 100;
 /// How the engine is sized.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// Bytes that sorts, joins, aggregates and window functions of all running statements may hold together.
+    /// Bytes that all running statements may hold together: for sorts, joins, aggregates, window functions, scans, and
+    /// rows that wait for their client.
     pub memory_bytes_max: usize,
     /// Bytes that those of one statement may hold.
     pub query_memory_bytes_max: usize,
@@ -105,7 +108,7 @@ pub(crate) struct Shared {
 }
 
 impl Engine {
-    /// Bytes that running statements hold for sorts, joins, aggregates and window functions.
+    /// Bytes that running statements hold.
     pub fn memory_bytes(&self) -> usize {
         self.shared.memory.held_bytes()
     }

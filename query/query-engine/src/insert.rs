@@ -273,7 +273,8 @@ pub(crate) async fn run(
     let column_types: Vec<DataType> =
         plan.schema().fields().iter().map(|it| types::from_field(it)).collect();
     let physical = weight::physical(state, &plan).await.map_err(fail)?;
-    let mut batches = memory::execute(physical, state).map_err(fail)?;
+    let mut batches =
+        memory::execute(physical, state, memory::Passing::new(state)).map_err(fail)?;
     let mut appender = Appender::new(shared, target);
     while let Some(batch) = batches.next().await {
         for row in types::rows(&batch.map_err(fail)?, &column_types)? {

@@ -37,6 +37,7 @@ mod literals;
 mod memory;
 mod metered;
 mod operators;
+mod output;
 mod parameters;
 mod pg_catalog;
 mod pushdown;

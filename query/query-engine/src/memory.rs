@@ -1,13 +1,17 @@
 //! Memory of statements: each has its own limit and draws from what all statements share.
 //!
 //! ```text
-//!  sort, join, aggregate ──try_grow──► StatementPool (query_memory_bytes_max)
-//!                                          └──────► Total (memory_bytes_max)
+//!  sort, join, aggregate, function ──try_grow──► StatementPool (query_memory_bytes_max) ──┐
+//!                                                                                         ├──► Total (memory_bytes_max)
+//!  scan, rows on their way out ──────try_grow──► StatementPool (as much again) ───────────┘
 //! ```
 //!
 //! Invariants:
 //! - What a statement holds is counted in both, and is given back to both when its operators are dropped.
 //! - Either limit gives SQLSTATE 53200 for the statement that asked; what others hold is untouched.
+//! - The first [`POOL_BYTES_FREE`] of a pool are never refused for the total: small statements go on beside large ones.
+//!   So the total is exceeded by at most twice that for each running statement and open cursor.
+//! - What passes through has a pool of its own, so that the limit of one query is met by what keeps the memory.
 //! - Nothing spills to disk.
 
 use std::any::Any;
@@ -17,12 +21,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 use futures_util::TryStreamExt as _;
 use query_api::{Error, ErrorKind};
+
+/// What a pool may hold whatever the others hold.
+const POOL_BYTES_FREE: usize = 256 * 1024;
 
 /// Bytes that statements may hold.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +57,8 @@ pub(crate) struct StatementPool {
     limits: MemoryLimits,
     total: Arc<Total>,
     held_bytes: AtomicUsize,
-    refusal: Mutex<Option<Refusal>>,
+    /// The last one, of both pools of the statement.
+    refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
 impl StatementPool {
@@ -58,8 +67,34 @@ impl StatementPool {
             limits,
             total: Arc::clone(total),
             held_bytes: AtomicUsize::new(0),
-            refusal: Mutex::default(),
+            refusal: Arc::default(),
         }
+    }
+
+    fn beside(&self) -> Self {
+        let refusal = Arc::clone(&self.refusal);
+        Self { refusal, ..Self::new(self.limits, &self.total) }
+    }
+}
+
+/// The pool of what passes through one run of a statement: what scans have read, and rows that wait for their client.
+#[derive(Debug)]
+pub(crate) struct Passing(pub(crate) Arc<dyn MemoryPool>);
+
+impl Passing {
+    pub(crate) fn new(state: &SessionState) -> Self {
+        let kept = &state.runtime_env().memory_pool;
+        let kept_pool: &dyn Any = kept.as_ref();
+        Self(match kept_pool.downcast_ref::<StatementPool>() {
+            Some(pool) => Arc::new(pool.beside()),
+            None => Arc::clone(kept),
+        })
+    }
+
+    /// That of the run that `context` belongs to.
+    pub(crate) fn of(context: &TaskContext) -> Arc<dyn MemoryPool> {
+        let passing = context.session_config().get_extension::<Self>();
+        passing.map_or_else(|| Arc::clone(context.memory_pool()), |it| Arc::clone(&it.0))
     }
 }
 
@@ -69,12 +104,11 @@ impl fmt::Display for StatementPool {
     }
 }
 
-/// Adds when the sum stays within `max`; else what is held.
-fn add(held: &AtomicUsize, bytes: usize, max: usize) -> Result<(), usize> {
+/// Adds when the sum stays within `max`; what was held before, or else is held.
+fn add(held: &AtomicUsize, bytes: usize, max: usize) -> Result<usize, usize> {
     held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
         held.checked_add(bytes).filter(|sum| *sum <= max)
     })
-    .map(|_| ())
 }
 
 /// Which limit was met, and by what.
@@ -120,15 +154,18 @@ impl StatementPool {
 pub(crate) fn execute(
     plan: Arc<dyn ExecutionPlan>,
     state: &SessionState,
+    passing: Passing,
 ) -> Result<SendableRecordBatchStream> {
-    let context = state.task_ctx();
+    let config = state.config().clone().with_extension(Arc::new(passing));
+    let context = Arc::new(TaskContext::from(state).with_session_config(config));
     let batches = execute_stream(plan, Arc::clone(&context))?;
     let schema = batches.schema();
     let explained = batches.map_err(move |error| explain(error, context.memory_pool().as_ref()));
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, explained)))
 }
 
-fn explain(error: DataFusionError, pool: &dyn MemoryPool) -> DataFusionError {
+/// A refusal of `pool` in full; every other error as it is.
+pub(crate) fn explain(error: DataFusionError, pool: &dyn MemoryPool) -> DataFusionError {
     if !matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
         return error;
     }
@@ -155,9 +192,11 @@ impl MemoryPool for StatementPool {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        add(&self.held_bytes, additional, self.limits.statement_bytes_max)
+        let held = add(&self.held_bytes, additional, self.limits.statement_bytes_max)
             .map_err(|_| self.refuse(Limit::Statement, reservation, additional))?;
-        add(&self.total.held_bytes, additional, self.limits.total_bytes_max).map_err(|_| {
+        let small = held + additional <= POOL_BYTES_FREE;
+        let max = if small { usize::MAX } else { self.limits.total_bytes_max };
+        add(&self.total.held_bytes, additional, max).map(|_| ()).map_err(|_| {
             self.held_bytes.fetch_sub(additional, Ordering::Relaxed);
             self.refuse(Limit::Total, reservation, additional)
         })
@@ -208,6 +247,8 @@ fn exhausted(refusal: &Refusal, limits: MemoryLimits) -> Error {
 fn operator(consumer: &str) -> &'static str {
     let kinds = [
         ("function", "a function"),
+        ("TopicScan", "a scan"),
+        ("Result", "a result"),
         ("Sort", "a sort"),
         ("Aggregate", "an aggregate"),
         ("GroupedHash", "an aggregate"),

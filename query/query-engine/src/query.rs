@@ -1,7 +1,8 @@
 //! Describing and running planned statements; rows leave in batches at the consumer's pace.
 //!
 //! Invariants:
-//! - At most [`BATCHES_AHEAD`] batches wait for a slow consumer; then the plan is not polled and nothing is read.
+//! - At most [`PIECES_AHEAD`] pieces of rows wait for a slow consumer; then the plan is not polled and nothing is read.
+//! - Rows that wait, and the batch they come from, are counted as the statement's memory ([`crate::output`]).
 //! - Dropping the row stream aborts the task that polls the plan, and with it every read.
 
 use std::sync::Arc;
@@ -20,11 +21,13 @@ use crate::bad::BadRecords;
 use crate::command::Command;
 use crate::engine::{Parsed, PlanContext, Shapes, Shared, result_columns};
 use crate::functions::registry::Registry;
+use crate::memory::{self, Passing};
+use crate::output::{Output, Piece};
 use crate::session::Prepared;
-use crate::{copy, ddl, insert, memory, parameters, types, weight};
+use crate::{copy, ddl, insert, parameters, weight};
 
-/// Batches between the plan and the consumer.
-const BATCHES_AHEAD: usize = 2;
+/// Pieces of rows between the plan and the consumer.
+const PIECES_AHEAD: usize = 2;
 
 /// A task that ends with its handle.
 pub(crate) struct Task<T>(pub(crate) JoinHandle<T>);
@@ -175,38 +178,54 @@ async fn start(
     let physical = weight::physical(state, plan)
         .await
         .map_err(|error| shared.text(&parsed).datafusion(&error))?;
-    let mut batches = memory::execute(physical, state)
-        .map_err(|error| shared.text(&parsed).datafusion(&error))?;
     let column_types: Vec<DataType> = columns.iter().map(|it| it.data_type.clone()).collect();
-    let (tx, rx) = mpsc::channel::<Result<Vec<Row>, Error>>(BATCHES_AHEAD);
+    let passing = Passing::new(state);
+    let output = Output::new(column_types, &passing);
+    let mut batches = memory::execute(physical, state, passing)
+        .map_err(|error| shared.text(&parsed).datafusion(&error))?;
+    let (tx, rx) = mpsc::channel::<Result<Piece, Error>>(PIECES_AHEAD);
     let owner = Arc::clone(shared);
     let task = shared.handle.spawn(async move {
+        let fail = |error| owner.text(&parsed).datafusion(&error);
         loop {
             // Room first: a plan that is polled without room would read ahead of a slow consumer.
-            let Ok(room) = tx.reserve().await else { return };
+            let Ok(mut room) = tx.reserve().await else { return };
             let Some(batch) = batches.next().await else { return };
-            let rows = batch
-                .map_err(|error| owner.text(&parsed).datafusion(&error))
-                .and_then(|batch| types::rows(&batch, &column_types))
-                .map(|rows| registry.named(rows, &column_types));
-            let failed = rows.is_err();
-            room.send(rows);
-            if failed {
-                return;
+            let mut pieces = match batch.and_then(|batch| output.pieces(batch)) {
+                Ok(pieces) => pieces,
+                Err(error) => return room.send(Err(fail(error))),
+            };
+            while let Some(piece) = pieces.next(&output, &registry) {
+                let failed = piece.is_err();
+                room.send(piece.map_err(fail));
+                if failed {
+                    return;
+                }
+                room = match tx.reserve().await {
+                    Ok(room) => room,
+                    Err(_) => return,
+                };
             }
         }
     });
     let task = Task(task);
-    let rows = stream::unfold((rx, task, false), move |(mut rx, task, ended)| {
+    // The memory of a piece is given back when the next one is asked for.
+    let rows = stream::unfold((rx, task, None, false), move |(mut rx, task, held, ended)| {
         let mut cancelled = cancelled.clone();
         async move {
+            drop(held);
             if ended {
                 return None;
             }
             tokio::select! {
                 biased;
-                _ = cancelled.changed() => Some((Err(crate::error::cancelled()), (rx, task, true))),
-                item = rx.recv() => item.map(|item| (item, (rx, task, false))),
+                _ = cancelled.changed() => {
+                    Some((Err(crate::error::cancelled()), (rx, task, None, true)))
+                }
+                item = rx.recv() => Some(match item? {
+                    Ok(piece) => (Ok(piece.rows), (rx, task, Some(piece.held), false)),
+                    Err(error) => (Err(error), (rx, task, None, true)),
+                }),
             }
         }
     });
@@ -223,7 +242,8 @@ async fn explain(
     let fail = |error| shared.text(parsed).datafusion(&error);
     let physical = weight::physical(state, plan).await.map_err(fail)?;
     let text = if analyze {
-        let mut batches = memory::execute(Arc::clone(&physical), state).map_err(fail)?;
+        let mut batches =
+            memory::execute(Arc::clone(&physical), state, Passing::new(state)).map_err(fail)?;
         while let Some(batch) = batches.next().await {
             batch.map_err(fail)?;
         }

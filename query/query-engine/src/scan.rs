@@ -8,7 +8,9 @@
 //!
 //! Invariants:
 //! - Nothing is read before the consumer asks, and one chunk at a time: memory is one chunk, one decompressed batch
-//!   and one Arrow batch per partition, whatever the topic's size.
+//!   and one Arrow batch per partition, whatever the topic's size; with several partitions also the batches that wait
+//!   in the exchange between them.
+//! - A chunk is taken from the statement's memory before it is read. Where little is left, little is read at a time.
 //! - After `limit` rows nothing more is read; dropping the stream drops the read in flight.
 //! - Progress: a read that moves nowhere before the end is an error, never a loop.
 
@@ -23,6 +25,9 @@ use datafusion::arrow::compute::SortOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{
+    MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
+};
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{
     EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr,
@@ -39,15 +44,20 @@ use query_api::{Error, ErrorKind, TopicInfo};
 
 use crate::bad::BadRecordPolicy;
 use crate::decode::{Builder, Projection};
+use crate::memory::Passing;
 use crate::records::{self, LogRecord, RecordSink};
 use crate::table::ScanContext;
 
 /// Asked of the log per read.
 pub(crate) const READ_BYTES: usize = 1024 * 1024;
-/// Asked of the log per read when a small limit is likely to be met by less.
+/// Asked of the log per read when a small limit is likely to be met by less, or when memory is short.
 const READ_BYTES_LIMITED: usize = 64 * 1024;
-/// An Arrow batch is handed out early when it took this much of keys and values.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Of the statement's memory, what the chunks of one scan take together; each is as large as a batch.
+const SHARE: usize = 16;
+/// Chunks are no smaller than this, however many partitions there are.
+const PIECE_BYTES_MIN: usize = 16 * 1024;
+/// Batches of a partition that wait in an exchange: one that was sent and one that is being sent.
+const BATCHES_EXCHANGED: usize = 2;
 
 /// Offsets [`start`, `end`) of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +152,7 @@ impl ExecutionPlan for TopicScan {
     fn execute(
         &self,
         partition: usize,
-        _context: Arc<TaskContext>,
+        context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         // A scan without ranges has one empty partition.
         let range = self.ranges.get(partition).copied().unwrap_or(ScanRange {
@@ -150,15 +160,22 @@ impl ExecutionPlan for TopicScan {
             start: 0,
             end: 0,
         });
+        let pool = Passing::of(&context);
+        let piece_bytes = piece_bytes(pool.as_ref(), self.ranges.len());
+        let limited = if self.limit.is_some() { READ_BYTES_LIMITED } else { READ_BYTES };
         let reader = Reader {
             topic: Arc::clone(&self.topic),
             context: self.context.clone(),
             next: range.start,
             range,
             left: self.limit.unwrap_or(usize::MAX),
-            read_bytes: if self.limit.is_some() { READ_BYTES_LIMITED } else { READ_BYTES },
+            piece_bytes,
+            read_bytes: limited.min(piece_bytes),
             chunk: VecDeque::new(),
             builder: Builder::new(self.projection.clone()),
+            held: MemoryConsumer::new(format!("TopicScan[{partition}]")).register(&pool),
+            exchanged: self.ranges.len() > 1,
+            exchanged_bytes: 0,
         };
         let batches = stream::try_unfold(reader, |mut reader| async move {
             let batch = reader.next_batch().await?;
@@ -167,6 +184,15 @@ impl ExecutionPlan for TopicScan {
         let schema = Arc::clone(&self.projection.schema);
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
     }
+}
+
+/// What each of a scan's `ranges` reads, and decodes, at a time.
+fn piece_bytes(pool: &dyn MemoryPool, ranges: usize) -> usize {
+    let share = match pool.memory_limit() {
+        MemoryLimit::Finite(bytes) => bytes / SHARE,
+        MemoryLimit::Infinite | MemoryLimit::Unknown => READ_BYTES,
+    };
+    (share / ranges.max(1)).clamp(PIECE_BYTES_MIN, READ_BYTES)
 }
 
 /// Position in one range.
@@ -178,9 +204,16 @@ struct Reader {
     next: i64,
     /// Rows still wanted.
     left: usize,
+    /// Of a read, and of the keys and values of an Arrow batch.
+    piece_bytes: usize,
+    /// Of the next read.
     read_bytes: usize,
     chunk: VecDeque<Bytes>,
     builder: Builder,
+    /// All of the above, and what was handed out to an exchange.
+    held: MemoryReservation,
+    exchanged: bool,
+    exchanged_bytes: usize,
 }
 
 impl Reader {
@@ -190,20 +223,46 @@ impl Reader {
                 if self.next >= self.range.end {
                     break;
                 }
+                self.reserve()?;
                 self.read().await.map_err(external)?;
+                self.hold()?;
                 continue;
             };
             self.decode(&batch)?;
+            drop(batch);
+            self.hold()?;
         }
         if self.builder.rows() == 0 {
+            self.held.free();
             return Ok(None);
         }
         let batch = self.builder.finish()?;
+        if self.exchanged {
+            self.exchanged_bytes = BATCHES_EXCHANGED * batch.get_array_memory_size();
+        }
+        // Fails for no batch that is there: its successor is what is refused.
+        let _ = self.hold();
         Ok(Some(batch))
     }
 
+    /// Takes memory for the next read; a smaller one where it is short.
+    fn reserve(&mut self) -> Result<()> {
+        let held = self.exchanged_bytes + self.builder.held_bytes();
+        if self.held.try_resize(held + self.read_bytes).is_err() {
+            self.read_bytes = self.read_bytes.min(READ_BYTES_LIMITED);
+            self.held.try_resize(held + self.read_bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Holds as much memory as is used.
+    fn hold(&mut self) -> Result<()> {
+        let chunk: usize = self.chunk.iter().map(Bytes::len).sum();
+        self.held.try_resize(chunk + self.exchanged_bytes + self.builder.held_bytes())
+    }
+
     fn full(&self) -> bool {
-        self.builder.rows() >= self.context.batch_rows || self.builder.bytes() >= BATCH_BYTES
+        self.builder.rows() >= self.context.batch_rows || self.builder.bytes() >= self.piece_bytes
     }
 
     async fn read(&mut self) -> Result<(), Error> {
@@ -224,7 +283,7 @@ impl Reader {
             ));
         }
         self.next = read.next;
-        self.read_bytes = READ_BYTES;
+        self.read_bytes = self.piece_bytes;
         let bytes: usize = read.batches.iter().map(Bytes::len).sum();
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.context.read_bytes.fetch_add(bytes, Ordering::Relaxed);

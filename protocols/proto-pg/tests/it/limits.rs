@@ -1,8 +1,10 @@
 //! Limits at, one above and far above; slow readers, vanished clients, cancel requests, panics.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use proto_pg::PgOptions;
+use tokio::io::AsyncReadExt as _;
 
 use crate::client::{
     Client, Server, bind, execute, message, parse, query, sync, untagged, with_server,
@@ -112,6 +114,24 @@ fn a_slow_reader_holds_its_own_statement_only() {
         cancel(&server, slow.key.0, slow.key.1).await;
         let answers = slow.until_ready().await;
         assert_eq!(answers[answers.len() - 2..], [CANCELLED, "Z I"]);
+    });
+}
+
+/// It held its statement, and the statement its memory, for as long as the socket stayed open.
+#[test]
+fn a_client_that_reads_nothing_is_cut_off() {
+    let options = PgOptions { stalled_max: Duration::ZERO, ..PgOptions::default() };
+    with_server(options, async |server| {
+        let mut stalled = Client::start(&server).await;
+        stalled.send(&query("wide 10000")).await;
+        server.counters.stream_dropped.notified().await;
+        // What was sent before is there, and then, perhaps within a row, the socket's end.
+        let mut sent = Vec::new();
+        stalled.stream.read_to_end(&mut sent).await.unwrap();
+        assert_eq!(sent.first(), Some(&b'T'));
+        until(|| server.counters.statements.load(Ordering::SeqCst) == 0).await;
+        let mut other = Client::start(&server).await;
+        assert_eq!(other.ask(&query("SELECT 1")).await.last().unwrap(), "Z I");
     });
 }
 
