@@ -202,7 +202,8 @@ impl Connection {
                     if self.input.is_empty() && self.input.capacity() > INPUT_BYTES_KEPT {
                         self.input = BytesMut::new();
                     }
-                    if !self.read_idle(shared.options.idle_timeout).await? {
+                    let limit = idle_limit(&started.session, shared.options.idle_timeout);
+                    if !self.read_idle(limit).await? {
                         return Ok(());
                     }
                 }
@@ -253,14 +254,11 @@ impl Connection {
         }
     }
 
-    async fn read_idle(&mut self, limit: Option<Duration>) -> Result<bool, End> {
-        let Some(limit) = limit else { return self.read_or_stop().await };
+    async fn read_idle(&mut self, limit: Option<(Duration, Report)>) -> Result<bool, End> {
+        let Some((limit, report)) = limit else { return self.read_or_stop().await };
         match timeout(limit, self.read_or_stop()).await {
             Ok(result) => result,
-            Err(_) => {
-                Err(Report::fatal("57P05", "terminating connection due to idle-session timeout")
-                    .into())
-            }
+            Err(_) => Err(report.into()),
         }
     }
 
@@ -309,6 +307,18 @@ impl Connection {
         let stalled_max = self.stalled_max;
         SocketWire { stream: &self.stream, out: &mut self.out, stalled_max, out_bytes_max }
     }
+}
+
+/// How long the client may be silent now, and what it is told then.
+fn idle_limit(session: &Session, idle_timeout: Option<Duration>) -> Option<(Duration, Report)> {
+    let idle = idle_timeout.map(|limit| {
+        (limit, Report::fatal("57P05", "terminating connection due to idle-session timeout"))
+    });
+    let in_block = session.timeouts().idle_in_transaction.filter(|_| session.in_transaction());
+    let in_block = in_block.map(|limit| {
+        (limit, Report::fatal("25P03", "terminating connection due to idle-in-transaction timeout"))
+    });
+    [idle, in_block].into_iter().flatten().min_by_key(|(limit, _)| *limit)
 }
 
 fn stopping() -> Report {
@@ -405,5 +415,9 @@ impl Wire for SocketWire<'_> {
             }
             Ok(())
         })
+    }
+
+    fn timer(&self, after: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(after))
     }
 }

@@ -12,15 +12,19 @@
 //! - Portals live until Sync or Query outside a transaction block, and until an error.
 //! - A statement the engine prepared is closed there when no name and no portal uses it any more.
 //! - Names, texts and parameters that are kept are counted and bounded.
+//! - `statement_timeout` bounds each statement of a Query, and each Parse and Execute by itself.
 //! - The future of [`Session::handle`] may be dropped at any await; [`Session::interrupted`] then makes the session
 //!   fit for the next message.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
-use query_api::{BoxFuture, Cancel, Described, SqlSession, StatementId};
+use futures_util::future::{Either, select};
+use query_api::{BoxFuture, Cancel, Described, SqlSession, StatementId, Timeouts};
 
 use crate::codec::{self, Message, Report};
 use crate::ops::rows::Rows;
@@ -35,6 +39,25 @@ pub(crate) trait Wire: Send {
     fn full(&self) -> bool;
     /// Waits until the socket took all of `out`; what it took is gone from `out` when this is dropped.
     fn flush(&mut self) -> BoxFuture<'_, io::Result<()>>;
+    /// Is ready when `after` has passed.
+    fn timer(&self, after: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// `work`, unless `timer` ends first.
+///
+/// # Errors
+/// Those of `work`; ERROR 57014 when the time is over.
+pub(crate) async fn within<T>(
+    timer: Option<BoxFuture<'static, ()>>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(timer) = timer else { return work.await };
+    match select(pin!(work), timer).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => {
+            Err(Report::error("57014", "canceling statement due to statement timeout").into())
+        }
+    }
 }
 
 /// Why an operation ended early.
@@ -131,6 +154,19 @@ impl Session {
         }
     }
 
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.sql.timeouts()
+    }
+
+    pub(crate) fn in_transaction(&self) -> bool {
+        matches!(self.sql.transaction_status(), b'T' | b'E')
+    }
+
+    /// Ends what begins now, when `statement_timeout` is set.
+    pub(crate) fn statement_timer(&self, wire: &dyn Wire) -> Option<BoxFuture<'static, ()>> {
+        self.timeouts().statement.map(|limit| wire.timer(limit))
+    }
+
     pub(crate) fn canceller(&self) -> Arc<dyn Cancel> {
         self.sql.canceller()
     }
@@ -172,7 +208,9 @@ impl Session {
         match message {
             Message::Query { sql } => self.query(&sql, wire).await,
             Message::Parse { name, sql, parameter_types } => {
-                self.parse(name, &sql, parameter_types, wire).await.map_err(Failure::from)
+                let timer = self.statement_timer(wire);
+                let parse = self.parse(name, &sql, parameter_types, wire);
+                within(timer, async { parse.await.map_err(Failure::from) }).await
             }
             Message::Bind { portal, statement, parameter_formats, parameters, result_formats } => {
                 let bind = crate::ops::extended::Bind {
@@ -187,7 +225,10 @@ impl Session {
             Message::Describe { target, name } => {
                 self.describe(target, &name, wire).map_err(Failure::from)
             }
-            Message::Execute { portal, rows_max } => self.execute(&portal, rows_max, wire).await,
+            Message::Execute { portal, rows_max } => {
+                let timer = self.statement_timer(wire);
+                within(timer, self.execute(&portal, rows_max, wire)).await
+            }
             Message::Close { target, name } => {
                 self.close(target, &name);
                 codec::close_complete(wire.out());

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::Stream;
 
@@ -84,6 +85,15 @@ pub enum CopyFormat {
     },
 }
 
+/// What a session's settings say of time; `None` is for ever. The adapter keeps it: it knows what it waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Of one statement, the sending of its rows included.
+    pub statement: Option<Duration>,
+    /// Of the client's silence within a transaction block.
+    pub idle_in_transaction: Option<Duration>,
+}
+
 /// Cancels what the session runs; callable from any thread, any number of times.
 pub trait Cancel: Send + Sync {
     fn cancel(&self);
@@ -123,6 +133,8 @@ pub trait SqlSession: Send {
 
     /// Tells the session that a statement failed while its rows were streamed, so a transaction block fails.
     fn fail_transaction(&mut self);
+
+    fn timeouts(&self) -> Timeouts;
 
     /// A handle that cancels the running statement.
     fn canceller(&self) -> Arc<dyn Cancel>;

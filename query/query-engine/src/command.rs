@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, ContextModifier, DiscardObject, Expr, ObjectType, Reset, Set, Statement,
-    Value as SqlValue,
+    TransactionAccessMode, TransactionMode, Value as SqlValue,
 };
 use query_api::{Column, CopyOut, DataType, Error};
 
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Set {
         name: String,
         value: Option<String>,
+        /// To the end of the transaction block.
+        local: bool,
     },
     ResetAll,
     DiscardAll,
@@ -146,9 +148,11 @@ pub(crate) fn classify(statement: &Statement) -> Result<Command, Error> {
         Statement::Set(set) => set_command(set)?,
         Statement::Reset(reset) => match &reset.reset {
             Reset::ALL => Command::ResetAll,
-            Reset::ConfigurationParameter(name) => {
-                Command::Set { name: parts(name).join(".").to_lowercase(), value: None }
-            }
+            Reset::ConfigurationParameter(name) => Command::Set {
+                name: parts(name).join(".").to_lowercase(),
+                value: None,
+                local: false,
+            },
         },
         Statement::Discard { object_type: DiscardObject::ALL } => Command::DiscardAll,
         Statement::Discard { .. } => Command::Accepted { tag: "DISCARD" },
@@ -195,15 +199,17 @@ fn set_command(set: &Set) -> Result<Command, Error> {
                 value if value.eq_ignore_ascii_case("default") => None,
                 value => Some(value),
             };
-            Command::Set { name, value }
+            Command::Set { name, value, local: matches!(scope, Some(ContextModifier::Local)) }
         }
-        Set::SetTimeZone { value, .. } => {
+        Set::SetTimeZone { local, value } => {
             let value = setting_value(value);
             let reset =
                 value.eq_ignore_ascii_case("default") || value.eq_ignore_ascii_case("local");
-            Command::Set { name: "timezone".to_owned(), value: (!reset).then_some(value) }
+            let value = (!reset).then_some(value);
+            Command::Set { name: "timezone".to_owned(), value, local: *local }
         }
         Set::SetNames { .. } | Set::SetNamesDefault { .. } => Command::Accepted { tag: "SET" },
+        Set::SetTransaction { session: true, modes, .. } => session_modes(modes),
         // Statements read one snapshot whatever the level asked for, which is at least as strong.
         Set::SetTransaction { .. } | Set::SetSessionAuthorization(_) | Set::SetRole { .. } => {
             Command::Accepted { tag: "SET" }
@@ -211,6 +217,23 @@ fn set_command(set: &Set) -> Result<Command, Error> {
         _ => return Err(unsupported("this form of SET is not supported")),
     };
     Ok(command)
+}
+
+/// `SET SESSION CHARACTERISTICS AS TRANSACTION …`: the last access mode stands, as in PostgreSQL.
+fn session_modes(modes: &[TransactionMode]) -> Command {
+    let access = modes.iter().rev().find_map(|mode| match mode {
+        TransactionMode::AccessMode(TransactionAccessMode::ReadOnly) => Some("on"),
+        TransactionMode::AccessMode(TransactionAccessMode::ReadWrite) => Some("off"),
+        TransactionMode::IsolationLevel(_) => None,
+    });
+    match access {
+        Some(value) => Command::Set {
+            name: "default_transaction_read_only".to_owned(),
+            value: Some(value.to_owned()),
+            local: false,
+        },
+        None => Command::Accepted { tag: "SET" },
+    }
 }
 
 fn setting_value(expr: &Expr) -> String {

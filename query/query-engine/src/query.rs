@@ -275,6 +275,15 @@ pub(crate) fn done(tag: &str, parameter_status: Vec<(String, String)>) -> Execut
     }
 }
 
+/// A finished statement without rows, with something to say.
+pub(crate) fn noticed(
+    tag: &str,
+    parameter_status: Vec<(String, String)>,
+    notices: Vec<String>,
+) -> Execution {
+    Execution { notices: Arc::new(move || notices.clone()), ..done(tag, parameter_status) }
+}
+
 /// Rows that are there already.
 pub(crate) fn rows(tag: &str, columns: Vec<Column>, rows: Vec<Row>) -> Execution {
     Execution {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use query_api::{
     BoxFuture, Cancel, Column, DataType, Described, Error, ErrorKind, Execution, SqlSession,
-    SqlSessionOptions, StatementId, Value,
+    SqlSessionOptions, StatementId, Timeouts, Value,
 };
 use tokio::sync::watch;
 
@@ -29,7 +29,7 @@ use crate::functions::SessionInfo;
 use crate::functions::registry::Registry;
 use crate::guard;
 use crate::query;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::snapshot::Snapshot;
 use crate::stop::{self, Stop};
 
@@ -56,11 +56,19 @@ enum Transaction {
     Failed(Block),
 }
 
-/// A transaction block. It writes nothing, so a savepoint has nothing to undo but a failure.
+/// A transaction block. It writes nothing, so there is nothing to undo but a failure and settings.
 #[derive(Clone, Debug, Default)]
 struct Block {
     snapshot: Option<Arc<Snapshot>>,
-    savepoints: Vec<String>,
+    savepoints: Vec<Savepoint>,
+    /// As they were before it.
+    settings: Settings,
+}
+
+#[derive(Clone, Debug)]
+struct Savepoint {
+    name: String,
+    settings: Settings,
 }
 
 pub(crate) struct Session {
@@ -199,6 +207,9 @@ impl Session {
         if prepared.command.writes() && matches!(self.transaction, Transaction::Open(_)) {
             return Err(write_in_transaction(&prepared.command));
         }
+        if prepared.command.writes() && self.settings.read_only() {
+            return Err(write_when_read_only(&prepared.command));
+        }
         match &prepared.command {
             Command::Declare(declaration) => {
                 let declaration = declaration.clone();
@@ -273,33 +284,47 @@ impl Session {
         Ok(())
     }
 
-    /// The block ends: what it declared goes with it, unless it is held and committed.
-    fn end_block(&mut self, committed: bool) {
-        self.transaction = Transaction::Idle;
+    /// The block ends: what it declared goes with it, unless it is held and committed; so do its settings.
+    fn end_block(&mut self, committed: bool) -> Vec<(String, String)> {
+        let block = std::mem::replace(&mut self.transaction, Transaction::Idle);
         self.cursors.retain(|_, it| !it.in_block || (it.hold && committed));
         for cursor in self.cursors.values_mut() {
             cursor.in_block = false;
+        }
+        match block {
+            Transaction::Idle => Vec::new(),
+            Transaction::Open(_) if committed => {
+                let settings = self.settings.without_local();
+                self.settings.replace(settings)
+            }
+            Transaction::Open(block) | Transaction::Failed(block) => {
+                self.settings.replace(block.settings)
+            }
         }
     }
 
     /// Commands that need no plan.
     fn control(&mut self, command: &Command) -> Result<Option<Execution>, Error> {
         let mut status = Vec::new();
+        let mut notices = Vec::new();
         match command {
             Command::Begin => {
                 if matches!(self.transaction, Transaction::Idle) {
-                    self.transaction = Transaction::Open(Block::default());
+                    let settings = self.settings.clone();
+                    self.transaction = Transaction::Open(Block { settings, ..Block::default() });
                 }
             }
             Command::Commit => {
                 let failed = matches!(self.transaction, Transaction::Failed(_));
-                self.end_block(!failed);
                 let tag = if failed { "ROLLBACK" } else { "COMMIT" };
-                return Ok(Some(query::done(tag, Vec::new())));
+                return Ok(Some(query::done(tag, self.end_block(!failed))));
             }
-            Command::Rollback => self.end_block(false),
+            Command::Rollback => status = self.end_block(false),
             Command::Close { name } => self.close_cursors(name.as_ref())?,
-            Command::Savepoint { name } => self.block("SAVEPOINT")?.savepoints.push(name.clone()),
+            Command::Savepoint { name } => {
+                let savepoint = Savepoint { name: name.clone(), settings: self.settings.clone() };
+                self.block("SAVEPOINT")?.savepoints.push(savepoint);
+            }
             Command::Release { name } => {
                 let block = self.block("RELEASE SAVEPOINT")?;
                 let at = savepoint(block, name)?;
@@ -312,10 +337,19 @@ impl Session {
                 let block = self.block("ROLLBACK TO SAVEPOINT")?;
                 let at = savepoint(block, name)?;
                 block.savepoints.truncate(at + 1);
+                let settings = block.savepoints[at].settings.clone();
                 self.transaction = Transaction::Open(std::mem::take(block));
                 self.cursors.retain(|_, it| !it.in_block || it.savepoints <= at);
+                status = self.settings.replace(settings);
             }
-            Command::Set { name, value } => status = self.settings.set(name, value.clone())?,
+            Command::Set { local: true, .. } if matches!(self.transaction, Transaction::Idle) => {
+                let outside = "WARNING: SET LOCAL can only be used in transaction blocks";
+                notices.push(outside.to_owned());
+            }
+            Command::Set { name, value, local } => {
+                notices.extend(settings::unapplied(name, value.as_deref()));
+                status = self.settings.set(name, value.clone(), *local)?;
+            }
             Command::ResetAll => status = self.settings.reset_all(),
             Command::DiscardAll => {
                 status = self.settings.reset_all();
@@ -333,7 +367,7 @@ impl Session {
             | Command::Move { .. }
             | Command::Copy(_) => return Ok(None),
         }
-        Ok(Some(query::done(command.tag(), status)))
+        Ok(Some(query::noticed(command.tag(), status, notices)))
     }
 
     /// The current block, failed or not.
@@ -358,7 +392,7 @@ impl Session {
                 .map(|(name, value, about)| vec![text(name), text(value), text(about.to_owned())])
                 .collect()
         } else {
-            let value = self.settings.get(name).ok_or_else(|| crate::settings::unknown(name))?;
+            let value = self.settings.get(name).ok_or_else(|| settings::unknown(name))?;
             vec![vec![Value::Text(value)]]
         };
         Ok(query::rows("SHOW", columns, rows))
@@ -382,15 +416,26 @@ impl Session {
 }
 
 fn savepoint(block: &Block, name: &str) -> Result<usize, Error> {
-    block.savepoints.iter().rposition(|it| it == name).ok_or_else(|| {
+    block.savepoints.iter().rposition(|it| it.name == name).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, format!("savepoint \"{name}\" does not exist"))
             .with_sqlstate("3B001")
     })
 }
 
+fn write_of(command: &Command) -> &'static str {
+    if *command == Command::Insert { "INSERT" } else { "CREATE or DROP TABLE" }
+}
+
+fn write_when_read_only(command: &Command) -> Error {
+    let message = format!("cannot execute {} in a read-only transaction", write_of(command));
+    Error::new(ErrorKind::Invalid, message)
+        .with_sqlstate("25006")
+        .with_hint("SET default_transaction_read_only = off")
+}
+
 /// A write is durable when its statement returns, so a transaction block could not take it back.
 fn write_in_transaction(command: &Command) -> Error {
-    let what = if *command == Command::Insert { "INSERT" } else { "CREATE or DROP TABLE" };
+    let what = write_of(command);
     Error::new(ErrorKind::Invalid, format!("{what} cannot run inside a transaction block"))
         .with_sqlstate("25001")
         .with_hint("use autocommit: a topic's records cannot be rolled back")
@@ -452,6 +497,10 @@ impl SqlSession for Session {
         if let Transaction::Open(block) = &mut self.transaction {
             self.transaction = Transaction::Failed(std::mem::take(block));
         }
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        self.settings.timeouts()
     }
 
     fn canceller(&self) -> Arc<dyn Cancel> {

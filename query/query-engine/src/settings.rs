@@ -2,11 +2,15 @@
 //!
 //! Invariants:
 //! - Unknown names with a dot are accepted as they are in PostgreSQL (custom options), other unknown names are 42704.
+//! - A setting that would change an answer is applied or refused; what is ignored makes no difference, or is warned of
+//!   ([`unapplied`]).
 //! - Clients are told at once about the reported settings that change ([`REPORTED`]).
+
+mod values;
 
 use std::collections::BTreeMap;
 
-use query_api::{Error, ErrorKind};
+use query_api::{Error, ErrorKind, Timeouts};
 
 use crate::bad::BadRecordPolicy;
 
@@ -118,6 +122,8 @@ pub(crate) struct Settings {
     /// What the session began with, which RESET returns to.
     started: BTreeMap<String, String>,
     changed: BTreeMap<String, String>,
+    /// To the end of the transaction block.
+    local: BTreeMap<String, String>,
 }
 
 impl Settings {
@@ -126,15 +132,20 @@ impl Settings {
             ("session_authorization".to_owned(), user.to_owned()),
             ("application_name".to_owned(), application_name.to_owned()),
         ]);
-        Self { started, changed: BTreeMap::new() }
+        Self { started, ..Self::default() }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         let name = name.to_lowercase();
-        if let Some(value) = self.changed.get(&name).or_else(|| self.started.get(&name)) {
-            return Some(value.clone());
-        }
-        SETTINGS.iter().find(|(known, ..)| *known == name).map(|(_, value, _)| (*value).to_owned())
+        let set = self.local.get(&name).or_else(|| self.changed.get(&name));
+        set.cloned().or_else(|| self.initial(&name))
+    }
+
+    /// What RESET returns to.
+    fn initial(&self, name: &str) -> Option<String> {
+        let default =
+            || SETTINGS.iter().find(|(known, ..)| *known == name).map(|it| it.1.to_owned());
+        self.started.get(name).cloned().or_else(default)
     }
 
     /// Every setting with its value.
@@ -147,7 +158,7 @@ impl Settings {
             .collect()
     }
 
-    /// Sets, or resets when `value` is `None`; what clients must be told.
+    /// Sets, or resets when `value` is `None`, perhaps to the end of the block only; what clients must be told.
     ///
     /// # Errors
     /// 42704 unknown, 55P02 read-only, 22023 bad value.
@@ -155,6 +166,7 @@ impl Settings {
         &mut self,
         name: &str,
         value: Option<String>,
+        local: bool,
     ) -> Result<Vec<(String, String)>, Error> {
         let name = name.to_lowercase();
         let known = SETTINGS.iter().any(|(known, ..)| *known == name);
@@ -166,19 +178,33 @@ impl Settings {
             let message = format!("parameter \"{name}\" cannot be changed");
             return Err(Error::new(ErrorKind::Invalid, message).with_sqlstate("55P02"));
         }
-        if let Some(value) = &value {
-            check(&name, value)?;
+        let value = value.map(|value| values::canonical(&name, value)).transpose()?;
+        if local {
+            let value = value.or_else(|| self.initial(&name)).unwrap_or_default();
+            self.local.insert(name.clone(), value);
+        } else {
+            self.local.remove(&name);
+            match value {
+                Some(value) => self.changed.insert(name.clone(), value),
+                None => self.changed.remove(&name),
+            };
         }
-        match value {
-            Some(value) => self.changed.insert(name.clone(), value),
-            None => self.changed.remove(&name),
-        };
         Ok(self.reported(|it| it == name))
     }
 
     pub(crate) fn reset_all(&mut self) -> Vec<(String, String)> {
-        let changed = std::mem::take(&mut self.changed);
-        self.reported(|name| changed.contains_key(name))
+        self.replace(Self { started: self.started.clone(), ..Self::default() })
+    }
+
+    /// As they are after the transaction block.
+    pub(crate) fn without_local(&self) -> Self {
+        Self { local: BTreeMap::new(), ..self.clone() }
+    }
+
+    /// Takes other values; what clients must be told.
+    pub(crate) fn replace(&mut self, settings: Self) -> Vec<(String, String)> {
+        let before = std::mem::replace(self, settings);
+        self.reported(|name| before.get(name) != self.get(name))
     }
 
     /// The reported settings that `wanted` picks.
@@ -191,10 +217,23 @@ impl Settings {
     }
 
     pub(crate) fn on_bad_record(&self) -> BadRecordPolicy {
-        match self.changed.get("luma.on_bad_record").map(String::as_str) {
+        match self.get("luma.on_bad_record").as_deref() {
             Some("fail") => BadRecordPolicy::Fail,
             _ => BadRecordPolicy::Skip,
         }
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        let limit = |name| self.get(name).and_then(|text| values::duration(&text));
+        Timeouts {
+            statement: limit("statement_timeout"),
+            idle_in_transaction: limit("idle_in_transaction_session_timeout"),
+        }
+    }
+
+    /// Whether statements may not write; those that write stand alone, so the default is what counts.
+    pub(crate) fn read_only(&self) -> bool {
+        self.get("default_transaction_read_only").as_deref() == Some("on")
     }
 }
 
@@ -203,20 +242,16 @@ pub(crate) fn unknown(name: &str) -> Error {
     Error::new(ErrorKind::NotFound, message).with_sqlstate("42704")
 }
 
-fn check(name: &str, value: &str) -> Result<(), Error> {
-    let folded = value.to_lowercase();
-    let fine = match name {
-        "luma.on_bad_record" => matches!(value, "skip" | "fail"),
-        "client_encoding" => matches!(folded.as_str(), "utf8" | "utf-8" | "unicode"),
-        _ => true,
-    };
-    if fine {
-        return Ok(());
+/// A warning for a value that is kept, because drivers send it unasked, but makes no difference.
+pub(crate) fn unapplied(name: &str, value: Option<&str>) -> Option<String> {
+    let value = value?;
+    match name {
+        "timezone" if !values::is_utc(value) => Some(format!(
+            "WARNING: time zone \"{value}\" is not applied: times are computed and shown in UTC"
+        )),
+        "search_path" if !values::is_public(value) => Some(format!(
+            "WARNING: search_path \"{value}\" is not applied: tables are in schema public"
+        )),
+        _ => None,
     }
-    let message = format!("invalid value for parameter \"{name}\": \"{value}\"");
-    let error = Error::new(ErrorKind::Invalid, message).with_sqlstate("22023");
-    Err(match name {
-        "luma.on_bad_record" => error.with_hint("available values: skip, fail"),
-        _ => error,
-    })
 }

@@ -9,7 +9,7 @@ use crate::codec::{self, Report};
 use crate::error;
 use crate::ops::copy;
 use crate::ops::rows::{self, Sent};
-use crate::session::{Failure, Session, Wire};
+use crate::session::{Failure, Session, Wire, within};
 use crate::types::Format;
 
 impl Session {
@@ -24,7 +24,8 @@ impl Session {
         }
         for (text, offset) in &statements {
             let prefix = sql.get(..*offset).unwrap_or_default();
-            self.query_statement(text, prefix, wire).await?;
+            let timer = self.statement_timer(wire);
+            within(timer, self.query_statement(text, prefix, wire)).await?;
         }
         self.ready(wire.out());
         Ok(())

@@ -12,7 +12,7 @@
 //! | `fail` | an error at preparation, position 1 |
 //! | `copy text`, `copy csv` | two columns of values that need care, as the data of COPY |
 //! | `warn` | no rows, two notices |
-//! | `SET <name> = '<value>'` | reported to the client; `bad` is refused |
+//! | `SET <name> = '<value>'` | reported to the client; `bad` is refused; the two timeouts, in ms, are kept |
 //! | `BEGIN`, `COMMIT` | transaction block |
 //! | `panic` | panics |
 
@@ -21,12 +21,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use query_api::{
     BoxFuture, Cancel, Column, CopyFormat, CopyOut, DataType, Described, Error, ErrorKind,
-    Execution, Row, RowStream, Sql, SqlSession, SqlSessionOptions, StatementId, Value,
+    Execution, Row, RowStream, Sql, SqlSession, SqlSessionOptions, StatementId, Timeouts, Value,
 };
 use tokio::sync::Notify;
 
@@ -58,6 +59,7 @@ impl Sql for Double {
             statements: BTreeMap::new(),
             next: 0,
             status: b'I',
+            timeouts: Timeouts::default(),
         })
     }
 }
@@ -68,6 +70,7 @@ struct Session {
     statements: BTreeMap<StatementId, (String, Described)>,
     next: u64,
     status: u8,
+    timeouts: Timeouts,
 }
 
 impl Drop for Session {
@@ -150,6 +153,10 @@ impl SqlSession for Session {
         }
     }
 
+    fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
     fn canceller(&self) -> Arc<dyn Cancel> {
         Arc::new(Canceller(Arc::clone(&self.counters)))
     }
@@ -223,6 +230,16 @@ pub(crate) fn types() -> Vec<(Column, Value)> {
 }
 
 impl Session {
+    /// Keeps the timeouts.
+    fn note(&mut self, name: &str, value: &str) {
+        let limit = value.parse().ok().map(Duration::from_millis);
+        match name {
+            "statement_timeout" => self.timeouts.statement = limit,
+            "idle_in_transaction_session_timeout" => self.timeouts.idle_in_transaction = limit,
+            _ => {}
+        }
+    }
+
     fn run(
         &mut self,
         sql: &str,
@@ -257,7 +274,9 @@ impl Session {
                 None
             }
             "SET" => {
-                parameter_status.push(set(rest)?);
+                let (name, value) = set(rest)?;
+                self.note(&name, &value);
+                parameter_status.push((name, value));
                 None
             }
             "BEGIN" => {

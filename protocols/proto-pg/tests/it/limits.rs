@@ -67,6 +67,49 @@ fn a_cancelled_execute_skips_to_sync() {
     });
 }
 
+const TIMED_OUT: &str = "E ERROR 57014 canceling statement due to statement timeout";
+
+/// SET was answered, and the statement ran on for as long as it liked.
+#[test]
+fn statement_timeout_ends_the_statement_only() {
+    with_server(PgOptions::default(), async |server| {
+        let mut client = Client::start(&server).await;
+        // It counts from the next statement on, also within one message.
+        let answers = client.ask(&query("SET statement_timeout = '1'; forever; SELECT 1")).await;
+        assert_eq!(answers[1..], ["C SET", "T f:23:4:-1:0", "D 1", TIMED_OUT, "Z I"]);
+        let messages = [
+            parse("", "forever", &[]),
+            bind("", "", &[], &[], &[]),
+            execute("", 0),
+            execute("", 0),
+            sync(),
+        ];
+        let answers = client.ask(&messages.concat()).await;
+        assert_eq!(answers, ["1", "2", "D 1", TIMED_OUT, "Z I"]);
+        assert_eq!(server.counters.streams.load(Ordering::SeqCst), 0);
+        assert_eq!(client.ask(&query("BEGIN; forever")).await.last().unwrap(), "Z E");
+        client.ask(&query("COMMIT")).await;
+        // A client that does not read is within a statement, too.
+        client.send(&query("wide 10000")).await;
+        server.counters.stream_dropped.notified().await;
+        until(|| server.counters.streams.load(Ordering::SeqCst) == 0).await;
+        let answers = client.until_ready().await;
+        assert_eq!(answers[answers.len() - 2..], [TIMED_OUT, "Z I"]);
+    });
+}
+
+#[test]
+fn silence_within_a_transaction_block_has_its_own_limit() {
+    with_server(PgOptions::default(), async |server| {
+        let mut client = Client::start(&server).await;
+        client.ask(&query("SET idle_in_transaction_session_timeout = '1'")).await;
+        assert_eq!(client.ask(&query("SELECT 1")).await.last().unwrap(), "Z I");
+        assert_eq!(client.ask(&query("BEGIN")).await.last().unwrap(), "Z T");
+        let end = "E FATAL 25P03 terminating connection due to idle-in-transaction timeout";
+        assert_eq!(client.rest().await, [end]);
+    });
+}
+
 #[test]
 fn a_malformed_cancel_request_is_closed_in_silence() {
     with_server(PgOptions::default(), async |server| {

@@ -11,6 +11,7 @@ mod errors;
 mod memory;
 mod postgres;
 mod reading;
+mod settings;
 mod support;
 mod writing;
 
