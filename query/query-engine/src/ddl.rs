@@ -2,6 +2,8 @@
 //!
 //! - `CREATE TABLE t (…) WITH (topic = 'x', format = 'json'|'raw')` declares `t` over topic `x`.
 //! - `CREATE TABLE t (…)` without `topic` declares `t` over the topic `t`, and creates that topic when there is none.
+//! - `DROP TABLE` drops the declaration. The topic stays, whoever created it: producers and groups may use it, and SQL
+//!   deletes no records. A notice says so and how to delete it.
 
 use datafusion::sql::sqlparser::ast::{
     CharacterLength, ColumnOption, CreateTable, CreateTableOptions, DataType as SqlType,
@@ -27,10 +29,11 @@ pub(crate) async fn execute(
     match statement {
         Statement::CreateTable(create) => create_table(shared, context, create).await,
         Statement::Drop { if_exists, names, .. } => {
+            let mut notices = Vec::new();
             for name in names {
-                drop_table(shared, context, &public(parts(name))?, *if_exists).await?;
+                notices.push(drop_table(shared, context, &public(parts(name))?, *if_exists).await?);
             }
-            Ok(query::done("DROP TABLE", Vec::new()))
+            Ok(query::noticed("DROP TABLE", Vec::new(), notices))
         }
         _ => Err(unsupported("this statement is not supported")),
     }
@@ -65,6 +68,7 @@ async fn create_table(
     }
     let name = public(parts(&create.name))?;
     let options = options(&create.table_options)?;
+    reserved(&name)?;
     let created = query::done("CREATE TABLE", Vec::new());
     let declared =
         context.snapshot.relation(&name).is_some_and(|relation| relation.declared.is_some());
@@ -103,28 +107,60 @@ async fn create_table(
         shared.ingest.create_topic(new).await?;
     }
     let table = DeclaredTable { name, topic, format, columns, number: 0 };
+    let over = (topic_exists && options.topic.is_none()).then(|| {
+        format!("NOTICE: topic \"{}\" exists: the table shows the records it has", table.topic)
+    });
     shared.ingest.declare_table(table).await?;
-    Ok(created)
+    Ok(query::noticed("CREATE TABLE", Vec::new(), over.into_iter().collect()))
 }
 
+/// System relations would hide the table, now or in a later version.
+///
+/// # Errors
+/// 42939.
+fn reserved(name: &str) -> Result<(), Error> {
+    if !name.starts_with("pg_") && !name.starts_with("luma_") {
+        return Ok(());
+    }
+    let message = format!("unacceptable table name \"{name}\"");
+    Err(Error::new(ErrorKind::Invalid, message)
+        .with_sqlstate("42939")
+        .with_detail("The prefixes \"pg_\" and \"luma_\" are reserved for system relations."))
+}
+
+/// What a client is told when the declaration is gone.
 async fn drop_table(
     shared: &Shared,
     context: &PlanContext,
     name: &str,
     if_exists: bool,
-) -> Result<(), Error> {
+) -> Result<String, Error> {
     match context.snapshot.relation(name) {
-        Some(relation) if relation.declared.is_some() => shared.ingest.drop_table(name).await,
+        Some(relation) if relation.declared.is_some() => {
+            shared.ingest.drop_table(name).await?;
+            Ok(what_stays(name, &relation.topic.name))
+        }
         Some(_) => Err(Error::new(
             ErrorKind::Invalid,
             format!("\"{name}\" is a topic, not a declared table"),
         )
         .with_sqlstate("42809")
         .with_hint("topics are deleted with the Kafka API or `lumadb topic delete`")),
-        None if if_exists => Ok(()),
+        None if if_exists => Ok(format!("NOTICE: table \"{name}\" does not exist, skipping")),
         None => Err(Error::new(ErrorKind::NotFound, format!("table \"{name}\" does not exist"))
             .with_sqlstate("42P01")),
     }
+}
+
+fn what_stays(name: &str, topic: &str) -> String {
+    let shown = if name == topic {
+        ", and are still a table of that name, with the columns that they show"
+    } else {
+        ""
+    };
+    format!(
+        "NOTICE: topic \"{topic}\" and its records stay{shown}; `lumadb topic delete {topic}` deletes them"
+    )
 }
 
 fn options(options: &CreateTableOptions) -> Result<Options, Error> {

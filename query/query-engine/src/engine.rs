@@ -406,7 +406,7 @@ impl Shared {
         context: &PlanContext,
         shapes: &mut Shapes,
     ) -> Result<Option<Arc<dyn datafusion::catalog::TableProvider>>, Error> {
-        let Some(relation) = context.snapshot.relation(name) else { return Ok(None) };
+        let Some(relation) = context.snapshot.table(name)? else { return Ok(None) };
         let shape = self.shape(&relation, shapes).await?;
         let table = TopicTable {
             topic: relation.topic,

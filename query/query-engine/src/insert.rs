@@ -34,7 +34,7 @@ use crate::error::unsupported;
 use crate::rewrite::parts;
 use crate::shape::{Decoding, is_system_column};
 use crate::snapshot::Relation;
-use crate::{memory, parameters, query, types, weight};
+use crate::{memory, parameters, pg_catalog, query, types, weight};
 
 /// A partition's batch is appended when its records took this much.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -81,7 +81,12 @@ async fn target(
     let path = parts(name);
     let table = path.last().cloned().unwrap_or_default();
     let public = path.len() < 2 || path[path.len() - 2] == "public";
-    let Some(relation) = context.snapshot.relation(&table).filter(|_| public) else {
+    if path.len() == 1 && pg_catalog::is_relation(&table) {
+        let message = format!("permission denied: \"{table}\" is a system relation");
+        return Err(invalid("42501", message));
+    }
+    let relation = if public { context.snapshot.table(&table)? } else { None };
+    let Some(relation) = relation else {
         let known = context.snapshot.relations();
         let known: Vec<&str> = known.keys().map(String::as_str).collect();
         return Err(shared.text(parsed).unknown_table(&path.join("."), &known));

@@ -2,7 +2,8 @@
 //!
 //! - `*` leaves out the hidden system columns of topics.
 //! - Select items get PostgreSQL's names; equal names are told apart by a suffix that [`shown_name`] removes.
-//! - Unqualified catalog relations are qualified; `pg_catalog.` is removed from functions and operators.
+//! - Unqualified catalog relations are qualified, also when a topic has the name: as in PostgreSQL, `pg_catalog` is
+//!   searched first, and the topic is `public.name`. `pg_catalog.` is removed from functions and operators.
 //!
 //! - `ARRAY(SELECT …)` and casts to `regclass` and its kin become function calls.
 //!
@@ -143,7 +144,6 @@ impl VisitorMut for Rewriter<'_> {
         let name = parts(relation);
         if let [single] = name.as_slice()
             && !self.ctes.contains(single)
-            && !self.names.is_topic(single)
             && self.names.is_catalog(single)
         {
             relation.0.insert(0, ObjectNamePart::Identifier(Ident::new("pg_catalog")));
@@ -157,6 +157,11 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if let Expr::Value(value) = expr
+            && let Value::SingleQuotedByteStringLiteral(_) = value.value
+        {
+            return ControlFlow::Break(unsupported("bit string literals are not supported"));
+        }
         place::give(expr, self.tokens);
         subquery::null_when_empty(expr, &|name| self.is_empty(name));
         subquery::array(expr);
@@ -209,11 +214,7 @@ impl Rewriter<'_> {
     fn is_empty(&self, name: &ObjectName) -> bool {
         match parts(name).as_slice() {
             [schema, table] => schema == "pg_catalog" && self.names.is_empty_catalog(table),
-            [table] => {
-                !self.ctes.contains(table)
-                    && !self.names.is_topic(table)
-                    && self.names.is_empty_catalog(table)
-            }
+            [table] => !self.ctes.contains(table) && self.names.is_empty_catalog(table),
             _ => false,
         }
     }
@@ -277,10 +278,15 @@ impl Rewriter<'_> {
                 let table = path.last()?;
                 let schema_fits = path.len() == 1 || path[path.len() - 2] == "public";
                 let cte = path.len() == 1 && self.ctes.contains(table);
-                let topic = args.is_none() && schema_fits && !cte && self.names.is_topic(table);
+                let system = path.len() == 1 && self.names.is_catalog(table);
+                let topic =
+                    args.is_none() && schema_fits && !cte && !system && self.names.is_topic(table);
+                // Of a topic that is named like a system relation, the schema is a part of the name.
+                let told = if topic && self.names.is_catalog(table) { 2 } else { 1 };
+                let left_out = path.len().saturating_sub(told);
                 let name = match alias {
                     Some(alias) => ObjectName::from(vec![alias.name.clone()]),
-                    None => ObjectName(name.0.last().cloned().into_iter().collect()),
+                    None => ObjectName(name.0.iter().skip(left_out).cloned().collect()),
                 };
                 Some(Source { name, topic, using })
             }

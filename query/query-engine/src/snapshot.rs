@@ -2,12 +2,13 @@
 //!
 //! Invariants:
 //! - Every scan of a statement reads the ranges of its one snapshot, whatever is appended meanwhile.
+//! - A name that stands for two tables is an error, not a choice; a name of `pg_catalog` stands for that ([`crate::rewrite`]).
 //! - A shape that a prepared statement was described with is the shape it is executed with.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use query_api::{DeclaredFormat, DeclaredTable, TopicInfo};
+use query_api::{DeclaredFormat, DeclaredTable, Error, ErrorKind, TopicInfo};
 
 use crate::shape::Shape;
 
@@ -59,7 +60,25 @@ impl Snapshot {
         relations
     }
 
-    /// One table by exact name.
+    /// One table by exact name, to be read or written.
+    ///
+    /// # Errors
+    /// 42P09 when it is declared over one topic and the name of another: neither may stand for the other.
+    pub(crate) fn table(&self, name: &str) -> Result<Option<Relation>, Error> {
+        let Some(relation) = self.relation(name) else { return Ok(None) };
+        let topic = &relation.topic.name;
+        if topic == name || !self.topics.iter().any(|it| it.name == name) {
+            return Ok(Some(relation));
+        }
+        let message = format!(
+            "relation \"{name}\" is ambiguous: a table declared over topic \"{topic}\", and a topic of that name"
+        );
+        Err(Error::new(ErrorKind::Conflict, message).with_sqlstate("42P09").with_hint(format!(
+            "DROP TABLE \"{name}\" drops the declaration, `lumadb topic delete {name}` the topic and its records"
+        )))
+    }
+
+    /// One table by exact name; a declaration comes before a topic.
     pub(crate) fn relation(&self, name: &str) -> Option<Relation> {
         let tables = self.topics.iter().flat_map(|topic| {
             topic.declared.iter().filter(|table| table.name == name).map(move |it| (topic, it))

@@ -174,7 +174,7 @@ fn cell(value: &Value) -> String {
 }
 
 impl Memory {
-    fn add_topic(&self, name: &str, partitions: usize) {
+    pub(crate) fn add_topic(&self, name: &str, partitions: usize) {
         let mut topics = self.topics.lock().unwrap();
         let number = u64::try_from(topics.len() + 1).unwrap();
         let info = TopicInfo {

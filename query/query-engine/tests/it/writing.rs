@@ -107,10 +107,105 @@ fn declared_tables_are_strict() {
         22023: unrecognized option "colour"
         hint: available options: topic, format, partitions
         DROP TABLE
+        notice: NOTICE: topic "raw" and its records stay; `lumadb topic delete raw` deletes them
         42P01: table "t" does not exist
         42809: "raw" is a topic, not a declared table
         hint: topics are deleted with the Kafka API or `lumadb topic delete`
     "#]].assert_eq(&all);
+}
+
+/// `DROP TABLE` was answered, and the rows were still there.
+#[test]
+fn what_drop_table_leaves_is_told() {
+    let log = Log::new("old", &[&[r#"{"a":1}"#]]);
+    let all = script(
+        &log,
+        &[
+            "CREATE TABLE made (a int)",
+            "CREATE TABLE old (a int)",
+            "CREATE TABLE seen (a int) WITH (topic = 'old')",
+            "DROP TABLE made, seen",
+            "DROP TABLE made",
+            "DROP TABLE IF EXISTS nope",
+        ],
+    );
+    expect![[r#"
+        CREATE TABLE
+        CREATE TABLE
+        notice: NOTICE: topic "old" exists: the table shows the records it has
+        CREATE TABLE
+        DROP TABLE
+        notice: NOTICE: topic "made" and its records stay, and are still a table of that name, with the columns that they show; `lumadb topic delete made` deletes them
+        notice: NOTICE: topic "old" and its records stay; `lumadb topic delete old` deletes them
+        42809: "made" is a topic, not a declared table
+        hint: topics are deleted with the Kafka API or `lumadb topic delete`
+        DROP TABLE
+        notice: NOTICE: table "nope" does not exist, skipping
+    "#]].assert_eq(&all);
+}
+
+/// A producer may create a topic under a declared table's name: each was shown as the other by turns.
+#[test]
+fn a_name_of_two_tables_is_refused() {
+    let log = Log::new("mixed", &[&[r#"{"a":1}"#]]);
+    let mut all = script(&log, &["CREATE TABLE mx (a int) WITH (topic = 'mixed')"]);
+    log.memory.add_topic("mx", 1);
+    let statements = [
+        "SELECT * FROM mx",
+        "SELECT count(*) FROM mixed, public.mx",
+        "INSERT INTO mx VALUES (1)",
+        "SELECT relname FROM pg_class WHERE relname IN ('mx', 'mixed') ORDER BY 1",
+        "DROP TABLE mx",
+        "SELECT count(*) FROM mx",
+    ];
+    all += &script(&log, &statements);
+    expect![[r#"
+        CREATE TABLE
+        42P09: relation "mx" is ambiguous: a table declared over topic "mixed", and a topic of that name
+        hint: DROP TABLE "mx" drops the declaration, `lumadb topic delete mx` the topic and its records
+        42P09: relation "mx" is ambiguous: a table declared over topic "mixed", and a topic of that name
+        hint: DROP TABLE "mx" drops the declaration, `lumadb topic delete mx` the topic and its records
+        42P09: relation "mx" is ambiguous: a table declared over topic "mixed", and a topic of that name
+        hint: DROP TABLE "mx" drops the declaration, `lumadb topic delete mx` the topic and its records
+        relname
+        mixed
+        mx
+        DROP TABLE
+        notice: NOTICE: topic "mixed" and its records stay; `lumadb topic delete mixed` deletes them
+        count
+        Int8(0)
+    "#]].assert_eq(&all);
+}
+
+/// A topic of such a name hid the relation that shows bad records.
+#[test]
+fn system_relations_come_before_topics_of_their_names() {
+    let log = Log::new("luma_bad_records", &[&[r#"{"a":1}"#]]);
+    log.memory.add_topic("pg_class", 1);
+    let all = script(
+        &log,
+        &[
+            "CREATE TABLE luma_anything (a int)",
+            "CREATE TABLE pg_class (a int)",
+            "SELECT * FROM luma_bad_records LIMIT 0",
+            "SELECT count(*) > 0 AS filled FROM pg_class",
+            "SELECT * FROM public.luma_bad_records",
+            "INSERT INTO luma_bad_records VALUES (1)",
+            "INSERT INTO public.luma_bad_records VALUES (2)",
+        ],
+    );
+    expect![[r#"
+        42939: unacceptable table name "luma_anything"
+        42939: unacceptable table name "pg_class"
+        relid|relname|bad_records|last_partition|last_offset|last_reason
+        filled
+        Bool(true)
+        a
+        Int8(1)
+        42501: permission denied: "luma_bad_records" is a system relation
+        INSERT 0 1
+    "#]]
+    .assert_eq(&all);
 }
 
 #[test]
