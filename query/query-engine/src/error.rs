@@ -170,6 +170,13 @@ impl Text<'_> {
     }
 
     pub(crate) fn datafusion(&self, error: &DataFusionError) -> Error {
+        let mut error = self.translated(error);
+        error.message = without_debug(error.message);
+        error.detail = error.detail.map(without_debug);
+        error
+    }
+
+    fn translated(&self, error: &DataFusionError) -> Error {
         match error {
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
                 self.datafusion(inner)
@@ -514,6 +521,26 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// A message up to where it shows a value of the parser as Rust writes it: `Name("…")`, `Name { … }`, `Some(Name("…"))`.
+fn without_debug(text: String) -> String {
+    let begin = |at: usize| {
+        let name = text[..at].rsplit(|it: char| !it.is_ascii_alphanumeric()).next().unwrap_or("");
+        let camel = name.starts_with(|it: char| it.is_ascii_uppercase())
+            && name.contains(|it: char| it.is_ascii_lowercase());
+        camel.then(|| at - name.len())
+    };
+    let marks = ["(\"", " { "].into_iter().flat_map(|mark| text.match_indices(mark));
+    let Some(start) = marks.filter_map(|(at, _)| begin(at)).min() else { return text };
+    let mut rest = &text[..start];
+    while let Some(wrapper) = rest.strip_suffix('(') {
+        rest = wrapper.trim_end_matches(|it: char| it.is_ascii_alphanumeric());
+    }
+    match rest.trim_end_matches([' ', ':', ',', '\'', '"', '`']) {
+        "" => "this is not supported".to_owned(),
+        rest => rest.to_owned(),
+    }
 }
 
 fn lower(text: &str) -> String {

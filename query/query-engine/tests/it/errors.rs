@@ -347,3 +347,46 @@ fn a_failed_block_ends_with_rollback_or_goes_on_from_a_savepoint() {
     "#]]
     .assert_eq(&all);
 }
+
+/// The parser's own names of things: `SingleQuotedByteStringLiteral("1")`.
+#[test]
+fn no_value_of_the_parser_is_shown() {
+    let log = Log::new("orders", &[&[r#"{"id":1,"name":"a"}"#]]);
+    let mut shown = String::new();
+    for sql in [
+        "SELECT b'1'",
+        "SELECT n'a'",
+        "SELECT $tag$a$tag$",
+        "SELECT id FROM orders WHERE name LIKE ANY ('{a}')",
+        "SELECT (SELECT id, name FROM orders)",
+        "SELECT id.x.y.z FROM orders",
+        "SELECT count(*) FILTER (WHERE id > 1) OVER (w) FROM orders",
+        "SELECT * FROM orders TABLESAMPLE SYSTEM (10)",
+        "SELECT id FROM orders FOR UPDATE OF orders",
+        "SELECT name COLLATE \"de_DE\" FROM orders",
+        "SELECT * FROM unnest(ARRAY[1]) WITH ORDINALITY AS u(a, b)",
+        "SELECT MATCH (name) AGAINST ('a') FROM orders",
+        "SELECT PRIOR id FROM orders",
+        "SELECT id FROM orders, XMLTABLE('/a' PASSING name COLUMNS b text PATH 'c')",
+        "SELECT 1 WHERE (1, 2) IN (VALUES (1, 2))",
+        "SELECT ARRAY[1, 2][1:2:1]",
+        "SELECT ?",
+    ] {
+        let answer = match result(&log, sql) {
+            Ok(_) => continue,
+            Err(error) => format!("{} {:?}", error.message, error.detail),
+        };
+        for debug in ["(\\\"", "Literal", " { ", "Some(\"", "Ident", "Value(", "Span"] {
+            if answer.replace("Some(\"", "").contains(debug) {
+                shown += &format!("{sql}: {answer}\n");
+            }
+        }
+    }
+    assert_eq!(shown, "");
+    check(
+        "SELECT b'1'",
+        expect![[r#"
+        0A000: bit string literals are not supported
+    "#]],
+    );
+}
