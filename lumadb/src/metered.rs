@@ -21,7 +21,7 @@ use futures_util::Stream;
 use proto_http::{Histogram, QueryStats};
 use query_api::{
     BoxFuture, Cancel, Column, DataType, Described, Error, Execution, Row, RowStream, Sql,
-    SqlSession, SqlSessionOptions, StatementId, Value,
+    SqlSession, SqlSessionOptions, StatementId, Timeouts, Value,
 };
 
 /// Upper bounds of the durations, in seconds.
@@ -219,6 +219,10 @@ impl SqlSession for Session {
 
     fn fail_transaction(&mut self) {
         self.session.fail_transaction();
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        self.session.timeouts()
     }
 
     fn canceller(&self) -> Arc<dyn Cancel> {
