@@ -2,19 +2,18 @@
 //!
 //! Invariants:
 //! - A range never excludes a record that the predicate keeps.
-//! - Predicates on `_partition` and `_offset` that are understood are answered exactly by the range; those on
-//!   `_timestamp` only narrow it, and DataFusion filters again.
+//! - Predicates on `_partition` and conjunctions with `_offset` are answered exactly by the ranges; those on `_timestamp`,
+//!   offsets joined with OR, and what is understood in part only narrow them, and DataFusion filters again.
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
 
-/// What the understood predicates leave, as inclusive ranges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ranges {
-    pub(crate) offset: Span,
-    /// Microseconds since the epoch.
-    pub(crate) timestamp: Span,
-}
+/// Offsets between two ranges that are read with them: about what one read returns anyway.
+const GAP_MAX: i64 = 1000;
+/// Ranges of one disjunction; more are joined with what lies between them.
+const SPANS_MAX: usize = 64;
+/// Of all predicates; each is looked up in each partition.
+const TIMESTAMPS_MAX: usize = 16;
 
 /// Inclusive range; empty when `low > high`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,71 +26,150 @@ impl Span {
     pub(crate) const ALL: Self = Self { low: i64::MIN, high: i64::MAX };
     const NONE: Self = Self { low: 1, high: 0 };
 
-    pub(crate) fn meet(self, other: Self) -> Self {
+    fn meet(self, other: Self) -> Self {
         Self { low: self.low.max(other.low), high: self.high.min(other.high) }
     }
 
-    fn contains(self, value: i64) -> bool {
-        self.low <= value && value <= self.high
+    fn is_empty(self) -> bool {
+        self.low > self.high
     }
 }
 
-/// A predicate on one system column.
+/// What is understood of a predicate.
 #[derive(Clone, Debug)]
-enum Bound {
-    Partition(Vec<Span>),
+pub(crate) enum Bound {
+    Partition(Span),
     Offset(Span),
+    /// Microseconds since the epoch.
     Timestamp(Span),
+    And(Vec<Bound>),
+    Or(Vec<Bound>),
+    /// Nothing is.
+    Any,
 }
 
 /// How DataFusion may treat `filter`.
 pub(crate) fn support(filter: &Expr) -> TableProviderFilterPushDown {
-    match bound(filter) {
-        Some(Bound::Partition(_) | Bound::Offset(_)) => TableProviderFilterPushDown::Exact,
-        Some(Bound::Timestamp(_)) => TableProviderFilterPushDown::Inexact,
-        None => TableProviderFilterPushDown::Unsupported,
+    let bound = bound(filter);
+    if bound.exact() {
+        TableProviderFilterPushDown::Exact
+    } else if bound.says_nothing() {
+        TableProviderFilterPushDown::Unsupported
+    } else {
+        TableProviderFilterPushDown::Inexact
     }
 }
 
-/// The ranges that the conjunction of `filters` leaves, and whether `partition` is wanted.
-pub(crate) fn ranges(filters: &[Expr]) -> (Ranges, impl Fn(i32) -> bool + use<>) {
-    let mut ranges = Ranges { offset: Span::ALL, timestamp: Span::ALL };
-    let mut partitions: Vec<Vec<Span>> = Vec::new();
-    for filter in filters {
-        match bound(filter) {
-            Some(Bound::Partition(spans)) => partitions.push(spans),
-            Some(Bound::Offset(span)) => ranges.offset = ranges.offset.meet(span),
-            Some(Bound::Timestamp(span)) => ranges.timestamp = ranges.timestamp.meet(span),
-            None => {}
+/// What the conjunction of `filters` says.
+pub(crate) fn bounds(filters: &[Expr]) -> Bound {
+    Bound::And(filters.iter().map(bound).collect())
+}
+
+impl Bound {
+    fn exact(&self) -> bool {
+        match self {
+            Self::Partition(_) | Self::Offset(_) => true,
+            Self::Timestamp(_) | Self::Any => false,
+            Self::And(parts) => parts.iter().all(Self::exact),
+            Self::Or(parts) => parts.iter().all(|it| matches!(it, Self::Partition(_))),
         }
     }
-    let wanted = move |partition: i32| {
-        partitions.iter().all(|spans| spans.iter().any(|span| span.contains(partition.into())))
-    };
-    (ranges, wanted)
+
+    fn says_nothing(&self) -> bool {
+        match self {
+            Self::Any => true,
+            Self::And(parts) => parts.iter().all(Self::says_nothing),
+            Self::Or(parts) => parts.iter().any(Self::says_nothing),
+            _ => false,
+        }
+    }
+
+    /// The ranges of time it asks for, some of them when they are many.
+    pub(crate) fn timestamps(&self) -> Vec<Span> {
+        let mut found = Vec::new();
+        self.add_timestamps(&mut found);
+        found
+    }
+
+    fn add_timestamps(&self, found: &mut Vec<Span>) {
+        match self {
+            Self::Timestamp(span) if found.len() < TIMESTAMPS_MAX && !found.contains(span) => {
+                found.push(*span);
+            }
+            Self::And(parts) | Self::Or(parts) => {
+                parts.iter().for_each(|it| it.add_timestamps(found));
+            }
+            _ => {}
+        }
+    }
+
+    /// The offsets of `partition` that it may keep, ascending and apart; `at` gives those of a range of time.
+    pub(crate) fn offsets(&self, partition: i32, at: &dyn Fn(Span) -> Span) -> Vec<Span> {
+        let one = |span: Span| if span.is_empty() { Vec::new() } else { vec![span] };
+        match self {
+            Self::Partition(span) => {
+                let partition = i64::from(partition);
+                if span.low <= partition && partition <= span.high {
+                    one(Span::ALL)
+                } else {
+                    Vec::new()
+                }
+            }
+            Self::Offset(span) => one(*span),
+            Self::Timestamp(span) => one(at(*span)),
+            Self::And(parts) => parts
+                .iter()
+                .fold(one(Span::ALL), |kept, part| meet(&kept, &part.offsets(partition, at))),
+            Self::Or(parts) => {
+                joined(parts.iter().flat_map(|part| part.offsets(partition, at)).collect())
+            }
+            Self::Any => one(Span::ALL),
+        }
+    }
 }
 
-fn bound(filter: &Expr) -> Option<Bound> {
+/// What is in both; each is ascending.
+pub(crate) fn meet(left: &[Span], right: &[Span]) -> Vec<Span> {
+    let mut found = Vec::new();
+    let (mut i, mut j) = (0, 0);
+    while let (Some(a), Some(b)) = (left.get(i), right.get(j)) {
+        let both = a.meet(*b);
+        if !both.is_empty() {
+            found.push(both);
+        }
+        if a.high < b.high { i += 1 } else { j += 1 }
+    }
+    found
+}
+
+/// Ascending, a few, with what lies between close ones.
+fn joined(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_unstable_by_key(|it| it.low);
+    let mut found: Vec<Span> = Vec::new();
+    for span in spans {
+        match found.last_mut() {
+            Some(last) if span.low <= last.high.saturating_add(GAP_MAX) => {
+                last.high = last.high.max(span.high);
+            }
+            _ => found.push(span),
+        }
+    }
+    let together = found.len().div_ceil(SPANS_MAX).max(1);
+    let hull = |spans: &[Span]| Span { low: spans[0].low, high: spans[spans.len() - 1].high };
+    found.chunks(together).map(hull).collect()
+}
+
+fn bound(filter: &Expr) -> Bound {
+    understood(filter).unwrap_or(Bound::Any)
+}
+
+fn understood(filter: &Expr) -> Option<Bound> {
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-            match (bound(left)?, bound(right)?) {
-                (Bound::Offset(left), Bound::Offset(right)) => {
-                    Some(Bound::Offset(left.meet(right)))
-                }
-                (Bound::Timestamp(left), Bound::Timestamp(right)) => {
-                    Some(Bound::Timestamp(left.meet(right)))
-                }
-                _ => None,
-            }
+            Some(Bound::And(vec![bound(left), bound(right)]))
         }
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-            match (bound(left)?, bound(right)?) {
-                (Bound::Partition(mut left), Bound::Partition(right)) => {
-                    left.extend(right);
-                    Some(Bound::Partition(left))
-                }
-                _ => None,
-            }
+            Some(Bound::Or(disjuncts(vec![bound(left), bound(right)])))
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             if let Some(name) = column(left) {
@@ -104,17 +182,29 @@ fn bound(filter: &Expr) -> Option<Bound> {
             on_column(column(expr)?, Span { low: literal(low)?, high: literal(high)? })
         }
         Expr::InList(list) if !list.negated => {
-            let values: Option<Vec<i64>> = list.list.iter().map(literal).collect();
-            let spans = values?.into_iter().map(|it| Span { low: it, high: it }).collect();
-            (column(&list.expr)? == "_partition").then_some(Bound::Partition(spans))
+            let name = column(&list.expr)?;
+            let values = list.list.iter().map(|value| {
+                let value = literal(value)?;
+                on_column(name, Span { low: value, high: value })
+            });
+            Some(Bound::Or(values.collect::<Option<_>>()?))
         }
         _ => None,
     }
 }
 
+/// Those of disjunctions within are its own.
+fn disjuncts(parts: Vec<Bound>) -> Vec<Bound> {
+    let flat = parts.into_iter().flat_map(|part| match part {
+        Bound::Or(parts) => parts,
+        part => vec![part],
+    });
+    flat.collect()
+}
+
 fn on_column(name: &str, span: Span) -> Option<Bound> {
     match name {
-        "_partition" => Some(Bound::Partition(vec![span])),
+        "_partition" => Some(Bound::Partition(span)),
         "_offset" => Some(Bound::Offset(span)),
         "_timestamp" => Some(Bound::Timestamp(span)),
         _ => None,
@@ -151,3 +241,6 @@ fn literal(expr: &Expr) -> Option<i64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,8 @@ pub(crate) struct TopicScan {
     topic: Arc<TopicInfo>,
     context: ScanContext,
     projection: Projection,
-    ranges: Vec<ScanRange>,
+    /// One list per partition, ascending.
+    ranges: Vec<Vec<ScanRange>>,
     limit: Option<usize>,
     properties: Arc<PlanProperties>,
 }
@@ -83,7 +84,7 @@ impl TopicScan {
         topic: Arc<TopicInfo>,
         context: ScanContext,
         projection: Projection,
-        ranges: Vec<ScanRange>,
+        ranges: Vec<Vec<ScanRange>>,
         limit: Option<usize>,
     ) -> Self {
         let schema = Arc::clone(&projection.schema);
@@ -104,7 +105,7 @@ impl TopicScan {
 impl DisplayAs for TopicScan {
     fn fmt_as(&self, _kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TopicScan: topic={}", self.topic.name)?;
-        for range in &self.ranges {
+        for range in self.ranges.iter().flatten() {
             write!(f, ", {}:[{}, {})", range.partition, range.start, range.end)?;
         }
         if let Some(limit) = self.limit {
@@ -155,11 +156,8 @@ impl ExecutionPlan for TopicScan {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         // A scan without ranges has one empty partition.
-        let range = self.ranges.get(partition).copied().unwrap_or(ScanRange {
-            partition: 0,
-            start: 0,
-            end: 0,
-        });
+        let mut ranges = self.ranges.get(partition).cloned().unwrap_or_default().into_iter();
+        let range = ranges.next().unwrap_or(ScanRange { partition: 0, start: 0, end: 0 });
         let pool = Passing::of(&context);
         let piece_bytes = piece_bytes(pool.as_ref(), self.ranges.len());
         let limited = if self.limit.is_some() { READ_BYTES_LIMITED } else { READ_BYTES };
@@ -168,6 +166,7 @@ impl ExecutionPlan for TopicScan {
             context: self.context.clone(),
             next: range.start,
             range,
+            ranges,
             left: self.limit.unwrap_or(usize::MAX),
             piece_bytes,
             read_bytes: limited.min(piece_bytes),
@@ -195,11 +194,13 @@ fn piece_bytes(pool: &dyn MemoryPool, ranges: usize) -> usize {
     (share / ranges.max(1)).clamp(PIECE_BYTES_MIN, READ_BYTES)
 }
 
-/// Position in one range.
+/// Position in the ranges of one partition.
 struct Reader {
     topic: Arc<TopicInfo>,
     context: ScanContext,
     range: ScanRange,
+    /// Those after it.
+    ranges: std::vec::IntoIter<ScanRange>,
     /// Next offset to ask the log for.
     next: i64,
     /// Rows still wanted.
@@ -221,7 +222,8 @@ impl Reader {
         while self.left > 0 && !self.full() {
             let Some(batch) = self.chunk.pop_front() else {
                 if self.next >= self.range.end {
-                    break;
+                    let Some(range) = self.ranges.next() else { break };
+                    (self.range, self.next) = (range, range.start);
                 }
                 self.reserve()?;
                 self.read().await.map_err(external)?;

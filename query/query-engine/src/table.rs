@@ -13,11 +13,11 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use query_api::{Follow, TopicInfo};
+use query_api::{Follow, PartitionInfo, TopicInfo};
 
 use crate::bad::{BadRecordPolicy, BadRecords};
 use crate::decode::Projection;
-use crate::pushdown::{self, Ranges};
+use crate::pushdown::{self, Bound, Span};
 use crate::scan::{ScanRange, TopicScan};
 use crate::shape::Shape;
 
@@ -70,20 +70,12 @@ impl TableProvider for TopicTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let (ranges, wanted) = pushdown::ranges(filters);
+        let bounds = pushdown::bounds(filters);
         let mut scans = Vec::new();
         for (partition, info) in (0..).zip(&self.topic.partitions) {
-            if !wanted(partition) {
-                continue;
-            }
-            let mut scan = ScanRange { partition, start: info.log_start, end: info.end };
-            scan.start = scan.start.max(ranges.offset.low);
-            scan.end = scan.end.min(ranges.offset.high.saturating_add(1));
-            if scan.start < scan.end {
-                self.narrow_by_time(&ranges, &mut scan).await?;
-            }
-            if scan.start < scan.end {
-                scans.push(scan);
+            let ranges = self.ranges(&bounds, partition, *info).await?;
+            if !ranges.is_empty() {
+                scans.push(ranges);
             }
         }
         let projection = Projection::new(&self.shape, projection)
@@ -95,24 +87,46 @@ impl TableProvider for TopicTable {
 }
 
 impl TopicTable {
-    async fn narrow_by_time(&self, ranges: &Ranges, scan: &mut ScanRange) -> Result<()> {
-        // Record timestamps are whole milliseconds: a lower bound between two rounds up, an upper one down.
-        if ranges.timestamp.low != i64::MIN {
-            let millis = ranges.timestamp.low.div_euclid(1000)
-                + i64::from(ranges.timestamp.low.rem_euclid(1000) != 0);
-            let first = self.offset_for(scan.partition, millis).await?;
-            scan.start = first.map_or(scan.end, |first| scan.start.max(first));
+    /// What `bounds` leave of a partition, ascending.
+    async fn ranges(
+        &self,
+        bounds: &Bound,
+        partition: i32,
+        info: PartitionInfo,
+    ) -> Result<Vec<ScanRange>> {
+        let all = [Span { low: info.log_start, high: info.end.saturating_sub(1) }];
+        let whole = all.into_iter().filter(|it| it.low <= it.high).collect::<Vec<_>>();
+        if pushdown::meet(&whole, &bounds.offsets(partition, &|_| Span::ALL)).is_empty() {
+            return Ok(Vec::new());
         }
-        if ranges.timestamp.high != i64::MAX
-            && scan.start < scan.end
-            && self.context.follow.timestamps_ordered(self.topic.id)
-        {
-            let millis = ranges.timestamp.high.div_euclid(1000).saturating_add(1);
-            if let Some(first) = self.offset_for(scan.partition, millis).await? {
-                scan.end = scan.end.min(first);
+        let mut found = Vec::new();
+        for timestamp in bounds.timestamps() {
+            found.push((timestamp, self.offsets_at(timestamp, partition).await?));
+        }
+        let at = |timestamp| {
+            found.iter().find(|(it, _)| *it == timestamp).map_or(Span::ALL, |(_, offsets)| *offsets)
+        };
+        let spans = pushdown::meet(&whole, &bounds.offsets(partition, &at));
+        let range = |it: Span| ScanRange { partition, start: it.low, end: it.high + 1 };
+        Ok(spans.into_iter().map(range).collect())
+    }
+
+    /// Offsets outside of which no record has such a timestamp.
+    async fn offsets_at(&self, timestamp: Span, partition: i32) -> Result<Span> {
+        let mut offsets = Span::ALL;
+        // Record timestamps are whole milliseconds: a lower bound between two rounds up, an upper one down.
+        if timestamp.low != i64::MIN {
+            let millis =
+                timestamp.low.div_euclid(1000) + i64::from(timestamp.low.rem_euclid(1000) != 0);
+            offsets.low = self.offset_for(partition, millis).await?.unwrap_or(i64::MAX);
+        }
+        if timestamp.high != i64::MAX && self.context.follow.timestamps_ordered(self.topic.id) {
+            let millis = timestamp.high.div_euclid(1000).saturating_add(1);
+            if let Some(first) = self.offset_for(partition, millis).await? {
+                offsets.high = first - 1;
             }
         }
-        Ok(())
+        Ok(offsets)
     }
 
     async fn offset_for(&self, partition: i32, timestamp_ms: i64) -> Result<Option<i64>> {

@@ -125,6 +125,102 @@ fn limit_stops_reading() {
     );
 }
 
+/// Predicates joined with OR read the whole topic.
+#[test]
+fn disjunctions_read_what_they_ask_for() {
+    let log = Log::long("t", 100, 100, 1);
+    let all = |predicate: &str| format!("SELECT id FROM t WHERE {predicate}");
+    reads(
+        &log,
+        &all("_offset < 10 OR _offset > 9990"),
+        expect![[r#"
+        t/0 [0, 10)
+        t/0 [9991, 10000)
+        19 rows
+    "#]],
+    );
+    reads(
+        &log,
+        &all("_offset IN (3, 5, 5000) OR _offset BETWEEN 7000 AND 7001"),
+        expect![[r#"
+        t/0 [3, 6)
+        t/0 [5000, 5001)
+        t/0 [7000, 7002)
+        5 rows
+    "#]],
+    );
+    reads(
+        &log,
+        &all("(_offset < 10 AND id < 5) OR (_offset > 9990 AND id > 9995)"),
+        expect![[r#"
+            t/0 [0, 10)
+            t/0 [9991, 10000)
+            9 rows
+        "#]],
+    );
+    reads(
+        &log,
+        &all("_offset < 10 OR id = 50"),
+        expect![[r#"
+        t/0 [0, 10000)
+        11 rows
+    "#]],
+    );
+}
+
+#[test]
+fn disjunctions_with_other_columns_of_the_log() {
+    let log = Log::long("t", 100, 100, 1);
+    let all = |predicate: &str| format!("SELECT id FROM t WHERE {predicate}");
+    reads(
+        &log,
+        &all("(_offset < 10 OR _offset > 9990) AND _offset > 5"),
+        expect![[r#"
+        t/0 [6, 10)
+        t/0 [9991, 10000)
+        13 rows
+    "#]],
+    );
+    reads(
+        &log,
+        &all("_partition = 1 OR _offset = 7"),
+        expect![[r#"
+        t/0 [7, 8)
+        1 rows
+    "#]],
+    );
+    reads(
+        &log,
+        &all("_offset < 10 OR _timestamp >= '2023-11-14 22:13:29.995+00'"),
+        expect![[r#"
+            t/0 [0, 10)
+            t/0 [9995, 10000)
+            15 rows
+        "#]],
+    );
+    // Many are read with what lies between them.
+    let many: Vec<String> =
+        (0..200).map(|it| format!("_offset = {}", it * 7 + 3000 * (it % 2))).collect();
+    reads(
+        &log,
+        &all(&many.join(" OR ")),
+        expect![[r#"
+        t/0 [0, 1387)
+        t/0 [3007, 4394)
+        200 rows
+    "#]],
+    );
+    reads(
+        &log,
+        "SELECT id FROM t WHERE _offset < 10 OR _offset > 9990 LIMIT 12",
+        expect![[r#"
+        t/0 [0, 10)
+        t/0 [9991, 10000)
+        12 rows
+    "#]],
+    );
+}
+
 #[test]
 fn a_streamed_result_holds_a_few_reads_at_most() {
     // 64 MiB of log, of which a slow consumer's query may hold about a read and a batch.
