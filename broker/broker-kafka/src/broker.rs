@@ -300,6 +300,8 @@ pub struct LogDir {
 /// What was read, one reply per request.
 pub struct ReadReplies {
     pub replies: Vec<Result<ReadReply, PartitionError>>,
+    /// Less than was asked for might be read: memory is short.
+    pub curtailed: bool,
     /// The memory that the records take, until they are sent.
     pub held: Reserved,
 }
@@ -323,6 +325,9 @@ pub trait Broker {
     /// Waits until this core has memory for what the elements of a request become. Whoever holds some asks for no more:
     /// two that did could wait for each other.
     fn reserve(&self, bytes: usize) -> LocalFuture<'static, Reserved>;
+
+    /// Takes memory of the same kind without waiting, also when none is left: those who reserve some wait the longer.
+    fn hold(&self, bytes: usize) -> Reserved;
 
     /// Appends in order; one result per request. Completes when every appended batch is as durable as its topic asks.
     fn append(

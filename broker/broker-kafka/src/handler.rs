@@ -117,6 +117,12 @@ impl Context {
         }
     }
 
+    /// Takes memory at once, in place of what the request has reserved so far: requests behind it wait for its answer, and
+    /// may hold what it would have to wait for.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.reserved = (bytes > UNRESERVED_BYTES_MAX).then(|| self.broker.hold(bytes));
+    }
+
     /// The response bytes; a response that cannot be encoded closes the connection.
     pub(crate) fn send(encoded: Result<Frame, WireError>) -> Response {
         match encoded {

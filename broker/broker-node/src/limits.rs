@@ -85,15 +85,19 @@ impl Budget {
             }
             let (bytes, sender) = waiting.pop_front().expect("looked at just now");
             drop(waiting);
-            // A reader that has gone away gives its lease back at once.
-            let _ = sender.send(self.grant(bytes));
+            // A reader that has gone away leaves its lease to the next one, here and not when it is dropped: many may have.
+            if let Err(mut lease) = sender.send(self.grant(bytes)) {
+                self.used.set(self.used.get() - std::mem::take(&mut lease.bytes));
+            }
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.resize(0);
+        if self.bytes > 0 {
+            self.resize(0);
+        }
     }
 }
 

@@ -76,6 +76,18 @@ impl<T> Pipeline<T> {
         .await
     }
 
+    /// Completes when nothing more will be pushed. For the writer, instead of [`Pipeline::pop`].
+    pub(crate) async fn ended(&self) {
+        poll_fn(|cx| {
+            if self.closed.get() {
+                return Poll::Ready(());
+            }
+            self.writer.replace(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// An answer of `bytes` is ready and waits for its turn.
     pub(crate) fn grow(&self, bytes: usize) {
         self.bytes.set(self.bytes.get() + bytes);

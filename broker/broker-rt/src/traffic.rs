@@ -8,7 +8,8 @@
 //!                               or after one that it has waited for
 //! ```
 //!
-//! So a write waits for one piece at most, and a piece for one write: neither starves. One for all cores of a process.
+//! So a write waits for a piece, and a piece for one write: neither starves. After a write several readers that waited for
+//! it may follow one another beside the next write. One for all cores of a process.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// A device of 1 GB/s reads this in 120 µs.
 const PIECE_BYTES: usize = 128 << 10;
-/// After a synced write, others are expected for this long.
+/// After a synced write has begun or ended, others are expected for this long.
 const EXPECTED_FOR: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
@@ -100,6 +101,7 @@ impl Drop for Writing {
         self.0.change(|state| {
             state.writes -= 1;
             state.ended += 1;
+            state.last_write = Some(Instant::now());
         });
     }
 }

@@ -42,6 +42,9 @@ const WANTED_MAX: usize = 4 * READ_AHEAD_MAX;
 /// Bytes checked before other tasks may run: some 50 µs.
 const CHECKED_MAX: usize = 512 << 10;
 
+/// Pieces of a chunk up to this size are copied out of it.
+const COPIED_MAX: usize = 32 << 10;
+
 pub(crate) type ChunkKey = (SegmentId, u64);
 
 struct Chunk {
@@ -348,7 +351,11 @@ impl Gather {
         let mut taken = None;
         let outcome = self.take(data, run, source, &mut taken);
         if let Some(range) = taken {
-            self.out.batches.push(data.slice(range));
+            // A slice keeps a whole chunk from being used again for as long as a slow client takes to read it.
+            self.out.batches.push(match source.verify && range.len() <= COPIED_MAX {
+                true => Bytes::copy_from_slice(&data[range]),
+                false => data.slice(range),
+            });
         }
         outcome?;
         // A run whose last batch ends before the index says would otherwise be found again for ever.

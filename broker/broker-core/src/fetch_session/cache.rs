@@ -65,12 +65,6 @@ impl FetchSessions {
         self.partition_count
     }
 
-    /// Partitions that a fetch in this session is about besides its own.
-    #[must_use]
-    pub fn session_partitions(&self, session_id: i32) -> usize {
-        self.sessions.get(&session_id).map_or(0, Session::len)
-    }
-
     /// Starts a fetch. `partitions` and `forgotten` are the request's; `by_id` says that it names topics by id (version ≥
     /// 13), `privileged` that it comes from a replica. Versions below 7 have no sessions: pass id 0 and epoch −1.
     ///

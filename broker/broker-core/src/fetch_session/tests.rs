@@ -247,7 +247,7 @@ fn kip_227_a_session_has_a_bounded_number_of_partitions() {
     };
     assert_eq!(open(&mut cache, &["a", "b", "c"]), 0, "one too many: no session");
     let id = open(&mut cache, &["a", "b"]);
-    assert_eq!((id, cache.session_partitions(id)), (7, 2));
+    assert_eq!((id, cache.partition_count()), (7, 2));
     let grown = cache.begin(0, id, 1, false, false, vec![want("c")], &[]);
     assert_eq!(grown, Err(FetchSessionError::SessionIdNotFound));
     assert_eq!(cache.partition_count(), 0, "it is gone: the client asks for everything again");

@@ -13,6 +13,7 @@
 //!   core gets FETCH_SESSION_ID_NOT_FOUND and opens a new one, as after a restart.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use broker_core::catalog::Catalog;
@@ -51,9 +52,9 @@ struct Asked {
 
 type Reads = Vec<Result<ReadReply, PartitionError>>;
 
-/// What a partition takes while it is fetched, besides its records.
+/// What the answer of a partition takes, besides its records.
 const PARTITION_BYTES: usize = 1 << 10;
-/// Fetches of more partitions hold memory that others wait for, so they wait no longer than this for records.
+/// Fetches of more partitions wait no longer than this for records: what they hold meanwhile is in no budget.
 const LARGE_PARTITIONS_MIN: usize = 1024;
 const LARGE_WAIT_MS_MAX: i32 = 1000;
 
@@ -77,10 +78,8 @@ async fn fetch(
     if !topics::plausible(names.chain(forgotten_names)) {
         return Err(Fatal);
     }
-    let named: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
-    let in_session = context.sessions.borrow().session_partitions(request.session_id);
-    context.reserve((named + in_session) * PARTITION_BYTES).await;
-    let (broker, sessions) = (&*context.broker, &*context.sessions);
+    let (broker, sessions) = (Rc::clone(&context.broker), Rc::clone(&context.sessions));
+    let broker = &*broker;
     let version = context.header.version;
     let by_id = version >= BY_ID_VERSION_MIN;
     let failed = |error_code| {
@@ -102,7 +101,11 @@ async fn fetch(
         Err(error) => return Ok(failed(error.code())),
     };
     let asked = resolve(broker, version, &begun.partitions).await;
-    let ReadReplies { replies, held } = read_until_enough(broker, request, &asked).await?;
+    // Whatever is reserved while it waits for records, others wait for.
+    context.hold(0);
+    let read = read_until_enough(broker, request, &asked).await?;
+    let ReadReplies { replies, held, .. } = read;
+    context.hold(asked.len() * PARTITION_BYTES);
     let (answers, mut results) = answers(broker, asked, replies).await;
     let random = u32::try_from(broker.random() >> 32).unwrap_or(1);
     let finished = sessions.borrow_mut().finish(broker.now_ms(), begun, &mut results, random);
@@ -256,7 +259,7 @@ async fn read_until_enough(
 ) -> Result<ReadReplies, Fatal> {
     let requests: Vec<ReadRequest> = asked.iter().filter_map(|asked| asked.read.ok()).collect();
     let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX);
-    let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0);
+    let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max);
     let wait_ms_max = match asked.len() > LARGE_PARTITIONS_MIN {
         true => LARGE_WAIT_MS_MAX,
         false => WAIT_MS_MAX,
@@ -265,7 +268,7 @@ async fn read_until_enough(
     let refused = requests.len() < asked.len();
     if asked.is_empty() {
         // A session that only closes, or has nothing left, has nothing to wait for.
-        return Ok(ReadReplies { replies: Reads::new(), held: Box::new(()) });
+        return Ok(ReadReplies { replies: Reads::new(), curtailed: false, held: Box::new(()) });
     }
     let mut deadline = None;
     loop {
@@ -276,7 +279,8 @@ async fn read_until_enough(
             Ok(reply) => reply.diverging.is_some(),
             Err(_) => true,
         });
-        if refused || news || bytes >= bytes_min || wait_ms == 0 {
+        let no_room = read.curtailed && bytes > 0;
+        if refused || news || no_room || bytes >= bytes_min || wait_ms == 0 {
             return Ok(read);
         }
         let growing = requests.iter().zip(reads);

@@ -287,6 +287,11 @@ impl Broker for Double {
         Box::pin(async { Box::new(()) as Reserved })
     }
 
+    fn hold(&self, bytes: usize) -> Reserved {
+        self.reserved.borrow_mut().push(bytes);
+        Box::new(())
+    }
+
     fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
         self.slept.borrow_mut().push(duration);
         Box::pin(ready(()))
@@ -307,7 +312,7 @@ impl Broker for Double {
         _: usize,
     ) -> LocalFuture<'static, Result<ReadReplies, Fatal>> {
         let replies = requests.iter().map(|request| self.read_one(request)).collect();
-        Box::pin(ready(Ok(ReadReplies { replies, held: Box::new(()) })))
+        Box::pin(ready(Ok(ReadReplies { replies, curtailed: false, held: Box::new(()) })))
     }
 
     fn watch(&self, _: Vec<(PartitionPlace, Offset)>) -> LocalFuture<'static, ()> {

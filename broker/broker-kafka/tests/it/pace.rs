@@ -286,7 +286,7 @@ fn what_is_named_twice_is_described_once() {
 }
 
 #[test]
-fn fetches_of_many_partitions_yield_and_reserve_what_they_take() {
+fn fetches_of_many_partitions_yield_and_hold_what_they_take() {
     let client = Client::with_topic();
     let polls = |count: i32| {
         let partitions = (0..count).map(|index| FetchPartition {

@@ -67,9 +67,10 @@ impl CoreBroker {
         bytes_max: usize,
     ) -> Result<ReadReplies, Fatal> {
         let mut lease = self.0.answers.take_up_to(bytes_max, READ_BYTES_MIN);
+        let curtailed = lease.bytes() < bytes_max;
         let replies = self.read_shards(requests, lease.bytes()).await?;
         lease.resize(replies.iter().flatten().map(ReadReply::bytes).sum());
-        Ok(ReadReplies { replies, held: Box::new(lease) })
+        Ok(ReadReplies { replies, curtailed, held: Box::new(lease) })
     }
 
     async fn read_shards(
@@ -173,6 +174,10 @@ impl Broker for CoreBroker {
     fn reserve(&self, bytes: usize) -> LocalFuture<'static, Reserved> {
         let decoded = self.0.decoded.clone();
         Box::pin(async move { Box::new(decoded.take(bytes).await) as Reserved })
+    }
+
+    fn hold(&self, bytes: usize) -> Reserved {
+        Box::new(self.0.decoded.take_up_to(bytes, bytes))
     }
 
     fn append(

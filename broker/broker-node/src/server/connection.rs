@@ -40,7 +40,7 @@ struct InFlight {
     started_ns: u64,
     _lease: Option<Lease>,
     /// Lets the next fetch of the connection begin, when it is dropped: this one has been answered.
-    _fetch: Option<oneshot::Sender<()>>,
+    fetch: Option<oneshot::Sender<()>>,
 }
 
 pub(super) struct KafkaConnection {
@@ -115,7 +115,7 @@ impl KafkaConnection {
                 Started::Done(response)
             }
         };
-        let in_flight = InFlight { answer, api_key, started_ns, _lease: lease, _fetch: fetch };
+        let in_flight = InFlight { answer, api_key, started_ns, _lease: lease, fetch };
         self.pipeline.push(in_flight, bytes + decoded_bytes);
         Ok(())
     }
@@ -195,6 +195,13 @@ impl KafkaConnection {
         while let Some((request, bytes)) = self.pipeline.pop().await {
             let response = match request.answer {
                 Started::Done(response) => response,
+                Started::Waiting(rest) if request.fetch.is_some() => {
+                    match select(rest, pin!(self.pipeline.ended())).await {
+                        Either::Left((response, _)) => response,
+                        // Nobody is there to take it.
+                        Either::Right(((), _)) => break,
+                    }
+                }
                 Started::Waiting(rest) => rest.await,
             };
             let held = bytes + size_of(&response);

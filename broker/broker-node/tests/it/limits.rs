@@ -229,6 +229,70 @@ fn clients_that_do_not_read_what_they_fetch_hold_little_memory() {
     node.shutdown().expect("a clean stop");
 }
 
+/// A fetch of partitions that do not exist, which is answered as soon as it is looked at.
+fn fetch_unknown(partitions: i32, correlation_id: i32) -> Vec<u8> {
+    let partition =
+        |index| FetchPartition { partition: PartitionId(1 + index), ..FetchPartition::default() };
+    let partitions = (0..partitions).map(partition).collect();
+    let topic = FetchTopic { topic: "t".to_owned(), partitions, ..FetchTopic::default() };
+    let request = FetchRequest { topics: vec![topic], max_bytes: 1, ..FetchRequest::default() };
+    request.encode(11, correlation_id, None).expect("encodes").to_bytes().to_vec()
+}
+
+/// A fetch that waits for records from the end of `t` on.
+fn long_poll(correlation_id: i32) -> Vec<u8> {
+    let partition = FetchPartition { partition_max_bytes: 1 << 20, ..FetchPartition::default() };
+    let topic =
+        FetchTopic { topic: "t".to_owned(), partitions: vec![partition], ..FetchTopic::default() };
+    let request = FetchRequest {
+        topics: vec![topic],
+        max_bytes: 1 << 20,
+        min_bytes: 1,
+        max_wait_ms: 300_000,
+        ..FetchRequest::default()
+    };
+    request.encode(11, correlation_id, None).expect("encodes").to_bytes().to_vec()
+}
+
+/// The last of three fetches of a connection took all memory for decoded elements, and the second waited for some of it.
+#[test]
+fn fetches_of_a_connection_do_not_wait_for_memory_that_later_ones_hold() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(&dir);
+    settings.request_memory_bytes_max = 1 << 20;
+    let node = start(settings);
+    let mut client = Client::connect(node.kafka_addr());
+    client.leader_epoch("t");
+    let mut reader = Client::connect(node.kafka_addr());
+    reader.send(&long_poll(1));
+    reader.send(&fetch_unknown(65, 2));
+    reader.send(&fetch_unknown(4000, 3));
+    assert_eq!(client.produce("t", batch(b"ends the wait")).0, 0);
+    for id in 1..=3 {
+        assert_eq!(correlation_id(&reader.receive().expect("served")), id);
+    }
+    assert!(served(&node));
+    node.shutdown().expect("a clean stop");
+}
+
+#[test]
+fn a_fetch_that_waits_ends_with_its_connection() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = start(settings(&dir));
+    let mut client = Client::connect(node.kafka_addr());
+    client.leader_epoch("t");
+    let mut gone = Client::connect(node.kafka_addr());
+    gone.send(&long_poll(1));
+    while stats(&node).connections_active < 2 {
+        std::thread::yield_now();
+    }
+    drop(gone);
+    while stats(&node).connections_active > 1 {
+        std::thread::yield_now();
+    }
+    node.shutdown().expect("a clean stop");
+}
+
 /// What a client has asked for and not taken is not read once it has gone.
 #[test]
 fn fetches_of_a_closed_connection_end_with_it() {
