@@ -19,7 +19,9 @@ use crate::state::State;
 pub(crate) enum Room {
     /// Not into the reserve.
     Common,
-    /// Into the reserve while the disk is full.
+    /// Into the first half of the reserve while the disk is full.
+    HalfReserve,
+    /// Into all of the reserve while the disk is full.
     Reserve,
 }
 
@@ -105,7 +107,7 @@ impl State {
         self.close_open();
         let len = frame_len(bytes, 1);
         if !self.segment_fits(len, 1, room) {
-            if room == Room::Reserve {
+            if room != Room::Common {
                 return Err(AppendError::DiskFull);
             }
             self.seal_requested = true;

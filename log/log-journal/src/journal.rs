@@ -66,11 +66,24 @@ impl Journal {
     /// # Panics
     /// For batches of records: they would use up what their deletion needs.
     pub fn append_reserved(&self, entry: &Entry<'_>) -> Result<Position, AppendError> {
-        assert!(entry.kind != EntryKind::BATCH, "the reserve is not for records");
         self.append_into(entry, append::Room::Reserve)
     }
 
+    /// Like [`Journal::append_reserved`], and into the first half of that reserve only: for small entries that should work
+    /// on a full disk and free no space themselves, so that they leave room for those that do.
+    ///
+    /// # Errors
+    /// As for `append`; `DiskFull` when that half is used up.
+    ///
+    /// # Panics
+    /// As for `append_reserved`.
+    pub fn append_half_reserved(&self, entry: &Entry<'_>) -> Result<Position, AppendError> {
+        self.append_into(entry, append::Room::HalfReserve)
+    }
+
     fn append_into(&self, entry: &Entry<'_>, room: append::Room) -> Result<Position, AppendError> {
+        let records = entry.kind == EntryKind::BATCH;
+        assert!(!records || room == append::Room::Common, "the reserve is not for records");
         self.inner.state.borrow_mut().append(self.inner.disk.as_ref(), entry, room)
     }
 

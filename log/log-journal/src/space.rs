@@ -1,7 +1,8 @@
 //! What is kept for a full disk, and how space is looked for.
 //!
 //! ```text
-//!  segment: frames … │ reserve │ footer │ trailer        reserve: only `append_reserved`, only while the disk is full
+//!  segment: frames … │ reserve │ footer │ trailer        reserve: only while the disk is full, its first half for
+//!                                                         `append_half_reserved`, all of it for `append_reserved`
 //!  checkpoint.tmp: allocated ahead, becomes the next checkpoint; the oldest checkpoint takes its place
 //!  checkpoint.spare: until there is a checkpoint, the next checkpoint.tmp
 //! ```
@@ -10,10 +11,13 @@
 //! - A segment is ended only when there is a file for the next one, so on a full disk the reserve of the segment being
 //!   written is whole until entries that may use it do.
 //! - Checkpoints and files for the next ones are two at least: with two, a checkpoint can always be written, see `give_up_older`.
+//! - Entries that are worth the reserve and free no segment (a group is deleted) leave its second half alone: however
+//!   many come first, what frees space finds that half.
 //! - What frees space (a deletion, a log start) can therefore be logged, and the checkpoint that lets go of the dead
 //!   segments can be written, without one free block.
 //! - A failed attempt to get space puts the next one off, up to `PROBE_NS_MAX`: an attempt takes what is free for a moment.
 
+use crate::append::Room;
 use crate::format::{BLOCK, align_up};
 use crate::options::JournalOptions;
 use crate::state::{Pending, Spare, State};
@@ -50,9 +54,20 @@ impl Probe {
     }
 }
 
-/// Bytes at the end of a segment that only [`crate::Journal::append_reserved`] may use.
+/// Bytes at the end of a segment that only [`crate::Journal::append_reserved`] and
+/// [`crate::Journal::append_half_reserved`] may use.
 pub(crate) fn segment_reserve_bytes(segment_bytes: u64) -> u64 {
     align_up((segment_bytes / 32).clamp(2 * BLOCK, SEGMENT_RESERVE_BYTES_MAX))
+}
+
+/// How much of that an entry must leave free.
+pub(crate) fn reserve_bytes_kept(segment_bytes: u64, room: Room) -> u64 {
+    let reserve = segment_reserve_bytes(segment_bytes);
+    match room {
+        Room::Common => reserve,
+        Room::HalfReserve => align_up(reserve / 2),
+        Room::Reserve => 0,
+    }
 }
 
 /// Bytes kept allocated for the next checkpoint: twice the last one's, and something before there is one.

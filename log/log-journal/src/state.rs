@@ -15,7 +15,7 @@ use crate::frame::{OpenFrame, frame_len};
 use crate::index::{Footer, Index};
 use crate::options::{JournalOptions, JournalStats};
 use crate::reader::Caches;
-use crate::space::{CheckpointReserve, Probe, segment_reserve_bytes};
+use crate::space::{CheckpointReserve, Probe, reserve_bytes_kept, segment_reserve_bytes};
 use crate::tail::{CLASS_MIN, Tail};
 
 /// An open segment file. Readers hold it while they read, which keeps it from being recycled.
@@ -228,10 +228,7 @@ impl State {
     /// unless it may use that.
     pub(crate) fn segment_fits(&self, frame_bytes: u64, entries: usize, room: Room) -> bool {
         let footer = align_up(self.index.footer_bytes_max(entries));
-        let reserve = match room {
-            Room::Common => segment_reserve_bytes(self.plan.segment_bytes),
-            Room::Reserve => 0,
-        };
+        let reserve = reserve_bytes_kept(self.plan.segment_bytes, room);
         self.plan.offset + frame_bytes + footer + BLOCK + reserve <= self.plan.segment_bytes
     }
 

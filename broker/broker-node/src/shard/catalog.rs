@@ -50,7 +50,7 @@ impl Shard {
         Ok(first)
     }
 
-    async fn log_catalog_change(
+    pub(super) async fn log_catalog_change(
         &self,
         mut plan: impl FnMut(&Self) -> Result<CatalogRecord, CatalogError>,
     ) -> Result<CatalogChange, CatalogFailure> {

@@ -5,7 +5,8 @@
 //! - One request at a time changes the state and logs its records, so the log has them in order.
 //! - A reply, and what a reader of committed offsets sees, waits for every record logged before it.
 //! - Records that find the disk full stay in a backlog, without those that later ones supersede, and are logged before any
-//!   later ones once there is space. Only deletions go before them, into the journal's reserve.
+//!   later ones once there is space. Only deletions go before them, into half of the journal's reserve: they free no space,
+//!   and what does needs the other half.
 //!
 //! What a full disk takes: reads, heartbeats, and members that leave, which a restart may forget. Deletions of groups and
 //! offsets are answered when they are durable. Joins, syncs and commits are refused before they change anything
@@ -229,7 +230,7 @@ impl Shard {
     }
 
     /// Logs the records and holds the replies until they, and all before them, are durable. On a full disk the records of a
-    /// call that `deletes` take the reserve. The caller has the turn.
+    /// call that `deletes` take half of the reserve. The caller has the turn.
     async fn carry_out(&self, mut outputs: Outputs, deletes: bool) -> Result<(), Fatal> {
         let own = outputs.records.len();
         self.groups.add_to_backlog(outputs.records);
@@ -265,7 +266,8 @@ impl Shard {
         }
     }
 
-    /// Logs the deletions from this place of the backlog on before what else waits there, as far as the reserve goes.
+    /// Logs the deletions from this place of the backlog on before what else waits there, as far as half of the
+    /// reserve goes.
     async fn log_deletions(&self, from: usize) -> Result<(), Fatal> {
         let mut index = from;
         loop {
@@ -278,7 +280,7 @@ impl Shard {
                 }
                 Some(Some(bytes)) => bytes,
             };
-            match self.journal.append_reserved(&self.group_entry(&[&bytes])) {
+            match self.journal.append_half_reserved(&self.group_entry(&[&bytes])) {
                 Ok(position) => {
                     self.groups.logged.set(position);
                     self.groups.backlog.borrow_mut().remove(index);

@@ -51,7 +51,7 @@ fn with_shard(body: fn(Rc<Shard>)) {
 }
 
 /// A batch that is answered from memory.
-fn item(stream: StreamId) -> AppendItem {
+pub(super) fn item(stream: StreamId) -> AppendItem {
     let mut builder = BatchBuilder::new();
     builder.push(1_000, None, Some(b"v"), &[]).expect("fits");
     let configs = BTreeMap::from([("luma.durability".to_owned(), "async".to_owned())]);

@@ -1,5 +1,6 @@
 //! The groups of a shard whose disk is full: what goes on, what is refused, and what of it lasts.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -7,6 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use broker_core::catalog::{CatalogRecord, NewTopicSpec, TopicRef};
 use broker_core::group::{
     CommitPartition, CommitRequest, GroupConfig, GroupError, HeartbeatRequest, JoinReply,
     JoinRequest, LeaveMember, LeaveRequest, Protocol, ReplyTo, SyncRequest, TopicPartition,
@@ -19,8 +21,9 @@ use futures_util::future::{Either, join, select};
 use log_io::{Clock, Disk, LocalFuture, Random};
 use log_journal::JournalOptions;
 use log_testkit::{CrashPolicy, SimClock, SimDisk, SimDiskOptions, SimRng};
-use log_types::{ClusterId, LeaderEpoch, Offset, PartitionId, ShardId, TopicId};
+use log_types::{ClusterId, LeaderEpoch, Offset, PartitionId, ShardId, StreamId, TopicId};
 
+use super::super::tests::item;
 use super::super::{Shard, ShardOptions};
 
 /// What a shard needs of its core: a disk in memory, a clock that stands, and no network.
@@ -283,5 +286,46 @@ fn what_waited_for_space_is_logged_once_there_is_some() {
     with_shard(&after, async |shard| {
         assert_eq!(committed(&shard, "keeps").await, [(0, 1)]);
         assert_eq!(delete(&shard, "new").await, None, "it is known");
+    });
+}
+
+/// They took all of the reserve, and what would have freed space was refused from then on.
+#[test]
+fn deletions_of_groups_leave_room_for_what_frees_a_full_disk() {
+    let disk = SimDisk::new(SimDiskOptions::default());
+    with_shard(&disk, async |shard| {
+        let create = |shard: &Shard| {
+            let (name, configs) = ("t".to_owned(), BTreeMap::new());
+            let spec = NewTopicSpec { name, partition_count: 1, configs };
+            shard.catalog.borrow().plan_topic(spec, 1, 1).map(|planned| planned.record)
+        };
+        let created = shard.log_catalog_change(create).await.expect("the disk has space");
+        assert!(matches!(created.record, CatalogRecord::TopicCreated(_)));
+        let stream = StreamId(16);
+        shard.add_stream(stream);
+        let appended = Rc::clone(&shard).append_all(vec![item(stream)]).await.expect("works");
+        assert!(appended[0].is_ok());
+        let group = |index: usize| format!("group-{index}");
+        for index in 0..300 {
+            let done = call(&shard, commit(&group(index), 0..1, 5, "")).await;
+            assert!(matches!(done, GroupAnswer::Commit(_)), "{done:?}");
+        }
+        disk.set_capacity_bytes(0);
+        fill(&shard).await;
+        let mut deleted = 0;
+        for index in 0..300 {
+            match call(&shard, GroupCall::Delete { group_id: group(index) }).await {
+                GroupAnswer::Deleted(None) => deleted += 1,
+                GroupAnswer::Unavailable => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!((2..100).contains(&deleted), "they have a share of it: {deleted}");
+        let delete =
+            |shard: &Shard| shard.catalog.borrow().plan_deletion(&TopicRef::Name("t".to_owned()));
+        let change = shard.log_catalog_change(delete).await.expect("the rest is there");
+        assert!(matches!(change.record, CatalogRecord::TopicDeleted { .. }));
+        let start = Rc::clone(&shard).delete_records(stream, None).await.expect("works");
+        assert_eq!(start, Ok(Offset(1)), "and for another");
     });
 }
