@@ -65,10 +65,15 @@ pub(crate) fn rewritten(
         schema.merge(&source);
     }
     let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
+    let named = |expr: Expr| {
         let name = names.save(&expr);
         let changed = expr.transform_up(|expr| rewrite(expr, &schema))?;
         Ok(changed.update_data(|expr| name.restore(expr)))
+    };
+    plan.map_expressions(|expr| match expr {
+        // An aggregate knows grouping sets by their own: under a name of theirs they would be a column.
+        Expr::GroupingSet(_) => expr.map_children(named),
+        _ => named(expr),
     })?
     .map_data(LogicalPlan::recompute_schema)
 }
