@@ -6,15 +6,16 @@
 //! Invariants:
 //! - A cast that is not replaced is left as it is, for DataFusion to look through.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, PrimitiveArray, StringBuilder,
 };
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
-    DataType, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit,
-    TimestampMicrosecondType,
+    DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int16Type, Int32Type,
+    Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
@@ -66,12 +67,14 @@ pub(crate) fn widened(args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
 }
 
 fn differs(source: &DataType, target: &DataType) -> bool {
-    use DataType::{Binary, Decimal128, Float32, Float64, Int16, Int32, Int64, Timestamp, Utf8};
+    use DataType::{
+        Binary, Decimal128, Decimal256, Float32, Float64, Int16, Int32, Int64, Timestamp, Utf8,
+    };
     matches!(
         (source, target),
-        (Float32 | Float64 | Decimal128(..), Int16 | Int32 | Int64)
+        (Float32 | Float64 | Decimal128(..) | Decimal256(..), Int16 | Int32 | Int64)
             | (Float64, Float32)
-            | (Decimal128(..) | Utf8, Float32 | Float64)
+            | (Decimal128(..) | Decimal256(..) | Utf8, Float32 | Float64)
             | (Float32 | Float64 | Timestamp(..), Utf8)
             | (Utf8, Binary)
     )
@@ -121,15 +124,28 @@ fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
         (DataType::Utf8, DataType::Binary) => bytea(array),
         (DataType::Utf8, _) => parsed(array, target),
         (_, DataType::Utf8) => shown(array),
-        (DataType::Decimal128(..), DataType::Int16 | DataType::Int32 | DataType::Int64) => {
+        (
+            DataType::Decimal128(..) | DataType::Decimal256(..),
+            DataType::Int16 | DataType::Int32 | DataType::Int64,
+        ) => {
             // Arrow rounds half away from zero, as PostgreSQL.
-            let whole = cast(array, &DataType::Decimal128(38, 0));
+            let strict = CastOptions { safe: false, ..CastOptions::default() };
+            let whole = cast_with_options(array, &DataType::Decimal128(38, 0), &strict);
             integers(whole.map_err(|_| out_of_range(target))?.as_primitive(), target)
         }
         (DataType::Decimal128(_, scale), _) => {
             let scale = *scale;
             let floats: Result<PrimitiveArray<Float64Type>> =
                 array.as_primitive::<Decimal128Type>().try_unary(|it| decimal_to_float(it, scale));
+            narrowed(&(Arc::new(floats?) as ArrayRef), target)
+        }
+        (DataType::Decimal256(_, scale), _) => {
+            let scale = *scale;
+            let floats: Result<PrimitiveArray<Float64Type>> =
+                array.as_primitive::<Decimal256Type>().try_unary(|it| match it.to_i128() {
+                    Some(it) => decimal_to_float(it, scale),
+                    None => exponent_to_float(it, scale),
+                });
             narrowed(&(Arc::new(floats?) as ArrayRef), target)
         }
         (source, DataType::Decimal128(precision, scale)) if source.is_integer() => {
@@ -183,6 +199,10 @@ fn decimal_to_float(unscaled: i128, scale: i8) -> Result<f64> {
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, checked above")]
         return Ok(unscaled as f64 / 10_f64.powi(i32::from(scale)));
     }
+    exponent_to_float(unscaled, scale)
+}
+
+fn exponent_to_float(unscaled: impl Display, scale: i8) -> Result<f64> {
     let text = format!("{unscaled}e{}", -i32::from(scale));
     text.parse().map_err(|_| DataFusionError::Internal(format!("{text} is not a number")))
 }

@@ -117,6 +117,8 @@ fn call(function: impl ScalarUDFImpl + 'static, args: Vec<Expr>) -> Expr {
 fn digits(data_type: &DataType) -> Option<(u8, i8)> {
     Some(match data_type {
         DataType::Decimal128(precision, scale) => (*precision, *scale),
+        // A sum; what has more digits than these is out of range.
+        DataType::Decimal256(_, scale) => (DIGITS_MAX, *scale),
         DataType::Int8 | DataType::UInt8 | DataType::Int16 | DataType::UInt16 => (5, 0),
         DataType::Int32 | DataType::UInt32 => (10, 0),
         DataType::Int64 | DataType::UInt64 => (20, 0),
