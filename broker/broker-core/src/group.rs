@@ -27,6 +27,7 @@
 //! Deliberately absent: the consumer protocol of KIP-848, transactional offset commits, authorization, whether a
 //! topic exists (the caller knows).
 
+mod backlog;
 mod error;
 mod groups;
 mod join;
@@ -41,6 +42,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub use backlog::{Backlog, Place};
 pub use error::GroupError;
 pub use groups::Groups;
 pub use record::{GroupMetadata, GroupRecord, MemberMetadata, OffsetCommitted};

@@ -78,30 +78,6 @@ impl GroupRecord {
         }
     }
 
-    /// Whether nothing of `earlier` is left once this record was folded after it.
-    #[must_use]
-    pub fn supersedes(&self, earlier: &Self) -> bool {
-        match self {
-            Self::Deleted { group_id } => group_id == earlier.group_id(),
-            Self::Metadata { group_id, .. } => {
-                matches!(earlier, Self::Metadata { group_id: of, .. } if of == group_id)
-            }
-            Self::OffsetCommitted(_) | Self::OffsetDeleted { .. } => {
-                self.offset_key().is_some() && self.offset_key() == earlier.offset_key()
-            }
-        }
-    }
-
-    fn offset_key(&self) -> Option<(&str, &str, PartitionId)> {
-        match self {
-            Self::OffsetCommitted(OffsetCommitted { group_id, topic, partition, .. })
-            | Self::OffsetDeleted { group_id, topic, partition } => {
-                Some((group_id, topic, *partition))
-            }
-            Self::Metadata { .. } | Self::Deleted { .. } => None,
-        }
-    }
-
     /// The record's bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

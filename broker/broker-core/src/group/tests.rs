@@ -1,5 +1,6 @@
 //! Group scenarios as text, one per rule, and the records' bytes.
 
+mod backlog;
 mod codec;
 mod harness;
 mod membership;

@@ -7,11 +7,11 @@
 //! That last part is empty unless the disk was full: then groups go on in memory, and retention frees what is missing.
 //! It is logged as soon as that is possible, so replay may meet it again; folding it twice changes nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use broker_core::catalog::{Catalog, CatalogRecord};
 use broker_core::fields::{FieldError, FieldReader, FieldWriter};
-use broker_core::group::{GroupConfig, GroupRecord, Groups};
+use broker_core::group::{Backlog, GroupConfig, GroupRecord, Groups};
 use broker_core::partition::Partition;
 use log_journal::{EntryHead, ReplaySink};
 use log_record::BatchHeader;
@@ -25,7 +25,7 @@ const VERSION: u8 = 2;
 /// Changes that the state has and the journal has not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Unlogged {
-    pub(super) groups: VecDeque<GroupRecord>,
+    pub(super) groups: Backlog,
     pub(super) log_starts: BTreeMap<StreamId, Offset>,
 }
 
@@ -92,10 +92,11 @@ impl Fold {
         }
         self.catalog = Catalog::import(input.bytes("catalog")?)?;
         self.unlogged = Unlogged::default();
+        let mut records = Vec::new();
         for _ in 0..input.count(4, "unlogged group records")? {
-            let record = GroupRecord::decode(input.bytes("unlogged group record")?)?;
-            self.unlogged.groups.push_back(record);
+            records.push(GroupRecord::decode(input.bytes("unlogged group record")?)?);
         }
+        self.unlogged.groups.add(records);
         for _ in 0..input.count(16, "unlogged log starts")? {
             let stream = StreamId(input.u64("stream id")?);
             let log_start = Offset(input.i64("unlogged log start")?);
@@ -130,8 +131,7 @@ impl Fold {
             kind::GROUP => {
                 let record = GroupRecord::decode(payload).map_err(|error| error.to_string())?;
                 self.groups.apply(&record);
-                // It was one of them, or came later.
-                self.unlogged.groups.retain(|earlier| !record.supersedes(earlier));
+                self.unlogged.groups.logged(&record);
             }
             kind::CATALOG => {
                 let record = CatalogRecord::decode(payload).map_err(|error| error.to_string())?;
@@ -177,8 +177,8 @@ pub(super) fn export(
         out.bytes(&record.encode());
     }
     out.bytes(&catalog.export());
-    out.count(unlogged.groups.len());
-    for record in &unlogged.groups {
+    out.count(unlogged.groups.iter().len());
+    for record in unlogged.groups.iter() {
         out.bytes(&record.encode());
     }
     out.count(unlogged.log_starts.len());

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use broker_core::group::{GroupRecord, Groups, Outputs, Reply, ReplyBody, ReplyTo};
+use broker_core::group::{Backlog, GroupRecord, Groups, Outputs, Place, Reply, ReplyBody, ReplyTo};
 use broker_kafka::broker::{Fatal, GroupAnswer, GroupCall};
 use broker_rt::Runtime;
 use futures_channel::oneshot;
@@ -41,14 +41,14 @@ pub(crate) struct GroupService {
     /// Position of the last logged record.
     logged: Cell<Position>,
     /// Records of changes that are not logged yet.
-    backlog: RefCell<VecDeque<GroupRecord>>,
+    backlog: RefCell<Backlog>,
     /// The log says that no group can be added.
     full: Cell<bool>,
 }
 
 impl GroupService {
     /// `backlog`: records of changes that `groups` has and the journal has not.
-    pub(super) fn new(groups: Groups, backlog: VecDeque<GroupRecord>) -> Self {
+    pub(super) fn new(groups: Groups, backlog: Backlog) -> Self {
         Self {
             groups: RefCell::new(groups),
             next_reply: Cell::new(0),
@@ -65,26 +65,8 @@ impl GroupService {
         self.groups.borrow()
     }
 
-    pub(super) fn backlog(&self) -> VecDeque<GroupRecord> {
+    pub(super) fn backlog(&self) -> Backlog {
         self.backlog.borrow().clone()
-    }
-
-    /// Adds records that are to be logged, in place of what they supersede of those that could not be.
-    fn add_to_backlog(&self, records: Vec<GroupRecord>) {
-        let mut backlog = self.backlog.borrow_mut();
-        if backlog.is_empty() {
-            backlog.extend(records);
-            return;
-        }
-        for record in records {
-            backlog.retain(|earlier| !record.supersedes(earlier));
-            backlog.push_back(record);
-        }
-    }
-
-    /// Whether anything waits from this place of the backlog on.
-    fn is_unlogged(&self, from: usize) -> bool {
-        self.backlog.borrow().len() > from
     }
 
     fn ask(&self) -> (ReplyTo, oneshot::Receiver<GroupAnswer>) {
@@ -232,14 +214,12 @@ impl Shard {
     /// Logs the records and holds the replies until they, and all before them, are durable. On a full disk the records of a
     /// call that `deletes` take half of the reserve. The caller has the turn.
     async fn carry_out(&self, mut outputs: Outputs, deletes: bool) -> Result<(), Fatal> {
-        let own = outputs.records.len();
-        self.groups.add_to_backlog(outputs.records);
+        let from = self.groups.backlog.borrow_mut().add(outputs.records);
         if !self.log_backlog().await? {
-            let from = self.groups.backlog.borrow().len().saturating_sub(own);
             if deletes {
                 self.log_deletions(from).await?;
             }
-            if self.groups.is_unlogged(from) {
+            if self.groups.backlog.borrow().first_from(from).is_some() {
                 self.refuse_unlogged(&mut outputs.replies);
             }
         }
@@ -268,22 +248,22 @@ impl Shard {
 
     /// Logs the deletions from this place of the backlog on before what else waits there, as far as half of the
     /// reserve goes.
-    async fn log_deletions(&self, from: usize) -> Result<(), Fatal> {
-        let mut index = from;
+    async fn log_deletions(&self, from: Place) -> Result<(), Fatal> {
+        let mut from = from;
         loop {
-            let record = self.groups.backlog.borrow().get(index).map(deletion_bytes);
-            let bytes = match record {
+            let next = self.groups.backlog.borrow().first_from(from).map(deletion_bytes);
+            let (place, bytes) = match next {
                 None => return Ok(()),
-                Some(None) => {
-                    index += 1;
+                Some((place, None)) => {
+                    from = place + 1;
                     continue;
                 }
-                Some(Some(bytes)) => bytes,
+                Some((place, Some(bytes))) => (place, bytes),
             };
             match self.journal.append_half_reserved(&self.group_entry(&[&bytes])) {
                 Ok(position) => {
                     self.groups.logged.set(position);
-                    self.groups.backlog.borrow_mut().remove(index);
+                    self.groups.backlog.borrow_mut().remove(place);
                 }
                 Err(AppendError::Full) => self.journal.room().await,
                 Err(AppendError::DiskFull | AppendError::TooLarge { .. }) => return Ok(()),
@@ -295,13 +275,12 @@ impl Shard {
     /// Logs what waits; `false` when the disk is full.
     async fn log_backlog(&self) -> Result<bool, Fatal> {
         loop {
-            let Some(bytes) = self.groups.backlog.borrow().front().map(GroupRecord::encode) else {
-                return Ok(true);
-            };
+            let first = self.groups.backlog.borrow().first_from(0).map(encoded);
+            let Some((place, bytes)) = first else { return Ok(true) };
             match self.journal.append(&self.group_entry(&[&bytes])) {
                 Ok(position) => {
                     self.groups.logged.set(position);
-                    self.groups.backlog.borrow_mut().pop_front();
+                    self.groups.backlog.borrow_mut().remove(place);
                 }
                 Err(AppendError::Full) => self.journal.room().await,
                 Err(AppendError::DiskFull) => return Ok(false),
@@ -314,7 +293,7 @@ impl Shard {
                         bytes_max,
                         "group record too large to be logged"
                     );
-                    self.groups.backlog.borrow_mut().pop_front();
+                    self.groups.backlog.borrow_mut().remove(place);
                 }
                 Err(_) => return Err(Fatal),
             }
@@ -377,10 +356,14 @@ impl Shard {
     }
 }
 
+fn encoded((place, record): (Place, &GroupRecord)) -> (Place, Vec<u8>) {
+    (place, record.encode())
+}
+
 /// The bytes of a record that deletes.
-fn deletion_bytes(record: &GroupRecord) -> Option<Vec<u8>> {
+fn deletion_bytes((place, record): (Place, &GroupRecord)) -> (Place, Option<Vec<u8>>) {
     let deletes = matches!(record, GroupRecord::Deleted { .. } | GroupRecord::OffsetDeleted { .. });
-    deletes.then(|| record.encode())
+    (place, deletes.then(|| record.encode()))
 }
 
 /// Largest subscription or assignment data in one request, in bytes.

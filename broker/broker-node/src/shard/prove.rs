@@ -59,7 +59,7 @@ impl ShardProof {
 
     fn prove_groups(&self, stored: &Fold) -> Result<(), StateMismatch> {
         let mut expected = Groups::new(GroupConfig::default());
-        for record in self.fold.groups.export().iter().chain(&stored.unlogged.groups) {
+        for record in self.fold.groups.export().iter().chain(stored.unlogged.groups.iter()) {
             expected.apply(record);
         }
         let (expected, found) = (expected.export(), stored.groups.export());

@@ -115,36 +115,3 @@ fn subscriptions_are_read_and_bounded() {
     assert!(!subscribed_topics(&[0, 0, 0x7f, 255, 255, 255], &mut BTreeSet::new()));
     assert!(!subscribed_topics(&[255, 255, 0, 0, 0, 0], &mut BTreeSet::new()));
 }
-
-#[test]
-fn a_record_supersedes_what_it_leaves_nothing_of() {
-    let group_id = |name: &str| name.to_owned();
-    let deleted = |group: &str| GroupRecord::Deleted { group_id: group_id(group) };
-    let offset_deleted = |group: &str, partition| GroupRecord::OffsetDeleted {
-        group_id: group_id(group),
-        topic: "t".to_owned(),
-        partition: PartitionId(partition),
-    };
-    let metadata = |group: &str, generation| GroupRecord::Metadata {
-        group_id: group_id(group),
-        metadata: GroupMetadata {
-            generation,
-            protocol_type: None,
-            protocol_name: None,
-            leader: None,
-            state_since_ms: 0,
-            members: Vec::new(),
-        },
-    };
-    assert!(metadata("g", 2).supersedes(&metadata("g", 1)));
-    assert!(!metadata("g", 2).supersedes(&metadata("h", 1)), "another group");
-    assert!(!metadata("g", 2).supersedes(&offset_deleted("g", 0)), "another matter");
-    assert!(!metadata("g", 2).supersedes(&deleted("g")), "the offsets must go");
-    for earlier in [metadata("g", 1), offset_deleted("g", 0), deleted("g")] {
-        assert!(deleted("g").supersedes(&earlier));
-        assert!(!deleted("h").supersedes(&earlier));
-    }
-    assert!(offset_deleted("g", 0).supersedes(&offset_deleted("g", 0)));
-    assert!(!offset_deleted("g", 0).supersedes(&offset_deleted("g", 1)));
-    assert!(!offset_deleted("g", 0).supersedes(&metadata("g", 1)));
-}

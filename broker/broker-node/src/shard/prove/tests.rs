@@ -122,10 +122,8 @@ fn what_was_not_logged_is_folded_on_top() {
     assert!(check(ahead).is_some(), "not listed");
     let listed = |fold: &mut Fold| {
         ahead(fold);
-        fold.unlogged = Unlogged {
-            groups: [metadata(2)].into(),
-            log_starts: [(StreamId(16), Offset(4))].into(),
-        };
+        fold.unlogged.groups.add(vec![metadata(2)]);
+        fold.unlogged.log_starts.insert(StreamId(16), Offset(4));
     };
     assert_eq!(check(listed), None);
 
