@@ -129,6 +129,20 @@ impl Groups {
         out
     }
 
+    /// Undoes a commit that was not logged: its partition has what it had before. The last one comes first. A group that
+    /// the commit made stays until its next check for expiry.
+    pub fn take_back_commit(&mut self, record: OffsetCommitted, before: Option<CommittedOffset>) {
+        let Some(slot) = self.slots.get_mut(&record.group_id) else { return };
+        match before {
+            None => {
+                slot.group.remove_offset(&record.topic, record.partition);
+            }
+            Some(value) => {
+                slot.group.put_offset(&OffsetCommitted { value, ..record });
+            }
+        }
+    }
+
     /// DeleteGroups: NON_EMPTY_GROUP while it has members, GROUP_ID_NOT_FOUND when there is none.
     pub fn handle_delete_groups(&mut self, reply_to: ReplyTo, group_ids: Vec<String>) -> Outputs {
         let mut out = Outputs::default();
@@ -330,7 +344,7 @@ impl Groups {
         match record {
             GroupRecord::OffsetCommitted(committed) => {
                 let at_ms = committed.value.committed_at_ms;
-                self.slot(&committed.group_id, at_ms).group.put_offset(committed);
+                let _ = self.slot(&committed.group_id, at_ms).group.put_offset(committed);
             }
             GroupRecord::OffsetDeleted { group_id, topic, partition } => {
                 if let Some(slot) = self.slots.get_mut(group_id) {
@@ -444,7 +458,7 @@ impl Groups {
 }
 
 fn answer(to: ReplyTo, body: ReplyBody) -> Outputs {
-    Outputs { records: Vec::new(), replies: vec![super::Reply { to, body }] }
+    Outputs { replies: vec![super::Reply { to, body }], ..Outputs::default() }
 }
 
 fn describe(group: &Group) -> GroupDescription {

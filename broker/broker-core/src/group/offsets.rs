@@ -71,16 +71,18 @@ impl Group {
             partition: partition.partition,
             value,
         };
-        self.put_offset(&committed);
+        let before = self.put_offset(&committed);
+        ctx.out.before.push(before);
         ctx.out.records.push(GroupRecord::OffsetCommitted(committed));
     }
 
-    pub(super) fn put_offset(&mut self, committed: &OffsetCommitted) {
+    /// The one that it replaces.
+    pub(super) fn put_offset(&mut self, committed: &OffsetCommitted) -> Option<CommittedOffset> {
         let partitions = match self.offsets.get_mut(&committed.topic) {
             Some(partitions) => partitions,
             None => self.offsets.entry(committed.topic.clone()).or_default(),
         };
-        partitions.insert(committed.partition, committed.value.clone());
+        partitions.insert(committed.partition, committed.value.clone())
     }
 
     /// False when there was none.

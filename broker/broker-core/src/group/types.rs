@@ -275,6 +275,8 @@ pub enum ReplyBody {
 #[must_use]
 pub struct Outputs {
     pub records: Vec<GroupRecord>,
+    /// For each record of a commit, and for no others, what it replaced: for who cannot log it.
+    pub before: Vec<Option<CommittedOffset>>,
     pub replies: Vec<Reply>,
 }
 

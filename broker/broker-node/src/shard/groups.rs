@@ -18,7 +18,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use broker_core::group::{Backlog, GroupRecord, Groups, Outputs, Place, Reply, ReplyBody, ReplyTo};
+use broker_core::group::{
+    Backlog, CommittedOffset, GroupRecord, Groups, Outputs, Place, Reply, ReplyBody, ReplyTo,
+};
 use broker_kafka::broker::{Fatal, GroupAnswer, GroupCall};
 use broker_rt::Runtime;
 use futures_channel::oneshot;
@@ -67,6 +69,17 @@ impl GroupService {
 
     pub(super) fn backlog(&self) -> Backlog {
         self.backlog.borrow().clone()
+    }
+
+    /// Undoes what a refused commit has in the backlog from this place on, where `before` begins: readers of offsets would
+    /// see what a crash takes back.
+    fn take_back_commits(&self, from: Place, before: Vec<Option<CommittedOffset>>) {
+        let (mut backlog, mut groups) = (self.backlog.borrow_mut(), self.groups.borrow_mut());
+        for (place, before) in (from..).zip(before).collect::<Vec<_>>().into_iter().rev() {
+            if let Some(GroupRecord::OffsetCommitted(record)) = backlog.remove(place) {
+                groups.take_back_commit(record, before);
+            }
+        }
     }
 
     fn ask(&self) -> (ReplyTo, oneshot::Receiver<GroupAnswer>) {
@@ -220,6 +233,7 @@ impl Shard {
                 self.log_deletions(from).await?;
             }
             if self.groups.backlog.borrow().first_from(from).is_some() {
+                self.groups.take_back_commits(from, outputs.before);
                 self.refuse_unlogged(&mut outputs.replies);
             }
         }

@@ -329,3 +329,26 @@ fn deletions_of_groups_leave_room_for_what_frees_a_full_disk() {
         assert_eq!(start, Ok(Offset(1)), "and for another");
     });
 }
+
+/// The commit that meets the full disk itself was refused, and read by others until a crash took it back.
+#[test]
+fn a_commit_that_is_refused_is_not_read() {
+    let disk = SimDisk::new(SimDiskOptions::default());
+    let read = with_shard_until_full(&disk);
+    assert!(read.iter().any(|(_, offset)| *offset > 0), "there were commits: {read:?}");
+    let after = disk.crash_image(CrashPolicy::DropAll);
+    after.set_capacity_bytes(u64::MAX);
+    with_shard(&after, async |shard| assert_eq!(committed(&shard, "filler").await, read));
+}
+
+/// Fills the disk with commits; what is read of them then.
+fn with_shard_until_full(disk: &SimDisk) -> Vec<(i32, i64)> {
+    let mut read = Vec::new();
+    with_shard(disk, async |shard| {
+        disk.set_capacity_bytes(0);
+        fill(&shard).await;
+        assert!(shard.groups.backlog().is_empty(), "nothing of it waits to be logged later");
+        read = committed(&shard, "filler").await;
+    });
+    read
+}
