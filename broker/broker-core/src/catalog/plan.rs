@@ -45,6 +45,11 @@ pub enum CatalogError {
         name: String,
         with: String,
     },
+    /// The name is that of a table declared over another topic: one name would stand for two tables.
+    NameDeclared {
+        name: String,
+        topic: String,
+    },
     TopicMissing {
         name: String,
     },
@@ -76,6 +81,10 @@ impl fmt::Display for CatalogError {
             Self::NameCollides { name, with } => {
                 write!(f, "Topic '{name}' collides with existing topic: {with}")
             }
+            Self::NameDeclared { name, topic } => write!(
+                f,
+                "'{name}' is a table over topic '{topic}': drop the table first, or choose another name."
+            ),
             Self::TopicMissing { name } => write!(f, "Topic '{name}' does not exist."),
             Self::NotMorePartitions { name, current, asked } => write!(
                 f,
@@ -101,7 +110,7 @@ impl Catalog {
     /// Plans a topic. `random` is the source of its id; streams go to shards round-robin.
     ///
     /// # Errors
-    /// `TopicExists`, `NameCollides`, `PartitionsMax`.
+    /// `TopicExists`, `NameCollides`, `NameDeclared`, `PartitionsMax`.
     pub fn plan_topic(
         &self,
         spec: NewTopicSpec,
@@ -114,6 +123,10 @@ impl Catalog {
         }
         if let Some(with) = self.colliding_name(&spec.name) {
             return Err(CatalogError::NameCollides { name: spec.name, with });
+        }
+        if let Some(table) = self.declarations.get(&spec.name) {
+            let topic = table.topic.clone();
+            return Err(CatalogError::NameDeclared { name: spec.name, topic });
         }
         let places = self.plan_places(spec.partition_count, shard_count)?;
         let id = topic_id(random);

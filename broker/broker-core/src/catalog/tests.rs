@@ -86,6 +86,20 @@ fn records_and_checkpoints_round_trip() {
 }
 
 #[test]
+fn a_topic_does_not_take_the_name_of_a_table_over_another() {
+    let mut catalog = Catalog::new();
+    create(&mut catalog, "orders", 1);
+    let record = catalog.plan_declaration("o", "orders", Vec::new()).expect("new");
+    catalog.apply(record);
+    let refused =
+        catalog.plan_topic(spec("o", 1), 1, 0).expect_err("its records would hide the table's");
+    assert_eq!(refused, CatalogError::NameDeclared { name: "o".into(), topic: "orders".into() });
+    let record = catalog.plan_drop_table("o").expect("declared");
+    catalog.apply(record);
+    assert!(catalog.plan_topic(spec("o", 1), 1, 0).is_ok());
+}
+
+#[test]
 fn deleting_a_topic_drops_its_declarations() {
     let mut catalog = Catalog::new();
     create(&mut catalog, "orders", 1);

@@ -59,7 +59,9 @@ impl From<CatalogError> for Refusal {
     fn from(error: CatalogError) -> Self {
         let code = match &error {
             CatalogError::TopicExists { .. } => code::TOPIC_ALREADY_EXISTS,
-            CatalogError::NameCollides { .. } => code::INVALID_TOPIC_EXCEPTION,
+            CatalogError::NameCollides { .. } | CatalogError::NameDeclared { .. } => {
+                code::INVALID_TOPIC_EXCEPTION
+            }
             CatalogError::TopicMissing { .. } => return Self::unknown_topic(),
             CatalogError::TopicIdMissing { .. } => {
                 return Self::new(code::UNKNOWN_TOPIC_ID, UNKNOWN_ID);

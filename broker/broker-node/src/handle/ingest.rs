@@ -28,6 +28,7 @@ pub(super) fn refused(error: &CatalogError) -> Error {
     let (kind, sqlstate) = match error {
         CatalogError::TopicExists { .. }
         | CatalogError::NameCollides { .. }
+        | CatalogError::NameDeclared { .. }
         | CatalogError::TableExists { .. } => (ErrorKind::Conflict, "42P07"),
         CatalogError::TopicMissing { .. } | CatalogError::TableMissing { .. } => {
             (ErrorKind::NotFound, "42P01")
