@@ -48,7 +48,7 @@ use crate::shape::Shape;
 use crate::snapshot::Snapshot;
 use crate::stop::{self, Stop};
 use crate::table::{ScanContext, TopicTable};
-use crate::{aggregates, functions, guard, infer, pg_catalog, subquery, types, weight};
+use crate::{aggregates, floats, functions, guard, infer, pg_catalog, subquery, types, weight};
 
 /// Stack of each engine thread; virtual memory until it is used.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
@@ -309,8 +309,10 @@ impl Shared {
         rewrite::rewrite(&mut statement, &parsed.tokens, &names)?;
         let state = self.statement_state(parsed, &statement, context, shapes).await?;
         let statement = DfStatement::Statement(Box::new(statement));
-        let plan =
-            async { state.statement_to_plan(statement).await.and_then(subquery::single_rows) };
+        let plan = async {
+            let plan = state.statement_to_plan(statement).await?;
+            subquery::single_rows(floats::beside_numerics(plan)?)
+        };
         let plan = weight::planning(&state, plan)
             .await
             .map_err(|error| self.text(parsed).datafusion(&error))?;

@@ -27,6 +27,7 @@ mod decode;
 mod dialect;
 mod engine;
 mod error;
+mod floats;
 mod functions;
 mod guard;
 mod guarded;

@@ -37,6 +37,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use crate::arithmetic::{answer, sides};
 use crate::casts::out_of_range;
 use crate::error::fault;
+use crate::floats;
 
 /// Digits after the point of a quotient.
 const QUOTIENT_SCALE: i8 = 16;
@@ -58,6 +59,9 @@ impl ExprPlanner for Operators {
         if !place::is_placed(&expr.op) {
             return Ok(PlannerResult::Original(expr));
         }
+        // A quotient is typed here and now.
+        expr.left = floats::unified(expr.left, schema)?.data;
+        expr.right = floats::unified(expr.right, schema)?.data;
         let types = (expr.left.get_type(schema), expr.right.get_type(schema));
         let (Ok(left), Ok(right)) = types else { return Ok(PlannerResult::Original(expr)) };
         kinds::check(&mut expr, &left, &right, &places)?;

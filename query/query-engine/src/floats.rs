@@ -1,0 +1,104 @@
+//! Floating point beside `numeric`: all of it is floating point, as in PostgreSQL.
+//!
+//! DataFusion makes `numeric(30,15)` of both sides, which has no NaN, no infinity, no 1e16 and no 1e-16. So where values
+//! are brought to one type the numerics are cast first:
+//!
+//! | where | to |
+//! |---|---|
+//! | comparisons, `BETWEEN`, `IN` of one, `CASE x WHEN`, `nullif` | `double precision` |
+//! | results of `CASE`, `coalesce`, `greatest`, `least`; `IN` | the widest of the floating point types |
+//!
+//! Set operations and VALUES are not looked at: DataFusion types them while it plans.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TransformedResult};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
+
+use crate::arithmetic::rewritten;
+
+/// The plan with numerics beside floating point cast to it; runs before anything else coerces types.
+///
+/// # Errors
+/// DataFusion's, when a changed plan cannot be built.
+pub(crate) fn beside_numerics(plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|plan| rewritten(plan, &unified)).data()
+}
+
+/// The expression with its own parts of one type; their parts are left as they are.
+///
+/// # Errors
+/// None of its own.
+pub(crate) fn unified(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let changed = match &mut expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
+            doubles(vec![left, right], schema)
+        }
+        Expr::Between(Between { expr, low, high, .. }) => doubles(vec![expr, low, high], schema),
+        Expr::InList(InList { expr, list, .. }) => match list.as_mut_slice() {
+            [single] => doubles(vec![expr, single], schema),
+            list => widest(std::iter::once(&mut **expr).chain(list).collect(), schema),
+        },
+        Expr::Case(it) => case(it, schema),
+        Expr::ScalarFunction(ScalarFunction { func, args }) => match func.name() {
+            "coalesce" | "greatest" | "least" => widest(args.iter_mut().collect(), schema),
+            "nullif" => doubles(args.iter_mut().collect(), schema),
+            _ => false,
+        },
+        _ => false,
+    };
+    Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+}
+
+fn is_comparison(op: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+fn case(it: &mut Case, schema: &DFSchema) -> bool {
+    let (mut compared, mut results) = (Vec::new(), Vec::new());
+    let operand = it.expr.as_deref_mut();
+    let is_simple = operand.is_some();
+    compared.extend(operand);
+    for (when, then) in &mut it.when_then_expr {
+        if is_simple {
+            compared.push(&mut **when);
+        }
+        results.push(&mut **then);
+    }
+    results.extend(it.else_expr.as_deref_mut());
+    let compared = doubles(compared, schema);
+    widest(results, schema) || compared
+}
+
+fn doubles(exprs: Vec<&mut Expr>, schema: &DFSchema) -> bool {
+    unify(exprs, schema, |_| DataType::Float64)
+}
+
+fn widest(exprs: Vec<&mut Expr>, schema: &DFSchema) -> bool {
+    unify(exprs, schema, |types| {
+        let double = types.contains(&DataType::Float64);
+        if double { DataType::Float64 } else { DataType::Float32 }
+    })
+}
+
+/// Casts the numerics among `exprs` where one of them is floating point; whether there were any.
+fn unify(exprs: Vec<&mut Expr>, schema: &DFSchema, target: fn(&[DataType]) -> DataType) -> bool {
+    let types: Result<Vec<DataType>> = exprs.iter().map(|it| it.get_type(schema)).collect();
+    // What has no type is refused elsewhere.
+    let Ok(types) = types else { return false };
+    if !types.iter().any(DataType::is_floating) {
+        return false;
+    }
+    let target = target(&types);
+    let mut any = false;
+    for (expr, data_type) in exprs.into_iter().zip(&types) {
+        if data_type.is_decimal() {
+            let inner = std::mem::take(expr);
+            *expr = datafusion::logical_expr::cast(inner, target.clone());
+            any = true;
+        }
+    }
+    any
+}
