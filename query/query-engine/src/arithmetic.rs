@@ -23,12 +23,12 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{AggregateFunctionParams, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility, when,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum::apply;
@@ -100,8 +100,9 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::AggregateFunction(mut it) => {
             let widened = casts::widened(&mut it.params.args, schema)?;
+            let guarded = guard(&mut it.params)?;
             let expr = Expr::AggregateFunction(it);
-            Ok(if widened { Transformed::yes(expr) } else { Transformed::no(expr) })
+            Ok(if widened || guarded { Transformed::yes(expr) } else { Transformed::no(expr) })
         }
         Expr::Cast(it) => {
             let source = type_of(&it.expr, schema)?;
@@ -109,6 +110,22 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// Arguments that may fail are worked out only where the aggregate's FILTER holds: groups take them before it.
+fn guard(params: &mut AggregateFunctionParams) -> Result<bool> {
+    let Some(filter) = &params.filter else { return Ok(false) };
+    let mut any = false;
+    for arg in &mut params.args {
+        let fallible = |it: &Expr| {
+            Ok(matches!(it, Expr::ScalarFunction(_) | Expr::BinaryExpr(_) | Expr::Cast(_)))
+        };
+        if arg.exists(fallible)? {
+            *arg = when((**filter).clone(), std::mem::take(arg)).end()?;
+            any = true;
+        }
+    }
+    Ok(any)
 }
 
 /// The type of an expression; of what was replaced without a look at its arguments, which may be a long chain.
