@@ -32,10 +32,11 @@ const MONTHS: [&str; 12] = [
 const DAYS: [&str; 7] =
     ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
 /// Longest first where one begins another.
-const PATTERNS: [&str; 30] = [
-    "HH24", "HH12", "YYYY", "Month", "MONTH", "month", "DDD", "Day", "DAY", "day", "Mon", "MON",
-    "mon", "HH", "MI", "SS", "MS", "US", "MM", "DD", "Dy", "DY", "dy", "AM", "PM", "am", "pm",
-    "YY", "Q", "D",
+const PATTERNS: [&str; 44] = [
+    "HH24", "hh24", "HH12", "hh12", "YYYY", "yyyy", "Month", "MONTH", "month", "DDD", "ddd", "Day",
+    "DAY", "day", "Mon", "MON", "mon", "HH", "hh", "MI", "mi", "SS", "ss", "MS", "ms", "US", "us",
+    "MM", "mm", "DD", "dd", "Dy", "DY", "dy", "AM", "PM", "am", "pm", "YY", "yy", "Q", "q", "D",
+    "d",
 ];
 
 pub(super) fn register(add: &mut Add<'_>) {
@@ -96,20 +97,20 @@ fn push(shown: &mut String, pattern: &str, micros: i64) {
     let first = days_of(Date { year, month: 1, day: 1 }).unwrap_or(days);
     // Writing to a string does not fail.
     let _ = match pattern {
-        "YYYY" => write!(shown, "{year:04}"),
-        "YY" => write!(shown, "{:02}", year.rem_euclid(100)),
-        "Q" => write!(shown, "{}", month_index / 3 + 1),
-        "MM" => write!(shown, "{month:02}"),
-        "DDD" => write!(shown, "{:03}", days - first + 1),
-        "DD" => write!(shown, "{day:02}"),
+        "YYYY" | "yyyy" => write!(shown, "{year:04}"),
+        "YY" | "yy" => write!(shown, "{:02}", year.rem_euclid(100)),
+        "Q" | "q" => write!(shown, "{}", month_index / 3 + 1),
+        "MM" | "mm" => write!(shown, "{month:02}"),
+        "DDD" | "ddd" => write!(shown, "{:03}", days - first + 1),
+        "DD" | "dd" => write!(shown, "{day:02}"),
         // Sunday is 1.
-        "D" => write!(shown, "{}", (days + 4).rem_euclid(7) + 1),
-        "HH24" => write!(shown, "{hour:02}"),
-        "HH12" | "HH" => write!(shown, "{of_twelve:02}"),
-        "MI" => write!(shown, "{minute:02}"),
-        "SS" => write!(shown, "{second:02}"),
-        "MS" => write!(shown, "{:03}", time / 1000 % 1000),
-        "US" => write!(shown, "{:06}", time % 1_000_000),
+        "D" | "d" => write!(shown, "{}", (days + 4).rem_euclid(7) + 1),
+        "HH24" | "hh24" => write!(shown, "{hour:02}"),
+        "HH12" | "hh12" | "HH" | "hh" => write!(shown, "{of_twelve:02}"),
+        "MI" | "mi" => write!(shown, "{minute:02}"),
+        "SS" | "ss" => write!(shown, "{second:02}"),
+        "MS" | "ms" => write!(shown, "{:03}", time / 1000 % 1000),
+        "US" | "us" => write!(shown, "{:06}", time % 1_000_000),
         "AM" | "PM" => write!(shown, "{}", if hour < 12 { "AM" } else { "PM" }),
         "am" | "pm" => write!(shown, "{}", if hour < 12 { "am" } else { "pm" }),
         name => {
