@@ -1,4 +1,4 @@
-//! Floating point beside `numeric`: all of it is floating point, as in PostgreSQL.
+//! Values of two types that are compared or made one: floating point beside `numeric` is floating point, as in PostgreSQL.
 //!
 //! DataFusion makes `numeric(30,15)` of both sides, which has no NaN, no infinity, no 1e16 and no 1e-16. So where values
 //! are brought to one type the numerics are cast first:
@@ -8,7 +8,7 @@
 //! | comparisons, `BETWEEN`, `IN` of one, `CASE x WHEN`, `nullif` | `double precision` |
 //! | results of `CASE`, `coalesce`, `greatest`, `least`; `IN` | the widest of the floating point types |
 //!
-//! Set operations and VALUES are not looked at: DataFusion types them while it plans.
+//! Intervals are compared as [`intervals`] says. Set operations and VALUES are not looked at: DataFusion types them while it plans.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
@@ -17,6 +17,7 @@ use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 
 use crate::arithmetic::rewritten;
+use crate::intervals;
 
 /// The plan with numerics beside floating point cast to it; runs before anything else coerces types.
 ///
@@ -33,17 +34,19 @@ pub(crate) fn beside_numerics(plan: LogicalPlan) -> Result<LogicalPlan> {
 pub(crate) fn unified(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let changed = match &mut expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
-            doubles(vec![left, right], schema)
+            compared(vec![left, right], schema, double)
         }
-        Expr::Between(Between { expr, low, high, .. }) => doubles(vec![expr, low, high], schema),
-        Expr::InList(InList { expr, list, .. }) => match list.as_mut_slice() {
-            [single] => doubles(vec![expr, single], schema),
-            list => widest(std::iter::once(&mut **expr).chain(list).collect(), schema),
-        },
+        Expr::Between(Between { expr, low, high, .. }) => {
+            compared(vec![expr, low, high], schema, double)
+        }
+        Expr::InList(InList { expr, list, .. }) => {
+            let target = if list.len() == 1 { double } else { widest };
+            compared(std::iter::once(&mut **expr).chain(list).collect(), schema, target)
+        }
         Expr::Case(it) => case(it, schema),
         Expr::ScalarFunction(ScalarFunction { func, args }) => match func.name() {
-            "coalesce" | "greatest" | "least" => widest(args.iter_mut().collect(), schema),
-            "nullif" => doubles(args.iter_mut().collect(), schema),
+            "coalesce" | "greatest" | "least" => unify(args.iter_mut().collect(), schema, widest),
+            "nullif" => unify(args.iter_mut().collect(), schema, double),
             _ => false,
         },
         _ => false,
@@ -57,37 +60,44 @@ fn is_comparison(op: Operator) -> bool {
 }
 
 fn case(it: &mut Case, schema: &DFSchema) -> bool {
-    let (mut compared, mut results) = (Vec::new(), Vec::new());
-    let operand = it.expr.as_deref_mut();
-    let is_simple = operand.is_some();
-    compared.extend(operand);
+    let (mut operands, mut results) = (Vec::new(), Vec::new());
+    operands.extend(it.expr.as_deref_mut());
+    let is_simple = !operands.is_empty();
     for (when, then) in &mut it.when_then_expr {
         if is_simple {
-            compared.push(&mut **when);
+            operands.push(&mut **when);
         }
         results.push(&mut **then);
     }
     results.extend(it.else_expr.as_deref_mut());
-    let compared = doubles(compared, schema);
-    widest(results, schema) || compared
+    let operands = compared(operands, schema, double);
+    unify(results, schema, widest) || operands
 }
 
-fn doubles(exprs: Vec<&mut Expr>, schema: &DFSchema) -> bool {
-    unify(exprs, schema, |_| DataType::Float64)
+/// The type of floating point, for values of these types.
+type Target = fn(&[DataType]) -> DataType;
+
+fn double(_: &[DataType]) -> DataType {
+    DataType::Float64
 }
 
-fn widest(exprs: Vec<&mut Expr>, schema: &DFSchema) -> bool {
-    unify(exprs, schema, |types| {
-        let double = types.contains(&DataType::Float64);
-        if double { DataType::Float64 } else { DataType::Float32 }
-    })
+fn widest(types: &[DataType]) -> DataType {
+    if types.contains(&DataType::Float64) { DataType::Float64 } else { DataType::Float32 }
+}
+
+fn compared(mut exprs: Vec<&mut Expr>, schema: &DFSchema, target: Target) -> bool {
+    types(&exprs, schema).is_some_and(|types| intervals::measured(&mut exprs, &types))
+        || unify(exprs, schema, target)
+}
+
+/// `None` where one has no type: that is refused elsewhere.
+fn types(exprs: &[&mut Expr], schema: &DFSchema) -> Option<Vec<DataType>> {
+    exprs.iter().map(|it| it.get_type(schema).ok()).collect()
 }
 
 /// Casts the numerics among `exprs` where one of them is floating point; whether there were any.
-fn unify(exprs: Vec<&mut Expr>, schema: &DFSchema, target: fn(&[DataType]) -> DataType) -> bool {
-    let types: Result<Vec<DataType>> = exprs.iter().map(|it| it.get_type(schema)).collect();
-    // What has no type is refused elsewhere.
-    let Ok(types) = types else { return false };
+fn unify(exprs: Vec<&mut Expr>, schema: &DFSchema, target: Target) -> bool {
+    let Some(types) = types(&exprs, schema) else { return false };
     if !types.iter().any(DataType::is_floating) {
         return false;
     }

@@ -33,6 +33,7 @@ mod guard;
 mod guarded;
 mod infer;
 mod insert;
+mod intervals;
 mod json;
 mod literals;
 mod memory;

@@ -22,7 +22,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
     DataType, Decimal128Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
-    IntervalUnit, TimeUnit, i256,
+    TimeUnit, i256,
 };
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::error::DataFusionError;
@@ -38,11 +38,11 @@ use crate::arithmetic::{answer, sides};
 use crate::casts::out_of_range;
 use crate::error::fault;
 use crate::floats;
+use crate::intervals::{INTERVAL, with_days};
 
 /// Digits after the point of a quotient.
 const QUOTIENT_SCALE: i8 = 16;
 const DIGITS_MAX: u8 = 38;
-const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 
 #[derive(Debug)]
 pub(crate) struct Operators;
@@ -81,11 +81,23 @@ impl ExprPlanner for Operators {
                 expr.right = as_timestamp(expr.right);
                 PlannerResult::Original(expr)
             }
-            (DataType::Interval(_), Multiply | Divide, other) if other.is_numeric() => {
-                PlannerResult::Planned(scaled(expr.left, expr.right, expr.op == Divide))
+            (DataType::Interval(_) | DataType::Duration(_), Multiply | Divide, other)
+                if other.is_numeric() =>
+            {
+                let interval = with_days(expr.left, &left);
+                PlannerResult::Planned(scaled(interval, expr.right, expr.op == Divide))
             }
-            (other, Multiply, DataType::Interval(_)) if other.is_numeric() => {
-                PlannerResult::Planned(scaled(expr.right, expr.left, false))
+            (other, Multiply, DataType::Interval(_) | DataType::Duration(_))
+                if other.is_numeric() =>
+            {
+                let interval = with_days(expr.right, &right);
+                PlannerResult::Planned(scaled(interval, expr.left, false))
+            }
+            (DataType::Interval(_), Plus | Minus, DataType::Duration(_))
+            | (DataType::Duration(_), Plus | Minus, DataType::Interval(_)) => {
+                expr.left = with_days(expr.left, &left);
+                expr.right = with_days(expr.right, &right);
+                PlannerResult::Original(expr)
             }
             (_, Divide, _) => match (digits(&left), digits(&right)) {
                 (Some(dividend), Some(divisor)) if !(left.is_integer() && right.is_integer()) => {
@@ -141,7 +153,6 @@ fn quotient(expr: RawBinaryExpr, left: (u8, i8), right: (u8, i8)) -> Expr {
 
 fn scaled(interval: Expr, number: Expr, divides: bool) -> Expr {
     let number = datafusion::logical_expr::cast(number, DataType::Float64);
-    let interval = datafusion::logical_expr::cast(interval, INTERVAL);
     let signature = Signature::any(2, Volatility::Immutable);
     call(Scaled { divides, signature }, vec![interval, number])
 }
