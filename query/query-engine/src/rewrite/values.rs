@@ -18,6 +18,8 @@ const SYNONYMS: [(&str, &str); 5] = [
     ("stddev_samp", "stddev"),
     ("variance", "var_samp"),
 ];
+const SECONDS: [&str; 5] = ["second", "seconds", "sec", "secs", "s"];
+const MILLISECONDS: [&str; 4] = ["millisecond", "milliseconds", "msec", "ms"];
 /// Exponents beyond it make no decimal.
 const EXPONENT_MAX: i32 = 30;
 
@@ -59,19 +61,28 @@ pub(super) fn call(expr: &mut Expr) {
         ("mod", Ok([left, right])) => *expr = nested(left, BinaryOperator::Modulo, right),
         // Of one argument to base ten; as a quotient of natural logarithms it would be inexact.
         ("log", Err(_)) if args.len() == 1 => *expr = renamed(take(expr), "log10"),
-        ("date_part", Ok([part, from])) if is_text(&part, "second") => {
-            let micros = call_of("date_part", vec![text("microsecond"), from]);
-            let million = Expr::Value(Value::Number("1e6".to_owned(), false).with_empty_span());
+        ("date_part", Ok([part, from])) => {
             let double = || DataType::Double(ExactNumberInfo::None);
-            *expr = nested(cast(micros, double()), BinaryOperator::Divide, cast(million, double()));
+            let micros_each = match () {
+                () if is_text(&part, &SECONDS) => "1e6",
+                () if is_text(&part, &MILLISECONDS) => "1e3",
+                () => return *expr = cast(take(expr), double()),
+            };
+            let micros = cast(call_of("date_part", vec![text("microsecond"), from]), double());
+            *expr = nested(micros, BinaryOperator::Divide, cast(number_of(micros_each), double()));
         }
         _ => {}
     }
 }
 
-fn is_text(expr: &Expr, wanted: &str) -> bool {
-    matches!(expr, Expr::Value(it)
-        if matches!(&it.value, Value::SingleQuotedString(it) if it.eq_ignore_ascii_case(wanted)))
+fn is_text(expr: &Expr, wanted: &[&str]) -> bool {
+    let Expr::Value(value) = expr else { return false };
+    let Value::SingleQuotedString(text) = &value.value else { return false };
+    wanted.iter().any(|it| text.eq_ignore_ascii_case(it))
+}
+
+fn number_of(digits: &str) -> Expr {
+    Expr::Value(Value::Number(digits.to_owned(), false).with_empty_span())
 }
 
 fn nested(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
@@ -79,23 +90,23 @@ fn nested(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
     Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }))
 }
 
-/// `extract` is exact: seconds have their fraction, and so has the epoch.
+/// `extract` is numeric and exact: seconds have their fraction, and so has the epoch.
 pub(super) fn extract(expr: &mut Expr) {
     let Expr::Extract { field, expr: from, .. } = expr else { return };
     let numeric =
         |precision, scale| DataType::Numeric(ExactNumberInfo::PrecisionAndScale(precision, scale));
-    match field {
-        DateTimeField::Second | DateTimeField::Seconds => {
-            let micros = call_of("date_part", vec![text("microsecond"), take(from)]);
-            let one = Expr::Value(Value::Number("0.000001".to_owned(), false).with_empty_span());
-            *expr = nested(cast(micros, numeric(20, 0)), BinaryOperator::Multiply, one);
-        }
+    let of_micros = |from: Expr, factor: &str| {
+        let micros = call_of("date_part", vec![text("microsecond"), from]);
+        nested(cast(micros, numeric(20, 0)), BinaryOperator::Multiply, number_of(factor))
+    };
+    *expr = match field {
+        DateTimeField::Second | DateTimeField::Seconds => of_micros(take(from), "0.000001"),
+        DateTimeField::Millisecond | DateTimeField::Milliseconds => of_micros(take(from), "0.001"),
         DateTimeField::Epoch => {
-            let epoch = call_of("date_part", vec![text("epoch"), take(from)]);
-            *expr = cast(epoch, numeric(24, 6));
+            cast(call_of("date_part", vec![text("epoch"), take(from)]), numeric(24, 6))
         }
-        _ => {}
-    }
+        _ => cast(take(expr), numeric(20, 0)),
+    };
 }
 
 /// `varchar(n)` cuts, `char(n)` cuts and fills; `numeric` alone keeps all digits.
