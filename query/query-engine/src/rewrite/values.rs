@@ -116,9 +116,7 @@ pub(super) fn cast_to_length(expr: &mut Expr) {
     else {
         return;
     };
-    if let DataType::Numeric(ExactNumberInfo::None) | DataType::Decimal(ExactNumberInfo::None) =
-        data_type
-    {
+    if is_plain_numeric(data_type) {
         *expr = call_of(numeric::NAME, vec![take(inner)]);
         return;
     }
@@ -133,6 +131,21 @@ pub(super) fn cast_to_length(expr: &mut Expr) {
     let count = || Expr::Value(Value::Number(length.to_string(), false).with_empty_span());
     let cut = call_of("left", vec![cast(take(inner), DataType::Text), count()]);
     *expr = if fills { call_of("rpad", vec![cut, count()]) } else { cut };
+}
+
+/// `numeric` without digits, under any of its names: `pg_catalog.numeric` is what a parameter's type is written as.
+fn is_plain_numeric(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Numeric(digits) | DataType::Decimal(digits) | DataType::Dec(digits) => {
+            *digits == ExactNumberInfo::None
+        }
+        DataType::Custom(name, digits) if digits.is_empty() => {
+            let parts = parts(name);
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            matches!(parts.as_slice(), ["numeric" | "decimal"] | ["pg_catalog", "numeric"])
+        }
+        _ => false,
+    }
 }
 
 /// `-2 ^ 2` is 4: the sign binds tighter.

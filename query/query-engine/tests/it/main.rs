@@ -16,6 +16,8 @@ mod support;
 mod writing;
 
 use expect_test::expect;
+use futures_util::StreamExt as _;
+use query_api::{DataType, Value};
 use support::{Log, block_on, run, shown};
 
 #[test]
@@ -153,8 +155,8 @@ fn object_identifiers_are_typed_wherever_they_come_from() {
         "SELECT x, x::oid, x::text, 'a' || x FROM (SELECT oid::regclass AS x FROM pg_class) s";
     let (_, described) = block_on(session.prepare(sql, &[])).unwrap();
     let types: Vec<_> = described.columns.into_iter().map(|it| it.data_type).collect();
-    let regclass = query_api::DataType::Reg(query_api::RegKind::Class);
-    assert_eq!(types[..2], [regclass, query_api::DataType::Oid]);
+    let regclass = DataType::Reg(query_api::RegKind::Class);
+    assert_eq!(types[..2], [regclass, DataType::Oid]);
     log.check(
         "SELECT to_regtype('int'), to_regtype('numeric(10,2)[]'), to_regtype('hstore'), to_regclass('no'), \
          'public'::regnamespace, 'array_in'::regproc, 10::regrole, 0::regclass, 424242::regclass",
@@ -227,4 +229,21 @@ fn catalog_functions_answer_as_postgresql_does() {
             Int8(2)
         "#]],
     );
+}
+
+#[test]
+fn a_bound_numeric_keeps_its_digits() {
+    let log = Log::new("t", &[&[]]);
+    let (_engine, mut session) = log.session();
+    let numeric = Value::Numeric(123_456_789_012, 12);
+    let ask = |session: &mut dyn query_api::SqlSession, sql: &str| {
+        block_on(async {
+            let (id, _) = session.prepare(sql, &[DataType::Numeric(38, 10)]).await.unwrap();
+            let mut rows = session.execute(id, vec![numeric.clone()]).await.unwrap().rows.unwrap();
+            rows.next().await.unwrap().unwrap().remove(0)
+        })
+    };
+    assert_eq!(ask(session.as_mut(), "SELECT $1").remove(0), numeric);
+    let sql = "SELECT '0.123456789012'::numeric(20,12) = $1, $1::decimal > 0.1234567890";
+    assert_eq!(ask(session.as_mut(), sql), [Value::Bool(true), Value::Bool(true)]);
 }
