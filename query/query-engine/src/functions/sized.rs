@@ -168,6 +168,7 @@ impl ScalarUDFImpl for Sized {
 /// Bytes of the single values among `args`, once for each row.
 fn repeated_singles(args: &[ColumnarValue], rows: usize) -> usize {
     let bytes = args.iter().filter_map(|it| match it {
+        ColumnarValue::Scalar(value) if value.data_type().is_nested() => Some(value.size()),
         ColumnarValue::Scalar(value) => value.try_as_str().flatten().map(str::len),
         ColumnarValue::Array(_) => None,
     });

@@ -218,6 +218,13 @@ fn resident() -> usize {
     status.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
+/// The most bytes that this process has had resident.
+fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
 /// Results as long as an argument says were no operator's memory: one statement took what the machine had.
 #[test]
 fn functions_take_their_results_from_the_memory_of_the_statement() {
@@ -259,6 +266,22 @@ fn functions_take_their_results_from_the_memory_of_the_statement() {
     }
     let grown = resident().saturating_sub(before);
     assert!(grown < 256 * MIB, "{grown} bytes more");
+}
+
+/// A list that is one value was copied for each row first: three gigabytes of three megabytes, and then refused.
+#[test]
+fn a_list_is_counted_before_it_is_repeated() {
+    let log = log(4 * MIB, 64 * MIB);
+    let (engine, mut session) = log.session();
+    outcome(session.as_mut(), "SELECT 1").unwrap();
+    let before = resident();
+    for list in ["array_append(range(0, 400000), id)", "array_to_string(range(0, 400000), pad)"] {
+        let error = outcome(session.as_mut(), &format!("SELECT {list} FROM t")).unwrap_err();
+        assert_eq!(error.sqlstate, Some("53200"), "{list}: {error:?}");
+        given_back(&engine, 0);
+    }
+    let grown = peak().saturating_sub(before);
+    assert!(grown < 1024 * MIB, "{grown} bytes more at the most");
 }
 
 /// Each level doubles: thirty made a terabyte of a hundred bytes.
