@@ -17,7 +17,7 @@ use log_journal::JournalOptions;
 use log_record::BatchBuilder;
 use log_types::{ClusterId, LeaderEpoch, Offset, ShardId, StreamId};
 
-use super::{AppendItem, Shard, ShardOptions};
+use super::{AppendItem, COLD_READS_MAX, Shard, ShardOptions};
 
 const STREAM: StreamId = StreamId(16);
 const MISSING: StreamId = StreamId(17);
@@ -132,5 +132,23 @@ fn reads_of_many_partitions_yield() {
         let mut reading = pin!(shard.read_all(vec![request; MANY], 1 << 20, true));
         let turns = (1..MANY).find(|_| reading.as_mut().poll(&mut cx).is_ready());
         assert!(turns.expect("it ends") > 10);
+    });
+}
+
+/// They went by the limit on reads from files: some thousands at a time held up whoever appends.
+#[test]
+fn looking_for_a_timestamp_waits_for_its_turn_to_read_files() {
+    with_shard(|shard| {
+        let appended = Rc::clone(&shard).append_all(vec![item(STREAM)]).now_or_never();
+        assert!(appended.expect("from memory").expect("no failure")[0].is_ok());
+        let take = |_| shard.cold_reads.take(1).now_or_never().expect("one is left");
+        let mut turns: Vec<_> = (0..COLD_READS_MAX).map(take).collect();
+        let query = OffsetQuery::Timestamp(0);
+        let mut finding = Box::pin(Rc::clone(&shard).find_offset(STREAM, query, LeaderEpoch(-1)));
+        assert!((&mut finding).now_or_never().is_none(), "others have all turns");
+        turns.pop();
+        let found = finding.now_or_never().expect("its turn").expect("found");
+        assert_eq!((found.offset, found.timestamp_ms), (Offset(0), 1_000));
+        assert!(shard.cold_reads.take(1).now_or_never().is_some(), "given back");
     });
 }
