@@ -1,6 +1,6 @@
 //! Lets other tasks of the core run while one request works through very many partitions.
 //!
-//! A core runs its connections on one thread, so a loop over half a million partitions would hold all of them up. Such
+//! A core runs its connections on one thread, so a loop over a hundred thousand partitions would hold all of them up. Such
 //! loops spend from a [`Pace`], which yields when a slice of work is used up.
 //!
 //! It yields by waking itself: any executor then runs what else is ready first.

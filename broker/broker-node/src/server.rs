@@ -1,7 +1,7 @@
 //! Kafka connections of one core: accept, cut requests, start them in order, answer in order.
 //!
 //! ```text
-//!  socket ─► reader: size, body ─► Handler::handle started at once ─► Pipeline ─► writer: await, write ─► socket
+//!  socket ─► reader: size, body ─► Handler::begin, in order ─► Pipeline ─► writer: await, write ─► socket
 //! ```
 //!
 //! Invariants:

@@ -46,7 +46,7 @@ pub(super) fn place(topic: &Topic, partition: PartitionId) -> Result<PartitionPl
 const NAME_BYTES_MAX: usize = 249;
 
 /// Whether every name may be a topic's. Names are kept per partition while a request is answered, so a request that
-/// repeats a long one half a million times would cost gigabytes: its connection is closed.
+/// repeats a long one a hundred thousand times would cost gigabytes: its connection is closed.
 pub(super) fn plausible<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
     names.all(|name| name.len() <= NAME_BYTES_MAX)
 }

@@ -26,8 +26,8 @@ impl Shard {
             let Some(target) = self.retention_target(stream, &config) else { continue };
             match Rc::clone(&self).delete_records(stream, Some(target)).await? {
                 Ok(_) => moved += 1,
-                // Not even what is reserved for this can take it, but what retention frees is what is missing. A checkpoint carries the new log
-                // start; a segment is given up only when the kept checkpoints do.
+                // Not even what is reserved for this can take it, but what retention frees is what is missing. A
+                // checkpoint carries the new log start; a segment is given up only when the kept checkpoints do.
                 Err(PartitionError::DiskFull) => {
                     self.move_log_start(stream, target);
                     self.unlogged_starts.borrow_mut().insert(stream, target);
