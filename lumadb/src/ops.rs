@@ -22,17 +22,18 @@ const DISK_ANSWER_MAX: Duration = Duration::from_millis(500);
 /// The file system's figures as last heard, asked for on a thread that may block.
 #[derive(Default)]
 pub(crate) struct Storage {
-    last: Mutex<DiskSpace>,
+    last: Mutex<Option<DiskSpace>>,
     asking: AtomicBool,
 }
 
 impl Storage {
-    async fn ask(self: &Arc<Self>, node: &Arc<NodeHandle>) -> StorageStats {
+    /// `None` until the file system has answered for the first time.
+    async fn ask(self: &Arc<Self>, node: &Arc<NodeHandle>) -> Option<StorageStats> {
         if !self.asking.swap(true, Ordering::SeqCst) {
             let (storage, node) = (Arc::clone(self), Arc::clone(node));
             let asked = tokio::task::spawn_blocking(move || {
                 match node.disk_space() {
-                    Ok(space) => *storage.lock() = space,
+                    Ok(space) => *storage.lock() = Some(space),
                     Err(error) => tracing::warn!(%error, "cannot ask how full the disk is"),
                 }
                 storage.asking.store(false, Ordering::SeqCst);
@@ -40,11 +41,15 @@ impl Storage {
             // Late or never: the page shows what was heard before.
             let _ = tokio::time::timeout(DISK_ANSWER_MAX, asked).await;
         }
-        let DiskSpace { used_bytes, free_bytes, total_bytes } = *self.lock();
-        StorageStats { used_bytes, free_bytes, total_bytes }
+        let last = *self.lock();
+        last.map(|DiskSpace { used_bytes, free_bytes, total_bytes }| StorageStats {
+            used_bytes,
+            free_bytes,
+            total_bytes,
+        })
     }
 
-    fn lock(&self) -> MutexGuard<'_, DiskSpace> {
+    fn lock(&self) -> MutexGuard<'_, Option<DiskSpace>> {
         // Plain numbers: whole whoever panicked.
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -195,10 +195,11 @@ impl Page {
     }
 
     fn storage(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let storage = &self.stats.storage;
         let full = float(self.stats.log.disk_full_shards);
         let help = "Shards that cannot write because the disk is full: writes fail, reads go on";
         out.gauge("lumadb_log_disk_full_shards", help, full)?;
+        // A zero would be a full disk to whoever watches.
+        let Some(storage) = &self.stats.storage else { return Ok(()) };
         out.gauges(
             "lumadb_storage_bytes",
             "What the data directory takes of its file system, preallocated segments included",

@@ -58,7 +58,8 @@ pub struct Stats {
     pub log: LogStats,
     pub journal: JournalStats,
     pub sql: SqlStats,
-    pub storage: StorageStats,
+    /// `None` until the file system has answered for the first time.
+    pub storage: Option<StorageStats>,
 }
 
 /// The file system that holds the data.

@@ -69,7 +69,7 @@ async fn health(State(ops): State<Arc<dyn Ops>>) -> Response {
     body["version"] = json!(stats.version);
     body["reactor"] = json!(stats.reactor);
     body["uptime_seconds"] = json!(stats.uptime.as_secs_f64());
-    body["disk_free_bytes"] = json!(stats.storage.free_bytes);
+    body["disk_free_bytes"] = json!(stats.storage.map(|it| it.free_bytes));
     json_response(status, &body)
 }
 
@@ -144,11 +144,11 @@ fn stats_json(stats: &Stats) -> Value {
             "syncs": stats.journal.syncs,
             "checkpoints_rejected": stats.journal.checkpoints_rejected,
         },
-        "storage": {
-            "used_bytes": stats.storage.used_bytes,
-            "free_bytes": stats.storage.free_bytes,
-            "total_bytes": stats.storage.total_bytes,
-        },
+        "storage": stats.storage.as_ref().map(|it| json!({
+            "used_bytes": it.used_bytes,
+            "free_bytes": it.free_bytes,
+            "total_bytes": it.total_bytes,
+        })),
         "sql": sql_json(&stats.sql),
     })
 }

@@ -52,7 +52,7 @@ fn stats() -> Stats {
         },
         journal: JournalStats { frames: 3, written_bytes: 4096, syncs: 3, checkpoints_rejected: 1 },
         sql: SqlStats { bad_records: 6, read_bytes: 12, memory_bytes: 13, queries },
-        storage: StorageStats { used_bytes: 21, free_bytes: 22, total_bytes: 23 },
+        storage: Some(StorageStats { used_bytes: 21, free_bytes: 22, total_bytes: 23 }),
     }
 }
 
@@ -187,6 +187,16 @@ fn the_names_are_the_golden_list() {
             "{line}\n{page}"
         );
     }
+}
+
+/// Zeros were a full disk to whoever watched, and a division by zero.
+#[test]
+fn a_disk_that_has_not_answered_is_left_out() {
+    let page = render(Stats { storage: None, ..stats() }, None).expect("formats");
+    for name in ["lumadb_disk_free_bytes", "lumadb_disk_total_bytes", "lumadb_storage_bytes"] {
+        assert!(!page.contains(name), "{page}");
+    }
+    assert!(page.contains("lumadb_log_disk_full_shards"), "{page}");
 }
 
 #[test]
