@@ -5,7 +5,7 @@
 //! | `/live`, `/livez` | 200 while the process turns |
 //! | `/ready`, `/readyz` | 200 when clients are served, else 503 with the reasons; what does not work meanwhile is under `degraded` |
 //! | `/health`, `/healthz` | both of the above and the version, as JSON; 503 when not ready |
-//! | `/metrics` | Prometheus text format 0.0.4; `?detail=groups` adds the lag of each consumer group |
+//! | `/metrics` | Prometheus text format 0.0.4; `?detail=groups` adds the lag of each consumer group; other parameters are ignored |
 //! | `/stats` | the numbers behind the metrics, as JSON |
 //!
 //! Invariants:

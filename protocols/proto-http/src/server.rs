@@ -74,9 +74,14 @@ async fn health(State(ops): State<Arc<dyn Ops>>) -> Response {
 }
 
 async fn metrics(State(ops): State<Arc<dyn Ops>>, RawQuery(query): RawQuery) -> Response {
-    let lags = match query.as_deref() {
-        None | Some("") => None,
-        Some("detail=groups") => Some(ops.group_lags().await),
+    let parameters = query.as_deref().unwrap_or_default().split('&');
+    let mut details = parameters.filter_map(|it| {
+        let (name, value) = it.split_once('=').unwrap_or((it, ""));
+        (name == "detail").then_some(value)
+    });
+    let lags = match details.next() {
+        None => None,
+        Some("groups") => Some(ops.group_lags().await),
         Some(_) => return (StatusCode::BAD_REQUEST, "expected ?detail=groups\n").into_response(),
     };
     match render(ops.stats().await, lags) {

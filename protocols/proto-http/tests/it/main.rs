@@ -124,11 +124,15 @@ async fn health_follows_the_node_and_shutdown_ends_the_server() {
     let (status, page) = get(addr, "/metrics?detail=groups").await;
     assert_eq!((status, page.contains("lumadb_consumer_group_lag{")), (200, true));
     assert_eq!(get(addr, "/metrics?detail=everything").await.0, 400);
+    // A scraper's own parameters are none of ours.
+    let (status, page) = get(addr, "/metrics?x=1&detail=groups&y").await;
+    assert_eq!((status, page.contains("lumadb_consumer_group_lag{")), (200, true));
+    assert_eq!(get(addr, "/metrics?match=up").await.0, 200);
     assert_eq!(get(addr, "/nothing").await.0, 404);
     assert!(get(addr, "/stats").await.1.contains("\"produced_bytes\":10"));
     stop.send(()).expect("the server waits");
     server.await.expect("no panic").expect("a clean end");
-    assert_eq!(counters.accepted.load(Ordering::SeqCst), 16);
+    assert_eq!(counters.accepted.load(Ordering::SeqCst), 18);
     assert_eq!(counters.active.load(Ordering::SeqCst), 0);
 }
 
