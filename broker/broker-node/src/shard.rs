@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use broker_core::partition::Partition;
 use log_io::{Clock, Random};
 use log_journal::{Journal, JournalError, JournalHooks, JournalOptions};
-use log_types::{LeaderEpoch, Offset, PartitionId, Position, ShardId, StreamId};
+use log_types::{LeaderEpoch, Offset, PartitionId, Position, ShardId, StreamId, TopicId};
 
 use broker_rt::Runtime;
 
@@ -110,6 +110,8 @@ pub(crate) struct Shard {
 pub(crate) struct Commit {
     pub(crate) group: String,
     pub(crate) topic: String,
+    /// All zeros where the client did not know it.
+    pub(crate) topic_id: TopicId,
     pub(crate) partition: PartitionId,
     pub(crate) offset: Offset,
 }
@@ -277,21 +279,19 @@ impl Shard {
     }
 
     pub(crate) fn group_count(&self) -> usize {
-        self.groups.state().list(&[]).len()
+        self.groups.state().count()
     }
 
     /// What groups have committed here, at most `count_max` of it.
     pub(crate) fn commits(&self, count_max: usize) -> Vec<Commit> {
         let groups = self.groups.state();
-        let listed = groups.list(&[]);
-        let commits = listed.iter().flat_map(|listing| {
-            groups.committed_after(&listing.group_id, None).map(|(topic, partition, committed)| {
-                Commit {
-                    group: listing.group_id.clone(),
-                    topic: topic.to_owned(),
-                    partition,
-                    offset: committed.offset,
-                }
+        let commits = groups.ids().flat_map(|group_id| {
+            groups.committed_after(group_id, None).map(|(topic, partition, committed)| Commit {
+                group: group_id.to_owned(),
+                topic: topic.to_owned(),
+                topic_id: committed.topic_id,
+                partition,
+                offset: committed.offset,
             })
         });
         commits.take(count_max).collect()

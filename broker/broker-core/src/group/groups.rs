@@ -250,6 +250,17 @@ impl Groups {
         self.slots.len() >= self.config.groups_max
     }
 
+    /// How many groups there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The ids of all groups, in order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.slots.keys().map(String::as_str)
+    }
+
     /// The committed offset of a partition; None also for an unknown group, as Kafka answers −1 for both.
     #[must_use]
     pub fn committed(

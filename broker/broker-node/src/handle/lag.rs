@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use log_types::ShardId;
+use broker_core::catalog::{Catalog, PartitionPlace};
+use log_types::{ShardId, TopicId};
 use query_api::Error;
 
 use super::{NodeHandle, stopped};
+use crate::shard::Commit;
 
 /// Committed offsets that one shard tells at a time: a page of metrics is for fewer.
 const COMMITS_PER_SHARD_MAX: usize = 10_000;
@@ -35,14 +37,8 @@ impl NodeHandle {
             commits.extend(asked.await.map_err(stopped)?);
         }
         let catalog = self.catalog().await?;
-        // A topic that was deleted has no end to be behind of.
-        commits.retain(|commit| {
-            let topic = catalog.topics.get(&commit.topic);
-            topic.is_some_and(|topic| topic.place(commit.partition).is_some())
-        });
-        let places = commits.iter().filter_map(|commit| {
-            catalog.topics.get(&commit.topic).and_then(|topic| topic.place(commit.partition))
-        });
+        commits.retain(|commit| place_of(commit, &catalog).is_some());
+        let places = commits.iter().filter_map(|commit| place_of(commit, &catalog));
         let ranges = self.ranges(places.collect()).await?;
         let mut lags: BTreeMap<(String, String), u64> = BTreeMap::new();
         for (commit, (_, end)) in commits.into_iter().zip(ranges) {
@@ -53,3 +49,13 @@ impl NodeHandle {
         Ok(lags.into_iter().map(lag).collect())
     }
 }
+
+/// Where the partition lies. One of a topic that was deleted has no end to be behind of, also when another has its name.
+fn place_of(commit: &Commit, catalog: &Catalog) -> Option<PartitionPlace> {
+    let topic = catalog.topics.get(&commit.topic)?;
+    let same = commit.topic_id == topic.id || commit.topic_id == TopicId::default();
+    same.then(|| topic.place(commit.partition)).flatten()
+}
+
+#[cfg(test)]
+mod tests;
