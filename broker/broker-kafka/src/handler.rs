@@ -260,10 +260,11 @@ impl Handler {
             header,
             reserved: None,
         };
-        context.reserve(cost.bytes).await;
+        // Before any memory is held: whoever waits for its turn must not keep others from theirs.
         if !api.has_own_codec() && cost.elements > DENSE_ELEMENTS_MIN {
             self.wait_turn(cost.elements).await;
         }
+        context.reserve(cost.bytes).await;
         let answering = decode(context, arrived).await?;
         let only_reads = api == ApiKey::Fetch;
         Ok(Begun { api_key: api.key(), answering, only_reads, bytes: cost.bytes })

@@ -30,7 +30,7 @@ const WRITE_BYTES_MAX: usize = 1 << 20;
 /// Requests up to this size do not wait for the core's memory budget: the pipeline's limit covers them.
 const SMALL_REQUEST_BYTES: usize = 64 << 10;
 
-/// Requests up to this size begin without a yield.
+/// Requests up to this size are not wrapped so that their yields let sockets in: they have few slices of work.
 const AT_ONCE_BYTES_MAX: usize = 4 << 10;
 
 /// A started request: its answer, and what it holds meanwhile.
@@ -97,7 +97,6 @@ impl KafkaConnection {
         let (bytes, started_ns) = (body.len(), self.core.runtime.clock().mono_ns());
         self.live.busy.set(true);
         let begin = Rc::clone(&self.handler).begin(&self.peer, body);
-        // Smaller ones do not yield.
         let begun = match bytes > AT_ONCE_BYTES_MAX {
             true => Box::pin(fair(self.pause(), begin)).await,
             false => begin.await,
