@@ -36,9 +36,7 @@ impl PoolFile {
         let file = Arc::clone(&self.file);
         self.pool.run(move || job(&file)).await
     }
-}
 
-impl PoolFile {
     /// Reads the blocks around `position..position + len`, as far as the file goes.
     async fn read(&self, position: u64, len: usize) -> io::Result<Bytes> {
         let Some(range) = directory::block_range(self.file.metadata()?.len(), position, len) else {

@@ -8,7 +8,8 @@
 //!
 //! Invariants:
 //! - A chunk is cached only when every byte of it is written and final.
-//! - A segment file is held by its readers, so it is not recycled under them.
+//! - A segment file is held by its readers once it is open, so it is not recycled under them. One that goes before they have
+//!   opened it fails its checks: whoever asked holds that against the log start, which moved first.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;

@@ -108,7 +108,7 @@ impl KafkaConnection {
             false => (answering, None),
         };
         let answer = match start(answering) {
-            Started::Waiting(rest) => Started::Waiting(self.run_on_its_own(rest, fetch.is_some())),
+            Started::Waiting(rest) => Started::Waiting(self.run_on_its_own(rest, only_reads)),
             Started::Done(response) => {
                 self.pipeline.grow(size_of(&response));
                 Started::Done(response)
