@@ -11,6 +11,7 @@ pub(crate) mod numeric;
 pub(crate) mod registry;
 mod sized;
 mod times;
+mod wrapped;
 
 use std::collections::HashMap;
 use std::fmt;

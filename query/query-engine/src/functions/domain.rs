@@ -4,7 +4,6 @@
 //! - A function answers as DataFusion's; only where the answer of finite arguments is not an ordinary number is it judged.
 //!   `round` of floating point alone is of its own: to even, as PostgreSQL's.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
@@ -18,6 +17,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 
+use super::wrapped::{described_by_inner, equal_by_inner};
 use crate::arithmetic::{overflow, underflow};
 use crate::error::fault;
 
@@ -96,45 +96,10 @@ struct Judged {
     judge: Option<Judge>,
 }
 
-// There is one of each name.
-impl PartialEq for Judged {
-    fn eq(&self, other: &Self) -> bool {
-        self.inner == other.inner
-    }
-}
-
-impl Eq for Judged {}
-
-impl Hash for Judged {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.inner.hash(state);
-    }
-}
+equal_by_inner!(Judged);
 
 impl ScalarUDFImpl for Judged {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(arguments)
-    }
-
-    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.inner.return_field_from_args(arguments)
-    }
-
-    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(arguments)
-    }
+    described_by_inner!();
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let values = args.args.clone();

@@ -8,7 +8,6 @@
 //! - A value is [`VALUE_BYTES_MAX`] long at most, as in PostgreSQL (54000); beyond the statement's memory is 53200.
 //! - Nothing is allocated for what is refused.
 
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -29,6 +28,7 @@ use datafusion::logical_expr::{
 use query_api::{Error, ErrorKind};
 
 use super::joined;
+use super::wrapped::{described_by_inner, equal_by_inner};
 
 /// PostgreSQL's longest value.
 const VALUE_BYTES_MAX: u64 = 0x3fff_ffff;
@@ -97,45 +97,10 @@ impl Sized {
     }
 }
 
-// Names are unique within a statement's registry.
-impl PartialEq for Sized {
-    fn eq(&self, other: &Self) -> bool {
-        self.inner == other.inner
-    }
-}
-
-impl Eq for Sized {}
-
-impl Hash for Sized {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.inner.hash(state);
-    }
-}
+equal_by_inner!(Sized);
 
 impl ScalarUDFImpl for Sized {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(arguments)
-    }
-
-    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.inner.return_field_from_args(arguments)
-    }
-
-    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(arguments)
-    }
+    described_by_inner!();
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let single = args.args.iter().all(|it| matches!(it, ColumnarValue::Scalar(_)));
