@@ -14,12 +14,12 @@ use broker_kafka_wire::{
     RequestHeader, WireError, decode_guarded, guarded_cost,
 };
 use bytes::Bytes;
-use futures_util::lock::Mutex;
 use kafka_protocol::messages::RequestKind;
 use log_io::LocalFuture;
 
 use crate::api;
 use crate::broker::{Broker, Fatal, Reserved};
+use crate::turns::Turns;
 
 /// The APIs that are served.
 pub const SERVED: &[ApiKey] = &[
@@ -136,7 +136,7 @@ impl Context {
 pub struct Handler {
     broker: Rc<dyn Broker>,
     /// Whose turn it is to have very many elements decoded in one go.
-    dense: Mutex<()>,
+    dense: Turns,
     sessions: Rc<RefCell<FetchSessions>>,
 }
 
@@ -218,7 +218,7 @@ impl Handler {
     #[must_use]
     pub fn new(broker: Rc<dyn Broker>) -> Self {
         let sessions = fetch_sessions(&broker.broker_config());
-        let dense = Mutex::new(());
+        let dense = Turns::new(1);
         Self { broker, dense, sessions: Rc::new(RefCell::new(sessions)) }
     }
 
@@ -273,7 +273,7 @@ impl Handler {
     /// The third-party codec decodes in one go. Requests that keep it busy for long come one at a time on each core, each
     /// after a pause of a hundred times that, so that others meet one rarely however many connections send them.
     async fn wait_turn(&self, elements: usize) {
-        let _turn = self.dense.lock().await;
+        let _turn = self.dense.take().await;
         self.broker.sleep(DENSE_ELEMENT_PAUSE * u32::try_from(elements).unwrap_or(u32::MAX)).await;
     }
 }

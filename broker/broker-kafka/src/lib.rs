@@ -18,6 +18,8 @@ pub mod broker;
 pub mod code;
 mod handler;
 mod pace;
+mod turns;
 
 pub use handler::{Begun, Handler, Peer, Response, SERVED, num_partitions};
 pub use pace::Pace;
+pub use turns::{Turn, Turns};

@@ -19,7 +19,6 @@ mod producers;
 mod prove;
 mod read;
 mod retention;
-mod turn;
 mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -30,6 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use broker_core::partition::Partition;
+use broker_kafka::Turns;
 use log_io::{Clock, Random};
 use log_journal::{Journal, JournalError, JournalHooks, JournalOptions};
 use log_types::{LeaderEpoch, Offset, PartitionId, Position, ShardId, StreamId, TopicId};
@@ -42,7 +42,6 @@ pub(crate) use groups::GroupService;
 pub(crate) use prove::ShardProof;
 use watch::Watchers;
 
-use crate::limits::Memory;
 use crate::stats::DurationCounter;
 
 /// Journal entry kinds; part of the on-disk format (`log/FORMAT.md`).
@@ -98,9 +97,11 @@ pub(crate) struct Shard {
     unlogged_starts: RefCell<BTreeMap<StreamId, Offset>>,
     /// Steady time of the last ageing step of the producers.
     aged_ms: Cell<i64>,
-    turn: Rc<turn::Turn>,
+    /// Whose turn it is to append: a request that finds room must not overtake an earlier one of its connection that still
+    /// waits for some, or an idempotent producer's sequence would break.
+    turn: Turns,
     /// Reads from files under way: more at a time are no faster, and hold up whoever appends.
-    cold_reads: Memory,
+    cold_reads: Turns,
     /// Largest batch the journal takes.
     entry_bytes_max: usize,
     pub(crate) counters: Counters,
@@ -229,8 +230,8 @@ impl Shard {
             disk_full: Cell::new(false),
             full_shards: options.full_shards,
             unlogged_starts: RefCell::new(fold.unlogged.log_starts),
-            turn: Rc::default(),
-            cold_reads: Memory::new(COLD_READS_MAX),
+            turn: Turns::new(1),
+            cold_reads: Turns::new(COLD_READS_MAX),
             entry_bytes_max,
             counters: Counters::default(),
         }))

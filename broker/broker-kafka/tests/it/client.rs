@@ -4,12 +4,12 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use broker_kafka::{Handler, Peer, Response};
+use broker_kafka::{Begun, Handler, Peer, Response};
 use broker_kafka_wire::{
     ApiKey, DescribeLogDirsRequest, DescribeLogDirsResponse, FetchRequest, FetchResponse,
     ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
     OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
-    ProduceRequest, ProduceResponse, decode_trusted_response, encode_guarded_request,
+    ProduceRequest, ProduceResponse, WireError, decode_trusted_response, encode_guarded_request,
 };
 use bytes::Bytes;
 use futures_executor::block_on;
@@ -59,14 +59,19 @@ impl Client {
 
     /// Sends a request without its size field; `None` when the connection is closed.
     pub(crate) fn send(&self, request: Bytes) -> Option<Response> {
-        let begun = block_on(Rc::clone(&self.handler).begin(&self.peer, request)).ok()?;
+        let begun = block_on(self.begin(request)).ok()?;
         Some(block_on(begun.answering))
+    }
+
+    /// What a connection does first with a request without its size field.
+    pub(crate) fn begin(&self, request: Bytes) -> impl Future<Output = Result<Begun, WireError>> {
+        Rc::clone(&self.handler).begin(&self.peer, request)
     }
 
     /// How often a request lets others run, when everything it waits for is there at once.
     pub(crate) fn polls(&self, frame: &broker_kafka_wire::Frame) -> Polls {
         let request = frame.to_bytes().slice(4..);
-        let mut begin = pin!(Rc::clone(&self.handler).begin(&self.peer, request));
+        let mut begin = pin!(self.begin(request));
         let mut polls = Polls { begin: 0, answer: 0 };
         let mut cx = Context::from_waker(Waker::noop());
         let begun = loop {

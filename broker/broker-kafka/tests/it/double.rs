@@ -1,6 +1,6 @@
 //! A broker in memory: the real catalog, partitions and group coordinator, with lists for a disk and a clock that stands.
 //!
-//! - `sleep` is over at once and `watch` never: a fetch that has to wait times out immediately.
+//! - `sleep` is over at once, unless a test wants to end it, and `watch` never: a fetch that has to wait times out immediately.
 //! - Everything is durable at once.
 
 use std::cell::{Cell, RefCell};
@@ -50,6 +50,8 @@ pub(crate) struct Double {
     /// What requests have reserved, in bytes.
     pub(crate) reserved: RefCell<Vec<usize>>,
     pub(crate) slept: RefCell<Vec<Duration>>,
+    /// Who sleeps until the test says so; `None`: nobody does.
+    pub(crate) sleepers: RefCell<Option<Vec<oneshot::Sender<()>>>>,
     /// Batches of each append, and partitions of each commit, fetch or deletion of offsets.
     pub(crate) appends: RefCell<Vec<usize>>,
     pub(crate) calls: RefCell<Vec<usize>>,
@@ -70,6 +72,7 @@ impl Double {
             stale: RefCell::default(),
             reserved: RefCell::default(),
             slept: RefCell::default(),
+            sleepers: RefCell::default(),
             appends: RefCell::default(),
             calls: RefCell::default(),
         })
@@ -294,7 +297,11 @@ impl Broker for Double {
 
     fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
         self.slept.borrow_mut().push(duration);
-        Box::pin(ready(()))
+        let mut sleepers = self.sleepers.borrow_mut();
+        let Some(sleepers) = &mut *sleepers else { return Box::pin(ready(())) };
+        let (tx, rx) = oneshot::channel();
+        sleepers.push(tx);
+        Box::pin(async move { rx.await.expect("the test wakes whoever sleeps") })
     }
 
     fn append(

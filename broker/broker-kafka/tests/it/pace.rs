@@ -11,6 +11,7 @@ use broker_kafka_wire::{
     OffsetFetchRequest, OffsetFetchTopic, PartitionProduceData, ProduceRequest, TopicProduceData,
     encode_guarded_request,
 };
+use futures_util::FutureExt;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::{
     DescribeConfigsRequest, DescribeGroupsRequest, RequestKind, ResponseKind,
@@ -323,6 +324,45 @@ fn what_is_decoded_in_one_go_is_decoded_rarely() {
     assert!(describe(1000).is_empty(), "some 100 µs are no delay to others");
     assert_eq!(describe(1001), [Duration::from_micros(10_010)]);
     assert_eq!(describe(GUARDED_ELEMENTS_MAX), [Duration::from_millis(200)]);
+}
+
+/// Two clients that each had the next request ready had every turn between them: whoever waited was woken, and found the turn
+/// taken again.
+#[test]
+fn who_waits_to_be_decoded_in_one_go_comes_before_who_asks_later() {
+    let client = Client::with_topic();
+    let begin = |count: usize| {
+        let mut request = DescribeGroupsRequest::default();
+        request.groups = vec![text("group").into(); count];
+        let request = RequestKind::DescribeGroups(request);
+        let frame = encode_guarded_request(ApiKey::DescribeGroups, 5, 1, None, &request);
+        Box::pin(client.begin(frame.expect("encodes").to_bytes().slice(4..)))
+    };
+    let slept_ms = || {
+        let slept = client.double.slept.borrow();
+        slept.iter().map(Duration::as_millis).collect::<Vec<_>>()
+    };
+    let wake_next = || {
+        let mut sleepers = client.double.sleepers.borrow_mut();
+        let sleeper = sleepers.as_mut().expect("the test wakes").remove(0);
+        sleeper.send(()).expect("it sleeps");
+    };
+    client.double.sleepers.replace(Some(Vec::new()));
+    let mut first = begin(2000);
+    assert!((&mut first).now_or_never().is_none());
+    let (mut gone, mut waiting) = (begin(1100), begin(1500));
+    assert!((&mut gone).now_or_never().is_none() && (&mut waiting).now_or_never().is_none());
+    wake_next();
+    assert!(first.now_or_never().expect("it had its turn").is_ok());
+    drop(gone);
+    let mut later = begin(3000);
+    assert!((&mut later).now_or_never().is_none());
+    assert!((&mut waiting).now_or_never().is_none());
+    assert_eq!(slept_ms(), [20, 15], "the turn is theirs who came first and are still there");
+    wake_next();
+    assert!(waiting.now_or_never().expect("it had its turn").is_ok());
+    assert!((&mut later).now_or_never().is_none());
+    assert_eq!(slept_ms(), [20, 15, 30]);
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Shard {
         let corrupt = |error: &dyn std::fmt::Display| PartitionError::Corrupt(error.to_string());
         let mut from = from;
         loop {
-            let turn = self.cold_reads.take(1).await;
+            let turn = self.cold_reads.take().await;
             let found = self.journal.find_by_timestamp(stream, from, timestamp_ms).await;
             drop(turn);
             let batch = match found {

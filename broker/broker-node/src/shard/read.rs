@@ -63,7 +63,7 @@ impl Shard {
         let read = match self.journal.try_read_tail(stream, from, upto, wanted) {
             Some(read) => Ok(read),
             None => {
-                let _turn = self.cold_reads.take(1).await;
+                let _turn = self.cold_reads.take().await;
                 self.journal.read(stream, from, upto, wanted).await
             }
         };

@@ -141,7 +141,7 @@ fn looking_for_a_timestamp_waits_for_its_turn_to_read_files() {
     with_shard(|shard| {
         let appended = Rc::clone(&shard).append_all(vec![item(STREAM)]).now_or_never();
         assert!(appended.expect("from memory").expect("no failure")[0].is_ok());
-        let take = |_| shard.cold_reads.take(1).now_or_never().expect("one is left");
+        let take = |_| shard.cold_reads.take().now_or_never().expect("one is left");
         let mut turns: Vec<_> = (0..COLD_READS_MAX).map(take).collect();
         let query = OffsetQuery::Timestamp(0);
         let mut finding = Box::pin(Rc::clone(&shard).find_offset(STREAM, query, LeaderEpoch(-1)));
@@ -149,6 +149,6 @@ fn looking_for_a_timestamp_waits_for_its_turn_to_read_files() {
         turns.pop();
         let found = finding.now_or_never().expect("its turn").expect("found");
         assert_eq!((found.offset, found.timestamp_ms), (Offset(0), 1_000));
-        assert!(shard.cold_reads.take(1).now_or_never().is_some(), "given back");
+        assert!(shard.cold_reads.take().now_or_never().is_some(), "given back");
     });
 }
