@@ -16,6 +16,7 @@ use log_io::{BlockMut, Disk, File, LocalFuture};
 
 use crate::device;
 use crate::directory;
+use crate::lone::Lone;
 use crate::memory::{AlignedMemory, Recycler};
 use crate::pool::DiskPool;
 use crate::pool_file::PoolFile;
@@ -26,6 +27,7 @@ use crate::traffic::Traffic;
 pub(crate) struct FileDisk {
     pool: Arc<DiskPool>,
     traffic: Arc<Traffic>,
+    lone: Rc<Lone>,
     ring: Option<Rc<Ring>>,
     dir: PathBuf,
     flushes: bool,
@@ -41,7 +43,8 @@ impl FileDisk {
     ) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let flushes = device::needs_flush(dir);
-        Ok(Self { pool, traffic, ring, dir: dir.to_owned(), flushes, recycler: Arc::default() })
+        let (dir, lone, recycler) = (dir.to_owned(), Rc::default(), Arc::default());
+        Ok(Self { pool, traffic, lone, ring, dir, flushes, recycler })
     }
 
     async fn open_file(&self, name: &str, create: bool) -> io::Result<Rc<dyn File>> {
@@ -50,6 +53,7 @@ impl FileDisk {
         let pool_file = PoolFile {
             pool: Arc::clone(&self.pool),
             traffic: Arc::clone(&self.traffic),
+            lone: Rc::clone(&self.lone),
             file,
             recycler: Arc::clone(&self.recycler),
         };

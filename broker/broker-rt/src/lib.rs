@@ -34,6 +34,7 @@ mod directory;
 mod disk;
 mod executor;
 mod facade;
+mod lone;
 mod memory;
 mod net;
 mod pool;

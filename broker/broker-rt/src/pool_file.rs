@@ -1,4 +1,4 @@
-//! A file through positional system calls on the disk pool.
+//! A file through positional system calls on the disk pool, but for synced writes that the core makes itself ([`Lone`]).
 //!
 //! Invariants:
 //! - Reads are done in whole blocks into fresh aligned memory and sliced, never copied.
@@ -11,19 +11,24 @@
 use std::fs::File as StdFile;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use log_io::{BLOCK_BYTES, Block, Durability, File, LocalFuture};
 
 use crate::directory;
+use crate::executor::awake_since;
+use crate::lone::Lone;
 use crate::memory::{AlignedMemory, Recycler};
 use crate::pool::DiskPool;
-use crate::traffic::Traffic;
+use crate::traffic::{Traffic, Writing};
 
 pub(crate) struct PoolFile {
     pub(crate) pool: Arc<DiskPool>,
     pub(crate) traffic: Arc<Traffic>,
+    pub(crate) lone: Rc<Lone>,
     pub(crate) file: Arc<StdFile>,
     pub(crate) recycler: Arc<Recycler>,
 }
@@ -77,7 +82,15 @@ impl File for PoolFile {
     ) -> LocalFuture<'_, io::Result<()>> {
         directory::check_write(position, &block, len);
         Box::pin(async move {
-            let _writing = (durability == Durability::Synced).then(|| self.traffic.write());
+            let writing = (durability == Durability::Synced).then(|| self.traffic.write());
+            let began = Instant::now();
+            if writing.as_ref().is_some_and(Writing::is_alone)
+                && self.lone.may_write(len, awake_since(), began)
+            {
+                let outcome = write_all(&self.file, position, &block.bytes()[..len], durability);
+                self.lone.has_written(began, Instant::now());
+                return outcome;
+            }
             self.run(move |file| write_all(file, position, &block.bytes()[..len], durability)).await
         })
     }

@@ -96,6 +96,13 @@ impl Traffic {
 /// A synced write under way.
 pub(crate) struct Writing(Arc<Traffic>);
 
+impl Writing {
+    /// Whether no other one is under way.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.0.state().writes == 1
+    }
+}
+
 impl Drop for Writing {
     fn drop(&mut self) {
         self.0.change(|state| {
@@ -165,6 +172,10 @@ mod tests {
         let traffic = Arc::<Traffic>::default();
         let mut context = Context::from_waker(Waker::noop());
         let writing = traffic.write();
+        assert!(writing.is_alone());
+        let other = traffic.write();
+        assert!(!writing.is_alone() && !other.is_alone());
+        drop(other);
         let (mut first, mut second) = (pin!(traffic.read()), pin!(traffic.read()));
         assert!(first.as_mut().poll(&mut context).is_pending());
         assert!(second.as_mut().poll(&mut context).is_pending());

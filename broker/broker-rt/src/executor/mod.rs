@@ -34,8 +34,11 @@ pub(crate) fn run(start: &CoreStart) -> io::Result<()> {
     if let Some(cpu) = start.cpu {
         pin_this_thread(cpu)?;
     }
-    let executor =
-        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let executor = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .on_thread_unpark(|| AWAKE_SINCE.set(Some(Instant::now())))
+        .build()?;
     let ring = match start.options.backend {
         Backend::Epoll => None,
         Backend::IoUring => Some(executor.block_on(async { Ring::new() })?),
@@ -81,6 +84,13 @@ struct CoreRuntime {
 thread_local! {
     /// When the running task was polled.
     static POLLED_AT: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// When this core had slept last.
+    static AWAKE_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// When the core of the calling thread woke up; `None` when it has not slept yet, and on other threads.
+pub(crate) fn awake_since() -> Option<Instant> {
+    AWAKE_SINCE.get()
 }
 
 /// Notes when each poll begins, for `need_preempt`.
