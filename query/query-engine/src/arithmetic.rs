@@ -292,18 +292,31 @@ impl Arithmetic {
 
 /// Both arguments as arrays.
 pub(crate) fn sides(args: &[ColumnarValue], number_rows: usize) -> Result<[ArrayRef; 2]> {
-    let single = args.iter().all(|it| matches!(it, ColumnarValue::Scalar(_)));
-    let rows = if single { 1 } else { number_rows };
-    let arrays: Result<Vec<ArrayRef>> = args.iter().map(|it| it.to_array(rows)).collect();
-    arrays?
+    arrays(args, number_rows)?
         .try_into()
         .map_err(|_| DataFusionError::Internal("an operator has two sides".to_owned()))
 }
 
+/// The argument as an array.
+pub(crate) fn only(args: &[ColumnarValue], number_rows: usize) -> Result<ArrayRef> {
+    let [array] = <[ArrayRef; 1]>::try_from(arrays(args, number_rows)?)
+        .map_err(|_| DataFusionError::Internal("it takes one argument".to_owned()))?;
+    Ok(array)
+}
+
+/// All arguments as arrays; of one row where all are single values.
+pub(crate) fn arrays(args: &[ColumnarValue], number_rows: usize) -> Result<Vec<ArrayRef>> {
+    let rows = if are_single(args) { 1 } else { number_rows };
+    args.iter().map(|it| it.to_array(rows)).collect()
+}
+
+fn are_single(args: &[ColumnarValue]) -> bool {
+    args.iter().all(|it| matches!(it, ColumnarValue::Scalar(_)))
+}
+
 /// A single value where all arguments were.
 pub(crate) fn answer(args: &[ColumnarValue], array: ArrayRef) -> Result<ColumnarValue> {
-    let single = args.iter().all(|it| matches!(it, ColumnarValue::Scalar(_)));
-    Ok(if single {
+    Ok(if are_single(args) {
         ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)
     } else {
         ColumnarValue::Array(array)

@@ -10,12 +10,13 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, PrimitiveArray, StringBuilder,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, PrimitiveArray, StringArray,
+    StringBuilder,
 };
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
     DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int16Type, Int32Type,
-    Int64Type, TimeUnit, TimestampMicrosecondType,
+    Int64Type, IntervalMonthDayNano, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
@@ -27,8 +28,9 @@ use datafusion::logical_expr::{
 };
 use query_api::text;
 
-use crate::arithmetic::{overflow, underflow};
+use crate::arithmetic::{answer, only, overflow, underflow};
 use crate::error::{fault, type_name};
+use crate::intervals::intervals;
 
 /// Of the largest bigint.
 const INTEGER_DIGITS: i16 = 19;
@@ -68,14 +70,15 @@ pub(crate) fn widened(args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
 
 fn differs(source: &DataType, target: &DataType) -> bool {
     use DataType::{
-        Binary, Decimal128, Decimal256, Float32, Float64, Int16, Int32, Int64, Timestamp, Utf8,
+        Binary, Decimal128, Decimal256, Duration, Float32, Float64, Int16, Int32, Int64, Interval,
+        Timestamp, Utf8,
     };
     matches!(
         (source, target),
         (Float32 | Float64 | Decimal128(..) | Decimal256(..), Int16 | Int32 | Int64)
             | (Float64, Float32)
             | (Decimal128(..) | Decimal256(..) | Utf8, Float32 | Float64)
-            | (Float32 | Float64 | Timestamp(..), Utf8)
+            | (Float32 | Float64 | Timestamp(..) | Interval(_) | Duration(_), Utf8)
             | (Utf8, Binary)
     )
 }
@@ -106,16 +109,8 @@ impl ScalarUDFImpl for CheckedCast {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let Some(value) = args.args.first() else {
-            return Err(DataFusionError::Internal("a cast has a value".to_owned()));
-        };
-        let array = convert(&value.to_array(1)?, &self.target)?;
-        Ok(match value {
-            ColumnarValue::Array(_) => ColumnarValue::Array(array),
-            ColumnarValue::Scalar(_) => {
-                ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&array, 0)?)
-            }
-        })
+        let value = only(&args.args, args.number_rows)?;
+        answer(&args.args, convert(&value, &self.target)?)
     }
 }
 
@@ -123,6 +118,13 @@ fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
     match (array.data_type(), target) {
         (DataType::Utf8, DataType::Binary) => bytea(array),
         (DataType::Utf8, _) => parsed(array, target),
+        (DataType::Interval(_) | DataType::Duration(_), DataType::Utf8) => {
+            let spelled = |it: IntervalMonthDayNano| {
+                text::interval(it.months, it.days, it.nanoseconds / 1000)
+            };
+            let texts: StringArray = intervals(array)?.iter().map(|it| it.map(spelled)).collect();
+            Ok(Arc::new(texts))
+        }
         (_, DataType::Utf8) => shown(array),
         (
             DataType::Decimal128(..) | DataType::Decimal256(..),

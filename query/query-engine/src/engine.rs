@@ -38,10 +38,12 @@ use crate::dialect::BoundedDialect;
 use crate::error::Text;
 use crate::functions::joined::Concatenations;
 use crate::guarded::GuardFilters;
+use crate::intervals::order;
 use crate::literals::ArrayLiterals;
 use crate::memory::{MemoryLimits, StatementPool, Total};
 use crate::metered::MeterWindows;
 use crate::operators::Operators;
+use crate::relations::Relations;
 use crate::rewrite::{self, Names};
 use crate::session::Session;
 use crate::shape::Shape;
@@ -311,7 +313,7 @@ impl Shared {
         let statement = DfStatement::Statement(Box::new(statement));
         let plan = async {
             let plan = state.statement_to_plan(statement).await?;
-            subquery::single_rows(floats::beside_numerics(plan)?)
+            subquery::single_rows(order::by_length(floats::beside_numerics(plan)?)?)
         };
         let plan = weight::planning(&state, plan)
             .await
@@ -395,6 +397,7 @@ impl Shared {
             .with_config(config)
             .with_runtime_env(Arc::new(runtime))
             .with_catalog_list(catalogs)
+            .with_relation_planners(vec![Arc::new(Relations::default())])
             .build();
         // now() is this moment for the whole statement.
         state.mark_start_execution();

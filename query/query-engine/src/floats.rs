@@ -6,25 +6,38 @@
 //! | where | to |
 //! |---|---|
 //! | comparisons, `BETWEEN`, `IN` of one, `CASE x WHEN`, `nullif` | `double precision` |
-//! | results of `CASE`, `coalesce`, `greatest`, `least`; `IN` | the widest of the floating point types |
+//! | results of `CASE`, `coalesce`, `greatest`, `least`; `IN`; `ARRAY[…]` | the widest of the floating point types |
 //!
-//! Intervals are compared as [`intervals`] says. Set operations and VALUES are not looked at: DataFusion types them while it plans.
+//! Intervals are compared as [`intervals`] says. Set operations and VALUES are [`crate::relations`]'s.
+
+use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
-use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::common::{Column, DFSchema, Result};
+use datafusion::logical_expr::expr::{
+    Between, Case, InList, InSubquery, ScalarFunction, SetComparison,
+};
+use datafusion::logical_expr::logical_plan::Projection;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Subquery};
 
 use crate::arithmetic::rewritten;
 use crate::intervals;
+use crate::relations;
 
 /// The plan with numerics beside floating point cast to it; runs before anything else coerces types.
 ///
 /// # Errors
 /// DataFusion's, when a changed plan cannot be built.
 pub(crate) fn beside_numerics(plan: LogicalPlan) -> Result<LogicalPlan> {
-    plan.transform_up_with_subqueries(|plan| rewritten(plan, &unified)).data()
+    relations::typed(plan)?
+        .transform_up_with_subqueries(|plan| match plan {
+            LogicalPlan::Join(join) => {
+                relations::join_pairs(join)?.transform_data(|plan| rewritten(plan, &unified))
+            }
+            plan => rewritten(plan, &unified),
+        })
+        .data()
 }
 
 /// The expression with its own parts of one type; their parts are left as they are.
@@ -32,6 +45,12 @@ pub(crate) fn beside_numerics(plan: LogicalPlan) -> Result<LogicalPlan> {
 /// # Errors
 /// None of its own.
 pub(crate) fn unified(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if let Expr::ScalarFunction(ScalarFunction { func, args }) = &mut expr
+        && let Some(types) = types(&args.iter_mut().collect::<Vec<_>>(), schema)
+        && let Some(chosen) = intervals::chosen(func.name(), args, &types)
+    {
+        return Ok(Transformed::yes(chosen));
+    }
     let changed = match &mut expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
             compared(vec![left, right], schema, double)
@@ -43,9 +62,15 @@ pub(crate) fn unified(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<E
             let target = if list.len() == 1 { double } else { widest };
             compared(std::iter::once(&mut **expr).chain(list).collect(), schema, target)
         }
+        Expr::InSubquery(InSubquery { expr, subquery, .. })
+        | Expr::SetComparison(SetComparison { expr, subquery, .. }) => {
+            against(expr, subquery, schema)?
+        }
         Expr::Case(it) => case(it, schema),
         Expr::ScalarFunction(ScalarFunction { func, args }) => match func.name() {
-            "coalesce" | "greatest" | "least" => unify(args.iter_mut().collect(), schema, widest),
+            "coalesce" | "greatest" | "least" | "make_array" => {
+                unify(args.iter_mut().collect(), schema, widest)
+            }
             "nullif" => unify(args.iter_mut().collect(), schema, double),
             _ => false,
         },
@@ -74,20 +99,39 @@ fn case(it: &mut Case, schema: &DFSchema) -> bool {
     unify(results, schema, widest) || operands
 }
 
+/// A value and the column of a subquery that it is compared with.
+fn against(expr: &mut Expr, subquery: &mut Subquery, schema: &DFSchema) -> Result<bool> {
+    let input = Arc::clone(&subquery.subquery);
+    let Some((qualifier, field)) = input.schema().iter().next() else { return Ok(false) };
+    let Ok(data_type) = expr.get_type(schema) else { return Ok(false) };
+    let types = [data_type, field.data_type().clone()];
+    let mut column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+    if input.schema().fields().len() > 1 || !compared_as(vec![expr, &mut column], &types, double) {
+        return Ok(false);
+    }
+    let column = column.alias(field.name());
+    let projection = Projection::try_new(vec![column], Arc::clone(&input))?;
+    subquery.subquery = Arc::new(LogicalPlan::Projection(projection));
+    Ok(true)
+}
+
 /// The type of floating point, for values of these types.
 type Target = fn(&[DataType]) -> DataType;
 
-fn double(_: &[DataType]) -> DataType {
+pub(crate) fn double(_: &[DataType]) -> DataType {
     DataType::Float64
 }
 
-fn widest(types: &[DataType]) -> DataType {
+pub(crate) fn widest(types: &[DataType]) -> DataType {
     if types.contains(&DataType::Float64) { DataType::Float64 } else { DataType::Float32 }
 }
 
-fn compared(mut exprs: Vec<&mut Expr>, schema: &DFSchema, target: Target) -> bool {
-    types(&exprs, schema).is_some_and(|types| intervals::measured(&mut exprs, &types))
-        || unify(exprs, schema, target)
+fn compared(exprs: Vec<&mut Expr>, schema: &DFSchema, target: Target) -> bool {
+    types(&exprs, schema).is_some_and(|types| compared_as(exprs, &types, target))
+}
+
+fn compared_as(mut exprs: Vec<&mut Expr>, types: &[DataType], target: Target) -> bool {
+    intervals::measured(&mut exprs, types) || unify_as(exprs, types, target)
 }
 
 /// `None` where one has no type: that is refused elsewhere.
@@ -95,15 +139,18 @@ fn types(exprs: &[&mut Expr], schema: &DFSchema) -> Option<Vec<DataType>> {
     exprs.iter().map(|it| it.get_type(schema).ok()).collect()
 }
 
-/// Casts the numerics among `exprs` where one of them is floating point; whether there were any.
 fn unify(exprs: Vec<&mut Expr>, schema: &DFSchema, target: Target) -> bool {
-    let Some(types) = types(&exprs, schema) else { return false };
+    types(&exprs, schema).is_some_and(|types| unify_as(exprs, &types, target))
+}
+
+/// Casts the numerics among `exprs` where one of them is floating point; whether there were any.
+fn unify_as(exprs: Vec<&mut Expr>, types: &[DataType], target: Target) -> bool {
     if !types.iter().any(DataType::is_floating) {
         return false;
     }
-    let target = target(&types);
+    let target = target(types);
     let mut any = false;
-    for (expr, data_type) in exprs.into_iter().zip(&types) {
+    for (expr, data_type) in exprs.into_iter().zip(types) {
         if data_type.is_decimal() {
             let inner = std::mem::take(expr);
             *expr = datafusion::logical_expr::cast(inner, target.clone());

@@ -8,25 +8,28 @@
 //!  a + b, a * 2 →  luma_days(a) + b                 whole days of a Duration are days
 //! ```
 //!
-//! Sorting and grouping are DataFusion's: field by field.
+//! A time of day beside a date or an interval is an interval without days. Sorting and grouping: [`order`].
+
+mod extreme;
+pub(crate) mod order;
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, PrimitiveArray};
+use datafusion::arrow::array::{Array as _, ArrayRef, AsArray, PrimitiveArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
     DataType, Decimal128Type, DurationMicrosecondType, IntervalMonthDayNano,
-    IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+    IntervalMonthDayNanoType, IntervalUnit, Time64NanosecondType, TimeUnit,
 };
 use datafusion::common::{Result, ScalarValue};
-use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use query_api::calendar::DAY_US;
 
-use crate::arithmetic::answer;
+use crate::arithmetic::{answer, arrays};
+use extreme::Wanted;
 
 pub(crate) const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 const SPAN: DataType = DataType::Decimal128(38, 0);
@@ -50,29 +53,55 @@ pub(crate) fn measured(exprs: &mut [&mut Expr], types: &[DataType]) -> bool {
             DataType::Duration(_) => inner,
             _ => datafusion::logical_expr::cast(inner, INTERVAL),
         };
-        **expr = call(Function::Span, inner);
+        **expr = call(Function::Span, vec![inner]);
     }
     true
+}
+
+/// How long an interval is, in nanoseconds.
+fn spanned(expr: Expr) -> Expr {
+    call(Function::Span, vec![expr])
+}
+
+/// `greatest`, `least` or `nullif` of intervals; `None` where these are none.
+pub(crate) fn chosen(name: &str, args: &mut Vec<Expr>, types: &[DataType]) -> Option<Expr> {
+    let function = match name {
+        "greatest" => Function::Of(Wanted::Longest),
+        "least" => Function::Of(Wanted::Shortest),
+        "nullif" => Function::Unless,
+        _ => return None,
+    };
+    if types.is_empty() || !types.iter().all(is_span) {
+        return None;
+    }
+    let args = args.drain(..).zip(types).map(|(arg, of)| with_days(arg, of));
+    Some(call(function, args.collect()))
 }
 
 /// The expression as an interval with its days.
 pub(crate) fn with_days(expr: Expr, data_type: &DataType) -> Expr {
     match data_type {
-        DataType::Duration(_) => call(Function::Days, expr),
+        DataType::Duration(_) | DataType::Time64(_) => call(Function::Days, vec![expr]),
         _ => datafusion::logical_expr::cast(expr, INTERVAL),
     }
 }
 
-fn call(function: Function, arg: Expr) -> Expr {
-    let signature = Signature::any(1, Volatility::Immutable);
+fn call(function: Function, args: Vec<Expr>) -> Expr {
+    let signature = Signature::any(args.len(), Volatility::Immutable);
     let function = Arc::new(ScalarUDF::from(Interval { function, signature }));
-    Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![arg]))
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, args))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Function {
+    /// Nanoseconds.
     Span,
+    /// The interval, with days.
     Days,
+    /// One of the arguments.
+    Of(Wanted),
+    /// The first argument where the second is not as long.
+    Unless,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -86,6 +115,9 @@ impl ScalarUDFImpl for Interval {
         match self.function {
             Function::Span => "luma_span",
             Function::Days => "luma_days",
+            Function::Of(Wanted::Longest) => "luma_greatest",
+            Function::Of(_) => "luma_least",
+            Function::Unless => "luma_nullif",
         }
     }
 
@@ -96,24 +128,40 @@ impl ScalarUDFImpl for Interval {
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
         Ok(match self.function {
             Function::Span => SPAN,
-            Function::Days => INTERVAL,
+            _ => INTERVAL,
         })
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let Some(value) = args.args.first() else {
-            return Err(DataFusionError::Internal("an interval has a value".to_owned()));
-        };
-        let intervals = intervals(&value.to_array(1)?)?;
+        let arrays = arrays(&args.args, args.number_rows)?;
+        let mut columns = arrays.iter().map(intervals).collect::<Result<Vec<_>>>()?;
         let array: ArrayRef = match self.function {
-            Function::Days => Arc::new(intervals),
             Function::Span => {
-                let spans: PrimitiveArray<Decimal128Type> = intervals.unary(span);
+                let spans: PrimitiveArray<Decimal128Type> = columns.remove(0).unary(span);
                 Arc::new(spans.with_data_type(SPAN))
             }
+            Function::Days => Arc::new(columns.remove(0)),
+            Function::Of(wanted) => Arc::new(each(&columns, |old, new| match (old, new) {
+                (Some(old), Some(new)) => Some(if wanted.is_met(new, old) { new } else { old }),
+                (old, new) => old.or(new),
+            })),
+            Function::Unless => Arc::new(each(&columns, |value, other| {
+                value.filter(|it| other.map(span) != Some(span(*it)))
+            })),
         };
         answer(&args.args, array)
     }
+}
+
+pub(crate) type Intervals = PrimitiveArray<IntervalMonthDayNanoType>;
+type Value = Option<IntervalMonthDayNano>;
+
+/// The values of each row folded from left to right.
+fn each(columns: &[Intervals], fold: impl Fn(Value, Value) -> Value) -> Intervals {
+    let rows = columns.first().map_or(0, Intervals::len);
+    let value = |column: &Intervals, row| column.is_valid(row).then(|| column.value(row));
+    let of_row = |row| columns.iter().map(|it| value(it, row)).reduce(&fold).flatten();
+    (0..rows).map(of_row).collect()
 }
 
 /// Source: PostgreSQL's `interval_cmp_value`.
@@ -122,8 +170,13 @@ fn span(it: IntervalMonthDayNano) -> i128 {
     days * DAY_NS + i128::from(it.nanoseconds)
 }
 
-/// Intervals as they are; of a `Duration` whole days are days.
-fn intervals(array: &ArrayRef) -> Result<PrimitiveArray<IntervalMonthDayNanoType>> {
+/// Intervals as they are; of a `Duration` whole days are days, a time of day has none.
+pub(crate) fn intervals(array: &ArrayRef) -> Result<Intervals> {
+    if matches!(array.data_type(), DataType::Time64(_)) {
+        let nanos = cast(array, &DataType::Time64(TimeUnit::Nanosecond))?;
+        let of_nanos = |it| IntervalMonthDayNano::new(0, 0, it);
+        return Ok(nanos.as_primitive::<Time64NanosecondType>().unary(of_nanos));
+    }
     if !matches!(array.data_type(), DataType::Duration(_)) {
         return Ok(cast(array, &INTERVAL)?.as_primitive().clone());
     }

@@ -45,6 +45,7 @@ mod pg_catalog;
 mod pushdown;
 mod query;
 mod records;
+mod relations;
 mod rewrite;
 mod scan;
 mod session;

@@ -8,7 +8,7 @@
 //!   side's type, and bad syntax for it is an error at the literal.
 //! - Integers that are written out are `integer` where they fit, beside another number.
 //! - `numeric / numeric` has sixteen digits after the point.
-//! - `date ± interval` is a timestamp; an interval may be multiplied and divided.
+//! - `date ± interval` is a timestamp; an interval may be multiplied and divided; a time is an interval beside these.
 //!
 //! Invariants:
 //! - Nothing is decided here that a parameter's type, which is not known yet, could change.
@@ -63,7 +63,7 @@ impl ExprPlanner for Operators {
         expr.left = floats::unified(expr.left, schema)?.data;
         expr.right = floats::unified(expr.right, schema)?.data;
         let types = (expr.left.get_type(schema), expr.right.get_type(schema));
-        let (Ok(left), Ok(right)) = types else { return Ok(PlannerResult::Original(expr)) };
+        let (Ok(mut left), Ok(mut right)) = types else { return Ok(PlannerResult::Original(expr)) };
         kinds::check(&mut expr, &left, &right, &places)?;
         if !matches!(expr.op, Plus | Minus | Multiply | Divide | Modulo) {
             return Ok(PlannerResult::Original(expr));
@@ -72,15 +72,8 @@ impl ExprPlanner for Operators {
             narrow(&mut expr.left);
             narrow(&mut expr.right);
         }
+        temporal(&mut expr, [&mut left, &mut right]);
         Ok(match (&left, &expr.op, &right) {
-            (DataType::Date32, Plus | Minus, DataType::Interval(_)) => {
-                expr.left = as_timestamp(expr.left);
-                PlannerResult::Original(expr)
-            }
-            (DataType::Interval(_), Plus, DataType::Date32) => {
-                expr.right = as_timestamp(expr.right);
-                PlannerResult::Original(expr)
-            }
             (DataType::Interval(_) | DataType::Duration(_), Multiply | Divide, other)
                 if other.is_numeric() =>
             {
@@ -116,6 +109,28 @@ fn narrow(expr: &mut Expr) {
         && let Ok(narrow @ ScalarValue::Int32(Some(_))) = value.cast_to(&DataType::Int32)
     {
         *value = narrow;
+    }
+}
+
+/// A time is an interval beside what is no time, and a date is a timestamp beside an interval.
+fn temporal(expr: &mut RawBinaryExpr, [left, right]: [&mut DataType; 2]) {
+    let is_time = |it: &DataType| matches!(it, DataType::Time64(_));
+    let is_span = |it: &DataType| matches!(it, DataType::Interval(_) | DataType::Duration(_));
+    // `time ± interval` is a time, and so is `interval + time`.
+    if is_time(left) && !is_time(right) && !is_span(right) {
+        expr.left = with_days(std::mem::take(&mut expr.left), left);
+        *left = INTERVAL;
+    }
+    let is_moved = is_span(left) && expr.op == BinaryOperator::Plus;
+    if is_time(right) && !is_time(left) && !is_moved {
+        expr.right = with_days(std::mem::take(&mut expr.right), right);
+        *right = INTERVAL;
+    }
+    if *left == DataType::Date32 && is_span(right) {
+        expr.left = as_timestamp(std::mem::take(&mut expr.left));
+    }
+    if *right == DataType::Date32 && is_span(left) {
+        expr.right = as_timestamp(std::mem::take(&mut expr.right));
     }
 }
 

@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 };
 
 use super::wrapped::{described_by_inner, equal_by_inner};
-use crate::arithmetic::{overflow, underflow};
+use crate::arithmetic::{answer, only, overflow, underflow};
 use crate::error::fault;
 
 /// The error for arguments and the result that they gave.
@@ -105,7 +105,9 @@ impl ScalarUDFImpl for Judged {
         let values = args.args.clone();
         let Some(judge) = self.judge else {
             return match values.as_slice() {
-                [number] if number.data_type().is_floating() => rounded(number),
+                [number] if number.data_type().is_floating() => {
+                    answer(&values, rounded(&only(&values, args.number_rows)?)?)
+                }
                 _ => self.inner.invoke_with_args(args),
             };
         };
@@ -139,14 +141,7 @@ fn check(judge: Judge, args: &[ColumnarValue], result: &ArrayRef) -> Result<()> 
 }
 
 /// Half to even.
-fn rounded(number: &ColumnarValue) -> Result<ColumnarValue> {
-    let array = number.to_array(1)?;
-    let even: PrimitiveArray<Float64Type> = floats(&array)?.unary(f64::round_ties_even);
-    let array = cast(&even, array.data_type())?;
-    Ok(match number {
-        ColumnarValue::Array(_) => ColumnarValue::Array(array),
-        ColumnarValue::Scalar(_) => {
-            ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&array, 0)?)
-        }
-    })
+fn rounded(array: &ArrayRef) -> Result<ArrayRef> {
+    let even: PrimitiveArray<Float64Type> = floats(array)?.unary(f64::round_ties_even);
+    Ok(cast(&even, array.data_type())?)
 }

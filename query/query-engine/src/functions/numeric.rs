@@ -21,6 +21,8 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use crate::arithmetic::{answer, only};
+
 /// The function that the cast becomes.
 pub(crate) const NAME: &str = "luma_numeric";
 const DIGITS_MAX: u8 = 38;
@@ -68,16 +70,8 @@ impl ScalarUDFImpl for Numeric {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let target = args.return_field.data_type();
         let strict = CastOptions { safe: false, ..CastOptions::default() };
-        let Some(value) = args.args.first() else {
-            return Ok(ColumnarValue::from(ScalarValue::Null));
-        };
-        let array = cast_with_options(&value.to_array(1)?, target, &strict)?;
-        Ok(match value {
-            ColumnarValue::Array(_) => ColumnarValue::Array(array),
-            ColumnarValue::Scalar(_) => {
-                ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)
-            }
-        })
+        let value = only(&args.args, args.number_rows)?;
+        answer(&args.args, cast_with_options(&value, target, &strict)?)
     }
 }
 

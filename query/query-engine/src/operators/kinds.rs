@@ -131,22 +131,22 @@ fn is_there(op: &BinaryOperator, left: Kind, right: Kind, types: [&DataType; 2])
             (left, right),
             (Number, Number | Date)
                 | (Date, Number | Interval | Time)
-                | (Time, Date | Interval)
-                | (Timestamp, Interval)
+                | (Time, Date | Interval | Timestamp)
+                | (Timestamp, Interval | Time)
                 | (Interval, Interval | Date | Timestamp | Time)
         ),
         Minus => matches!(
             (left, right),
             (Number, Number)
-                | (Date, Number | Interval | Date | Timestamp)
-                | (Timestamp, Interval | Date | Timestamp)
+                | (Date, Number | Interval | Date | Timestamp | Time)
+                | (Timestamp, Interval | Date | Timestamp | Time)
                 | (Time, Interval | Time)
-                | (Interval, Interval)
+                | (Interval, Interval | Time)
         ),
         Multiply => {
-            matches!((left, right), (Number, Number | Interval) | (Interval, Number))
+            matches!((left, right), (Number, Number | Interval | Time) | (Interval | Time, Number))
         }
-        Divide => matches!((left, right), (Number | Interval, Number)),
+        Divide => matches!((left, right), (Number | Interval | Time, Number)),
         Modulo => (left, right) == (Number, Number) && !types.iter().any(|it| it.is_floating()),
         _ => true,
     }
