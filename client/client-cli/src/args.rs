@@ -44,10 +44,11 @@ pub enum Command {
     /// Consumer groups
     #[command(subcommand, alias = "groups")]
     Group(GroupCommand),
-    /// SQL shell, or single statements with -c
-    #[command(visible_alias = "connect")]
+    /// SQL shell, scripts with -f, or single statements with -c
+    #[command(visible_alias = "connect", disable_help_flag = true)]
     Sql(SqlArgs),
     /// Run SQL statements and print their rows
+    #[command(disable_help_flag = true)]
     Query(QueryArgs),
     /// Measure a server through its Kafka port
     #[command(subcommand)]
@@ -347,17 +348,57 @@ pub enum GroupCommand {
     },
 }
 
+/// Parts of a server's address, with psql's flags.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TargetArgs {
+    /// Print help; -h is the host, as in psql
+    #[arg(long, action = clap::ArgAction::Help)]
+    pub help: Option<bool>,
+    /// Host, instead of the URL's
+    #[arg(long, short = 'h', value_name = "HOST")]
+    pub host: Option<String>,
+    /// Port, instead of the URL's
+    #[arg(long, short = 'p', value_name = "PORT")]
+    pub port: Option<u16>,
+    /// User, instead of the URL's
+    #[arg(long, short = 'U', alias = "username", value_name = "USER")]
+    pub user: Option<String>,
+    /// Database, instead of the URL's
+    #[arg(long, short = 'd', alias = "dbname", value_name = "DATABASE")]
+    pub database: Option<String>,
+}
+
+/// What a script does after a statement that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnError {
+    #[default]
+    Stop,
+    /// As psql does; the exit code is 8 when a part was done
+    Continue,
+}
+
 #[derive(Debug, Args)]
 pub struct SqlArgs {
     /// postgres://user@host:port/database
     #[arg(env = "LUMADB_URL", default_value = "postgres://luma@127.0.0.1:5432/luma")]
     pub url: String,
-    /// Run this and leave; repeatable
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Run this, all of it as one transaction, and leave; repeatable
     #[arg(long, short = 'c', value_name = "SQL")]
     pub command: Vec<String>,
-    /// Run the statements of a file and leave
+    /// Run the statements of a file one by one and leave; - is standard input
     #[arg(long, short = 'f', value_name = "FILE", conflicts_with = "command")]
     pub file: Option<PathBuf>,
+    /// What to do after a statement that failed
+    #[arg(
+        long,
+        value_name = "stop|continue",
+        value_enum,
+        default_value = "stop",
+        hide_possible_values = true
+    )]
+    pub on_error: OnError,
     /// Print how long each statement took
     #[arg(long)]
     pub timing: bool,
@@ -370,6 +411,8 @@ pub struct QueryArgs {
     /// postgres://user@host:port/database
     #[arg(long, env = "LUMADB_URL", default_value = "postgres://luma@127.0.0.1:5432/luma")]
     pub url: String,
+    #[command(flatten)]
+    pub target: TargetArgs,
     /// Print how long they took
     #[arg(long)]
     pub timing: bool,
@@ -377,7 +420,14 @@ pub struct QueryArgs {
 
 impl From<QueryArgs> for SqlArgs {
     fn from(args: QueryArgs) -> Self {
-        Self { url: args.url, command: vec![args.sql], file: None, timing: args.timing }
+        Self {
+            url: args.url,
+            target: args.target,
+            command: vec![args.sql],
+            file: None,
+            on_error: OnError::Stop,
+            timing: args.timing,
+        }
     }
 }
 

@@ -45,6 +45,8 @@ impl Format {
 #[derive(Debug, Default)]
 pub struct Rows {
     pub(crate) columns: Vec<String>,
+    /// Columns whose texts are numbers of any precision, such as PostgreSQL's numeric: JSON has no limit for them either.
+    pub(crate) decimal: Vec<usize>,
     pub(crate) rows: Vec<Vec<Value>>,
 }
 
@@ -52,7 +54,8 @@ impl Rows {
     /// No rows yet.
     #[must_use]
     pub fn new(columns: &[&str]) -> Self {
-        Self { columns: columns.iter().map(|&name| name.to_owned()).collect(), rows: Vec::new() }
+        let columns = columns.iter().map(|&name| name.to_owned()).collect();
+        Self { columns, ..Self::default() }
     }
 
     /// Adds a row with as many cells as there are columns.
@@ -83,25 +86,50 @@ impl Rows {
             Format::Auto | Format::Table => self.table(),
             Format::Json => self.json(),
             Format::Jsonl => self.rows.iter().map(|row| self.object(row) + "\n").collect(),
-            Format::Csv => self.separated(',', csv_field),
-            Format::Tsv => self.separated('\t', tsv_field),
-            Format::Vertical => self.vertical(),
+            Format::Csv => self.separated(',', csv_field, true),
+            Format::Tsv => self.separated('\t', tsv_field, true),
+            Format::Vertical => self.vertical(0),
+        }
+    }
+
+    /// A part of a longer result, of which `printed` rows stand above; `None` for the first part. As JSON the array stays
+    /// open: whoever prints the last part closes it.
+    pub(crate) fn render_part(&self, format: Format, printed: Option<usize>) -> String {
+        match (format, printed) {
+            (Format::Json, None) => format!("[{}", self.objects()),
+            (Format::Json, Some(0)) => self.objects(),
+            (Format::Json, Some(_)) => format!(",\n{}", self.objects()),
+            (Format::Csv, Some(_)) => self.separated(',', csv_field, false),
+            (Format::Tsv, Some(_)) => self.separated('\t', tsv_field, false),
+            (Format::Vertical, printed) => self.vertical(printed.unwrap_or(0)),
+            _ => self.render(format),
         }
     }
 
     /// Columns in their order, which a JSON map would sort.
     fn object(&self, row: &[Value]) -> String {
-        let pairs = self
-            .columns
-            .iter()
-            .zip(row)
-            .map(|(name, value)| format!("{}:{value}", Value::from(name.as_str())));
+        let pairs = self.columns.iter().zip(row).enumerate().map(|(index, (name, value))| {
+            let name = Value::from(name.as_str());
+            match self.number(index, value) {
+                Some(digits) => format!("{name}:{digits}"),
+                None => format!("{name}:{value}"),
+            }
+        });
         format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
     }
 
+    /// The digits of a cell of a decimal column; `NaN` and the infinities have none.
+    fn number<'a>(&self, index: usize, cell: &'a Value) -> Option<&'a str> {
+        let text = cell.as_str().filter(|_| self.decimal.contains(&index))?;
+        serde_json::from_str::<serde_json::Number>(text).is_ok().then_some(text)
+    }
+
     fn json(&self) -> String {
-        let objects: Vec<String> = self.rows.iter().map(|row| self.object(row)).collect();
-        format!("[{}]\n", objects.join(",\n"))
+        format!("[{}]\n", self.objects())
+    }
+
+    fn objects(&self) -> String {
+        self.rows.iter().map(|row| self.object(row)).collect::<Vec<_>>().join(",\n")
     }
 
     fn table(&self) -> String {
@@ -115,7 +143,8 @@ impl Rows {
         for (index, column) in table.column_iter_mut().enumerate() {
             let mut cells =
                 self.rows.iter().filter_map(|row| row.get(index)).filter(|cell| !cell.is_null());
-            let numeric = cells.clone().next().is_some() && cells.all(Value::is_number);
+            let is_number = |cell: &Value| cell.is_number() || self.number(index, cell).is_some();
+            let numeric = cells.clone().next().is_some() && cells.all(is_number);
             if numeric {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -123,20 +152,23 @@ impl Rows {
         format!("{table}\n")
     }
 
-    fn separated(&self, separator: char, field: fn(&str) -> String) -> String {
+    fn separated(&self, separator: char, field: fn(&str) -> String, heading: bool) -> String {
         let line = |cells: Vec<String>| cells.join(&separator.to_string()) + "\n";
-        let mut out = line(self.columns.iter().map(|name| field(name)).collect());
+        let mut out = String::new();
+        if heading {
+            out = line(self.columns.iter().map(|name| field(name)).collect());
+        }
         for row in &self.rows {
             out.push_str(&line(row.iter().map(|cell| field(&plain(cell))).collect()));
         }
         out
     }
 
-    fn vertical(&self) -> String {
+    fn vertical(&self, before: usize) -> String {
         let width = self.columns.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let mut out = String::new();
         for (number, row) in self.rows.iter().enumerate() {
-            out.push_str(&format!("-[ RECORD {} ]\n", number + 1));
+            out.push_str(&format!("-[ RECORD {} ]\n", before + number + 1));
             for (name, cell) in self.columns.iter().zip(row) {
                 out.push_str(&format!("{name:width$} | {}\n", shown(cell)));
             }

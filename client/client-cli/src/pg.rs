@@ -7,7 +7,7 @@
 //! - A failed statement leaves the session usable: everything up to `ReadyForQuery` is read.
 //! - A message longer than [`MESSAGE_BYTES_MAX`] ends the session before it is buffered.
 //!
-//! Deliberately absent: passwords, TLS, COPY, the extended protocol.
+//! Deliberately absent: passwords, TLS, COPY FROM, the extended protocol.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,6 +16,7 @@ use bytes::BytesMut;
 use postgres_protocol::message::backend::{ErrorFields, Header, Message};
 use postgres_protocol::message::frontend;
 
+use crate::args::TargetArgs;
 use crate::exit::{Exit, Failure};
 
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
@@ -58,6 +59,31 @@ impl Target {
         let addr = if has_port { host } else { format!("{host}:5432") };
         Ok(Self { user: or(user, "luma"), addr, database: or(database, "luma") })
     }
+
+    /// With what flags say instead.
+    pub(crate) fn with(self, parts: &TargetArgs) -> Self {
+        let (host, port) = self.addr.rsplit_once(':').unwrap_or((&self.addr, "5432"));
+        let bare_ipv6 = |host: &&str| host.contains(':') && !host.starts_with('[');
+        let host = match parts.host.as_deref() {
+            Some(host) if bare_ipv6(&host) => format!("[{host}]"),
+            Some(chosen) => chosen.to_owned(),
+            None => host.to_owned(),
+        };
+        let port = parts.port.map_or_else(|| port.to_owned(), |port| port.to_string());
+        Self {
+            addr: format!("{host}:{port}"),
+            user: parts.user.clone().unwrap_or(self.user),
+            database: parts.database.clone().unwrap_or(self.database),
+        }
+    }
+}
+
+/// As `\conninfo` says it.
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { user, addr, database } = self;
+        write!(f, "connected to database {database:?} as user {user:?} at {addr}")
+    }
 }
 
 /// A column of a result.
@@ -84,6 +110,8 @@ pub(crate) struct ServerError {
 pub(crate) enum Event {
     Columns(Vec<Column>),
     Row(Vec<Option<String>>),
+    /// What `COPY … TO STDOUT` writes, in pieces.
+    CopyData(bytes::Bytes),
     Complete(String),
     Notice(ServerError),
     Error(ServerError),
@@ -183,6 +211,7 @@ impl Session {
                     Event::Columns(columns(&body).map_err(|e| lost(&e))?)
                 }
                 Message::DataRow(body) => Event::Row(row(&body).map_err(|e| lost(&e))?),
+                Message::CopyData(body) => Event::CopyData(body.into_bytes()),
                 Message::CommandComplete(body) => {
                     Event::Complete(body.tag().map_err(|e| lost(&e))?.to_owned())
                 }

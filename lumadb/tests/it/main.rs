@@ -4,5 +4,6 @@ mod commands;
 mod demo;
 mod harness;
 mod offline;
+mod scripts;
 mod serve;
 mod streaming;

@@ -36,3 +36,19 @@ fn auto_depends_on_the_terminal() {
     assert_eq!(Format::Auto.resolve(false), Format::Jsonl);
     assert_eq!(Format::Csv.resolve(true), Format::Csv);
 }
+
+/// The sum of a column of whole numbers was text to whoever read the JSON.
+#[test]
+fn decimals_are_numbers_with_all_their_digits() {
+    let mut rows = Rows::new(&["sum", "text"]);
+    rows.decimal = vec![0];
+    for text in ["3", "1.50", "123456789012345678901234567890.5", "NaN"] {
+        rows.push(vec![text.into(), text.into()]);
+    }
+    rows.push(vec![Value::Null, Value::Null]);
+    let jsonl = "{\"sum\":3,\"text\":\"3\"}\n{\"sum\":1.50,\"text\":\"1.50\"}\n\
+        {\"sum\":123456789012345678901234567890.5,\"text\":\"123456789012345678901234567890.5\"}\n\
+        {\"sum\":\"NaN\",\"text\":\"NaN\"}\n{\"sum\":null,\"text\":null}\n";
+    assert_eq!(rows.render(Format::Jsonl), jsonl);
+    assert!(rows.render(Format::Csv).contains("\n1.50,1.50\n"));
+}

@@ -15,6 +15,23 @@ fn urls_have_defaults_for_every_part() {
     assert!(parse("postgres://me:secret@x").is_err());
 }
 
+#[test]
+fn flags_replace_parts_of_the_url() {
+    let with = |url: &str, args: TargetArgs| {
+        let target = Target::parse(url).expect("a URL").with(&args);
+        format!("{}@{}/{}", target.user, target.addr, target.database)
+    };
+    let url = "postgres://me@[::1]:9/x";
+    assert_eq!(with(url, TargetArgs::default()), "me@[::1]:9/x");
+    let port = TargetArgs { port: Some(7), ..TargetArgs::default() };
+    assert_eq!(with(url, port), "me@[::1]:7/x");
+    let host = |name: &str| TargetArgs { host: Some(name.to_owned()), ..TargetArgs::default() };
+    assert_eq!(with(url, host("db.example")), "me@db.example:9/x");
+    assert_eq!(with(url, host("fe80::1")), "me@[fe80::1]:9/x");
+    let (user, database) = (Some("u".to_owned()), Some("d".to_owned()));
+    assert_eq!(with(url, TargetArgs { user, database, ..TargetArgs::default() }), "u@[::1]:9/d");
+}
+
 fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     let len = i32::try_from(body.len() + 4).expect("short").to_be_bytes();
     [&[tag][..], &len, body].concat()

@@ -9,10 +9,11 @@ use reedline::{
     ValidationResult, Validator, default_emacs_keybindings,
 };
 
-use super::{Settings, TABLES, one};
+use super::meta::TABLES;
+use super::script::Splitter;
+use super::{Next, Run};
 use crate::exit::{Exit, Failure};
 use crate::pg::{CancelKey, Event, Session};
-use crate::terminal::Terminal;
 
 const HISTORY_LINES_MAX: usize = 10_000;
 
@@ -49,53 +50,52 @@ const WORDS: &[&str] = &[
     "_headers",
 ];
 
-/// A statement goes on until `;`, a backslash command is one line.
-struct UntilSemicolon;
+/// A statement goes on until what ends it in a script as well; psql's three words need no end.
+struct UntilEnd;
 
-impl Validator for UntilSemicolon {
-    fn validate(&self, line: &str) -> ValidationResult {
-        let text = line.trim();
-        if text.is_empty()
-            || text.starts_with('\\')
-            || text.ends_with(';')
-            || matches!(text, "quit" | "exit" | "help")
-        {
-            return ValidationResult::Complete;
+impl Validator for UntilEnd {
+    fn validate(&self, text: &str) -> ValidationResult {
+        let mut splitter = Splitter::default();
+        text.split_inclusive('\n').for_each(|line| splitter.feed(line, &mut Vec::new()));
+        match splitter.pending() && word(text).is_none() {
+            true => ValidationResult::Incomplete,
+            false => ValidationResult::Complete,
         }
-        ValidationResult::Incomplete
     }
 }
 
-pub(super) fn interactive(
-    session: &mut Session,
-    settings: &mut Settings,
-    terminal: &mut Terminal,
-) -> Result<(), Failure> {
-    let mut editor = editor(session, (terminal.env)("HOME"))?;
+/// The command that a whole text without a backslash means, as in psql.
+fn word(text: &str) -> Option<&'static str> {
+    match text.trim().trim_end_matches(';') {
+        "quit" | "exit" => Some("\\q"),
+        "help" => Some("\\?"),
+        _ => None,
+    }
+}
+
+pub(super) fn interactive(run: &mut Run<'_>) -> Result<(), Failure> {
+    let mut editor = editor(&mut run.session, (run.terminal.env)("HOME"))?;
     let prompt = DefaultPrompt::new(
         DefaultPromptSegment::Basic("luma".to_owned()),
         DefaultPromptSegment::Empty,
     );
     let running = Arc::new(AtomicBool::new(false));
-    cancel_on_interrupt(session.cancel_key.clone(), Arc::clone(&running))?;
-    terminal.note("\\? for help, \\q to leave; a statement ends with ;");
+    cancel_on_interrupt(run.session.cancel_key.clone(), Arc::clone(&running))?;
+    run.terminal.note("\\? for help, \\q to leave; a statement ends with ;");
     loop {
         match editor.read_line(&prompt) {
-            Ok(Signal::Success(line)) => {
-                let text = line.trim();
-                if matches!(text, "\\q" | "quit" | "exit" | "quit;" | "exit;") {
-                    return Ok(());
-                }
-                if text.is_empty() {
-                    continue;
-                }
+            Ok(Signal::Success(text)) => {
                 running.store(true, Ordering::SeqCst);
-                let done = one(session, text, settings, terminal);
+                let done = run.entered(word(&text).unwrap_or(&text));
                 running.store(false, Ordering::SeqCst);
-                if let Err(failure) = done {
-                    terminal.report(&failure, false);
-                    if failure.exit == Exit::CannotConnect {
-                        return Err(Failure::new(Exit::CannotConnect, ""));
+                match done {
+                    Ok(Next::More) => {}
+                    Ok(Next::Quit) => return Ok(()),
+                    Err(failure) => {
+                        run.terminal.report(&failure, false);
+                        if failure.exit == Exit::CannotConnect {
+                            return Err(Failure::new(Exit::CannotConnect, ""));
+                        }
                     }
                 }
             }
@@ -128,7 +128,7 @@ fn editor(session: &mut Session, home: Option<String>) -> Result<Reedline, Failu
         .with_completer(Box::new(completer))
         .with_menu(ReedlineMenu::EngineCompleter(menu))
         .with_edit_mode(Box::new(Emacs::new(keys)))
-        .with_validator(Box::new(UntilSemicolon));
+        .with_validator(Box::new(UntilEnd));
     if let Some(home) = home {
         let path = std::path::Path::new(&home).join(".local/state/lumadb/history");
         // Without a place for it the history lives as long as the shell.

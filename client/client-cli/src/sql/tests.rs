@@ -1,10 +1,22 @@
 //! Backslash commands, cell types and the caret.
 
+use serde_json::Value;
+
+use super::execute::{footer, value};
+use super::meta::TABLES;
+use super::report::{caret, failure};
 use super::*;
+use crate::pg::ServerError;
 
 #[test]
 fn backslash_commands_change_settings_or_become_queries() {
-    let mut settings = Settings { format: Format::Auto, timing: false, expanded: false };
+    let mut settings = Settings {
+        format: Format::Auto,
+        timing: false,
+        expanded: false,
+        on_error: OnError::Stop,
+        connected: "somewhere".to_owned(),
+    };
     assert_eq!(meta("x", &mut settings), Ok(Meta::Done("expanded display is on".to_owned())));
     assert_eq!(meta("timing off", &mut settings), Ok(Meta::Done("timing is off".to_owned())));
     assert_eq!(meta("dt", &mut settings), Ok(Meta::Query(TABLES.to_owned())));
@@ -21,7 +33,7 @@ fn backslash_commands_change_settings_or_become_queries() {
 fn habits_of_other_databases_are_answered() {
     let hint = |sql: &str, sqlstate: &str, position| {
         let sqlstate = sqlstate.to_owned();
-        failure(sql, &ServerError { sqlstate, position, ..ServerError::default() }).hint
+        failure(sql, &ServerError { sqlstate, position, ..ServerError::default() }, None).hint
     };
     let begins = |hint: Option<String>, text: &str| hint.is_some_and(|hint| hint.starts_with(text));
     assert!(begins(hint("SHOW TABLES;", "0A000", None), "\\dt"));
@@ -60,5 +72,31 @@ fn an_error_points_at_its_place() {
         message: "no".to_owned(),
         ..ServerError::default()
     };
-    assert_eq!(failure("x", &error).exit, Exit::NotFound);
+    assert_eq!(failure("x", &error, None).exit, Exit::NotFound);
+}
+
+#[test]
+fn a_long_line_is_cut_around_the_place() {
+    let sql = format!("select\t{} nope {}", "a,".repeat(100), ",b".repeat(100));
+    let at = sql.find("nope").expect("there") + 1;
+    let shown = caret(&sql, at);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines[1].chars().count(), 2 + 1 + 60 + 60 + 1);
+    let column = lines[2].chars().count() - 1;
+    assert_eq!(lines[1].chars().skip(column).take(4).collect::<String>(), "nope");
+    // A tab takes as much room as the space that the caret's line has for it.
+    assert_eq!(caret("a\tb", 3), "\n  a b\n    ^");
+}
+
+#[test]
+fn a_failure_in_a_script_names_the_line() {
+    let place = Some(Place { name: "q.sql", line: 10 });
+    let said = |position| {
+        let message = "no".to_owned();
+        let error =
+            ServerError { message, position, sqlstate: "1".to_owned(), ..ServerError::default() };
+        failure("select 1,\n  nope", &error, place).message
+    };
+    assert_eq!(said(Some(13)), "q.sql:11: no (SQLSTATE 1)\n    nope\n    ^");
+    assert_eq!(said(None), "q.sql:10: no (SQLSTATE 1)\n  select 1,");
 }
