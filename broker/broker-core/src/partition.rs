@@ -60,6 +60,12 @@ impl Partition {
         self.end
     }
 
+    /// The epoch of the first record that was not removed; `None` when there is none.
+    #[must_use]
+    pub fn log_start_epoch(&self) -> Option<LeaderEpoch> {
+        if self.log_start < self.end { self.epochs.at(self.log_start) } else { None }
+    }
+
     #[must_use]
     pub fn epochs(&self) -> &EpochHistory {
         &self.epochs

@@ -41,6 +41,13 @@ impl EpochHistory {
         }
     }
 
+    /// The epoch that wrote `offset`, if that is known.
+    #[must_use]
+    pub fn at(&self, offset: Offset) -> Option<LeaderEpoch> {
+        let after = self.entries.partition_point(|(_, start)| *start <= offset);
+        Some(self.entries.get(after.checked_sub(1)?)?.0)
+    }
+
     /// OffsetForLeaderEpoch: the largest epoch ≤ `asked` and where it ends, given the current leader epoch and log
     /// end. `None` when nothing is known (Kafka answers −1, −1).
     #[must_use]

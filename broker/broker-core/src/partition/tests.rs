@@ -198,6 +198,18 @@ fn kip_101_the_end_of_an_epoch() {
 }
 
 #[test]
+fn kip_320_the_epoch_of_the_first_record_that_is_left() {
+    let mut partition = Partition::default();
+    assert_eq!(partition.log_start_epoch(), None, "empty");
+    append(&mut partition, &plain(4), 1);
+    append(&mut partition, &plain(2), 3);
+    for (log_start, epoch) in [(0, Some(1)), (3, Some(1)), (4, Some(3)), (5, Some(3)), (6, None)] {
+        partition.raise_log_start(Offset(log_start));
+        assert_eq!(partition.log_start_epoch(), epoch.map(LeaderEpoch), "from {log_start}");
+    }
+}
+
+#[test]
 fn kip_595_a_client_that_has_diverged_is_told_where() {
     let mut history = EpochHistory::default();
     history.assign(LeaderEpoch(1), Offset(0));

@@ -155,9 +155,12 @@ impl Double {
         if request.offset < log_start || request.offset > visible {
             return Err(PartitionError::OutOfRange);
         }
+        let (epochs, last) = (log.partition.epochs(), request.last_fetched_epoch);
+        let diverging = epochs.divergence(last, request.offset, EPOCH, visible);
+        let diverging = diverging.filter(|_| last.0 >= 0);
         let batches = log.batches.iter().filter(|(end, _)| *end > request.offset);
-        let batches = batches.map(|(_, batch)| batch.clone()).collect();
-        Ok(ReadReply { visible, log_start, batches, diverging: None })
+        let batches = batches.filter(|_| diverging.is_none()).map(|(_, batch)| batch.clone());
+        Ok(ReadReply { visible, log_start, batches: batches.collect(), diverging })
     }
 
     fn answer(&self, outputs: Outputs) {

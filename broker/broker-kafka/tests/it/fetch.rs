@@ -3,7 +3,9 @@
 use broker_core::catalog::TopicRef;
 use broker_kafka::broker::{Broker, CatalogCommand};
 use broker_kafka::code;
-use broker_kafka_wire::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic};
+use broker_kafka_wire::{
+    EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic,
+};
 use log_types::{LeaderEpoch, Offset, PartitionId, TopicId};
 
 use crate::client::Client;
@@ -102,6 +104,30 @@ fn kip_320_fetch_fences_old_leader_epochs() {
         assert_eq!(ask(EPOCH.0), 0);
         assert_eq!(ask(EPOCH.0 - 1), code::FENCED_LEADER_EPOCH);
         assert_eq!(ask(EPOCH.0 + 1), code::UNKNOWN_LEADER_EPOCH);
+    }
+}
+
+/// KIP-595: the field exists from version 12 on, and is an answer of its own: nothing else is waited for, nor sent.
+#[test]
+fn kip_595_divergence_is_answered_from_version_12_on() {
+    let client = Client::with_topic();
+    produce(&client, "t", 3);
+    for version in 4..=18 {
+        let reader = Reader { client: &client, version };
+        let ask = |last_fetched_epoch, offset| {
+            let mut topic = reader.wanted("t", &[(0, offset)]);
+            topic.partitions[0].last_fetched_epoch = LeaderEpoch(last_fetched_epoch);
+            let response = reader.ask((0, -1), vec![topic]);
+            let partition = &response.topics[0].partitions[0];
+            assert_eq!(partition.error_code, 0, "v{version}");
+            let EpochEndOffset { epoch, end_offset } = partition.diverging_epoch;
+            (epoch.0, end_offset.0, !partition.records.is_empty())
+        };
+        // An epoch from before the log's first one ended where the log begins.
+        let older = if version >= 12 { (EPOCH.0 - 1, 0, false) } else { (-1, -1, true) };
+        assert_eq!(ask(EPOCH.0 - 1, 1), older, "v{version}");
+        assert_eq!(ask(EPOCH.0, 1), (-1, -1, true), "v{version}: the same epoch");
+        assert_eq!(ask(-1, 1), (-1, -1, true), "v{version}: a client that does not say");
     }
 }
 

@@ -11,5 +11,6 @@ mod hostile;
 mod metadata;
 mod offsets;
 mod pace;
+mod produce;
 mod topics;
 mod versions;

@@ -21,16 +21,18 @@ impl Shard {
         query: OffsetQuery,
         current_epoch: LeaderEpoch,
     ) -> Result<FoundOffset, PartitionError> {
-        let (log_start, visible, max_timestamp) = {
+        let (log_start, log_start_epoch, visible, max_timestamp) = {
             let partitions = self.partitions.borrow();
             let partition = partitions.get(&stream).ok_or(PartitionError::Unknown)?;
             self.check_epoch(current_epoch)?;
-            (partition.log_start(), partition.visible(), partition.max_timestamp())
+            // Where there is no record, the next one will be of the present epoch.
+            let epoch = partition.log_start_epoch().unwrap_or(self.epoch);
+            (partition.log_start(), epoch, partition.visible(), partition.max_timestamp())
         };
-        let at = |offset| FoundOffset { offset, timestamp_ms: -1, epoch: self.epoch };
+        let at = |offset, epoch| FoundOffset { offset, timestamp_ms: -1, epoch };
         match query {
-            OffsetQuery::Earliest => Ok(at(log_start)),
-            OffsetQuery::Latest => Ok(at(visible)),
+            OffsetQuery::Earliest => Ok(at(log_start, log_start_epoch)),
+            OffsetQuery::Latest => Ok(at(visible, self.epoch)),
             OffsetQuery::MaxTimestamp => match max_timestamp {
                 Some((timestamp, batch)) if batch >= log_start && batch < visible => {
                     self.find_timestamp(stream, batch, timestamp).await

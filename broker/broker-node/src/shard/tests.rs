@@ -13,11 +13,14 @@ use broker_core::group::GroupConfig;
 use broker_kafka::broker::{OffsetQuery, ReadRequest};
 use broker_rt::{Backend, Options, Runtime, run_cores};
 use futures_util::FutureExt;
+use log_io::LocalFuture;
 use log_journal::JournalOptions;
 use log_record::BatchBuilder;
 use log_types::{ClusterId, LeaderEpoch, Offset, ShardId, StreamId};
 
 use super::{AppendItem, COLD_READS_MAX, Shard, ShardOptions};
+
+mod unsynced;
 
 const STREAM: StreamId = StreamId(16);
 const MISSING: StreamId = StreamId(17);
@@ -25,12 +28,21 @@ const MANY: usize = 10_000;
 
 /// Runs `body` with a shard that has one stream, on a core of its own.
 fn with_shard(body: fn(Rc<Shard>)) {
+    run_with_shard(move |shard| {
+        body(shard);
+        Box::pin(async {})
+    });
+}
+
+/// The same for what waits for the disk.
+fn run_with_shard(body: impl Fn(Rc<Shard>) -> LocalFuture<'static, ()> + Send + Sync + 'static) {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().to_owned();
+    let body = Arc::new(body);
     let running = run_cores(
         &Options::new(Backend::Epoll, 1),
         Arc::new(move |_, runtime: Rc<dyn Runtime>| {
-            let path = path.clone();
+            let (path, body) = (path.clone(), Arc::clone(&body));
             Box::pin(async move {
                 let options = ShardOptions {
                     journal: JournalOptions {
@@ -43,7 +55,7 @@ fn with_shard(body: fn(Rc<Shard>)) {
                 };
                 let shard = Shard::open(&*runtime, &path, options).await.expect("opens");
                 shard.add_stream(STREAM);
-                body(shard);
+                body(shard).await;
             })
         }),
     );

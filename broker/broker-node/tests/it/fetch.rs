@@ -42,7 +42,7 @@ fn fetch(client: &mut Client, offset: i64, bytes_max: i32) -> (i16, Vec<(i64, i6
 }
 
 /// DeleteRecords 0 for partition 0 of `t`, by hand: the error code and the new log start.
-fn delete_records(client: &mut Client, before: i64) -> (i16, i64) {
+pub(crate) fn delete_records(client: &mut Client, before: i64) -> (i16, i64) {
     let mut request = vec![0, 21, 0, 0, 0, 0, 0, 4, 0xff, 0xff];
     request.extend([0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0]);
     request.extend(before.to_be_bytes());

@@ -1,0 +1,107 @@
+//! Between an append and its sync: the log has more than anybody is shown or told.
+
+use std::pin::Pin;
+
+use broker_kafka::broker::Appended;
+use futures_util::future::{Either, select};
+use log_types::{ProducerEpoch, ProducerId};
+
+use super::*;
+
+/// A batch of three records of an idempotent producer, answered when it is on stable storage.
+fn synced() -> AppendItem {
+    let mut builder = BatchBuilder::new().producer(ProducerId(7), ProducerEpoch(0), 0);
+    for value in [b"a", b"b", b"c"] {
+        builder.push(1_000, None, Some(value), &[]).expect("fits");
+    }
+    let config = Arc::new(TopicConfig::resolve(&BTreeMap::new(), &BrokerConfigs::default()));
+    AppendItem { stream: STREAM, batch: builder.build().expect("fits"), config }
+}
+
+type Appending = LocalFuture<'static, Appended>;
+
+fn append(shard: &Rc<Shard>) -> Appending {
+    let appending = Rc::clone(shard).append_all(vec![synced()]);
+    Box::pin(async move {
+        let answers = appending.await.expect("no failure");
+        answers.into_iter().next().expect("one answer").expect("accepted")
+    })
+}
+
+/// High watermark and bytes of a fetch from `offset`; what is in memory is read at once.
+fn fetch(shard: &Rc<Shard>, offset: i64) -> (i64, usize) {
+    let request = ReadRequest {
+        place: PartitionPlace { stream: STREAM, shard: ShardId(0) },
+        offset: Offset(offset),
+        bytes_max: 1 << 20,
+        current_epoch: LeaderEpoch(-1),
+        last_fetched_epoch: LeaderEpoch(-1),
+    };
+    let reading = Rc::clone(shard).read_all(vec![request], 1 << 20, true).now_or_never();
+    let reply = reading.expect("from memory").remove(0).expect("in range");
+    (reply.visible.0, reply.bytes())
+}
+
+fn find(shard: &Rc<Shard>, query: OffsetQuery) -> i64 {
+    let finding = Rc::clone(shard).find_offset(STREAM, query, LeaderEpoch(-1)).now_or_never();
+    finding.expect("from memory").expect("found").offset.0
+}
+
+fn poll(future: &mut Pin<Box<impl Future + ?Sized>>) -> bool {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+/// kafka.md §7.11: neither fetch nor ListOffsets shows what is not durable, wherever it is on its way; who asks from there is
+/// not out of range.
+#[test]
+fn semantics_11_nothing_is_read_before_it_is_durable() {
+    run_with_shard(|shard| {
+        Box::pin(async move {
+            let mut flushing = shard.journal.run(Rc::clone(&shard) as Rc<_>);
+            let mut appending = append(&shard);
+            for stage in ["in memory", "being written"] {
+                assert!(!poll(&mut appending), "{stage}: not acknowledged");
+                for offset in 0..=3 {
+                    assert_eq!(fetch(&shard, offset), (0, 0), "{stage}: from {offset}");
+                }
+                assert_eq!(find(&shard, OffsetQuery::Latest), 0, "{stage}");
+                assert_eq!(find(&shard, OffsetQuery::Timestamp(0)), -1, "{stage}");
+                assert_eq!(find(&shard, OffsetQuery::MaxTimestamp), -1, "{stage}");
+                // The device answers in a later turn only.
+                assert!(!poll(&mut flushing), "{stage}");
+            }
+            let Either::Right((appended, _)) = select(flushing, appending).await else {
+                panic!("the journal is open");
+            };
+            assert_eq!(appended.base_offset, Offset(0));
+            assert_eq!(fetch(&shard, 1), (3, synced().batch.len()));
+            assert_eq!(find(&shard, OffsetQuery::Latest), 3);
+            assert_eq!(find(&shard, OffsetQuery::Timestamp(0)), 0);
+        })
+    });
+}
+
+/// kafka.md §7.2: a retry that overtakes the sync of its first copy is told the same, and no sooner.
+#[test]
+fn semantics_2_a_duplicate_of_what_is_being_synced_waits_with_it() {
+    run_with_shard(|shard| {
+        Box::pin(async move {
+            let mut flushing = shard.journal.run(Rc::clone(&shard) as Rc<_>);
+            let mut first = append(&shard);
+            assert!(!poll(&mut first));
+            let mut early = append(&shard);
+            assert!(!poll(&mut early), "the first copy is in memory");
+            assert!(!poll(&mut flushing), "the journal is open");
+            let mut late = append(&shard);
+            assert!(!poll(&mut late), "the first copy is being written");
+            for copy in [first, early, late] {
+                let Either::Right((appended, rest)) = select(flushing, copy).await else {
+                    panic!("the journal is open");
+                };
+                assert_eq!(appended.base_offset, Offset(0));
+                assert_eq!(find(&shard, OffsetQuery::Latest), 3, "durable, and stored once");
+                flushing = rest;
+            }
+        })
+    });
+}
