@@ -3,6 +3,7 @@
 mod codec;
 mod internal;
 mod journal;
+mod now;
 mod pg;
 mod record;
 mod wire;

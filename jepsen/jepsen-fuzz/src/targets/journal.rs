@@ -20,11 +20,9 @@ mod disk;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use log_io::{BLOCK_BYTES, Clock, Disk, Durability};
@@ -36,6 +34,7 @@ use log_record::BatchBuilder;
 use log_types::{ClusterId, LeaderEpoch, Offset, Position, ShardId, StreamId};
 
 use self::disk::MemoryDisk;
+use super::now::now;
 use crate::target::{Limit, Steps, Verdict};
 
 const REPAIR: u8 = 1;
@@ -166,30 +165,6 @@ impl Clock for Stopped {
 
     fn wall_ms(&self) -> i64 {
         1_700_000_000_000
-    }
-}
-
-/// Whether a future has woken itself: then it only lets others run.
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Polls a future of the memory disk, which never has to wait for anything; it may yield.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let woken = Arc::new(Woken::default());
-    let waker = Waker::from(Arc::clone(&woken));
-    loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return value;
-        }
-        let yielded = woken.0.swap(false, Ordering::Relaxed);
-        assert!(yielded, "waits although every operation completes at once");
     }
 }
 

@@ -3,17 +3,21 @@
 //! An input is `api (index) ┼ version (above the lowest) ┼ body`, both taken modulo what exists, so that every decoder
 //! gets its share whatever the mutations do.
 //!
-//! Promises: what was decoded can be encoded; decoding that gives the same message; encoding is stable.
+//! Promises: what was decoded can be encoded; decoding that gives the same message; encoding is stable. Of requests besides:
+//! decoding in slices, as the broker does, gives what decoding at once gives; the walk that weighs a request before lets
+//! pass what can be decoded, and names at least the memory that decoding it takes.
 
 use broker_kafka_wire::{
-    APIS, ApiInfo, ApiKey, ApiVersionsRequest, ApiVersionsResponse, DescribeLogDirsRequest,
-    DescribeLogDirsResponse, FetchRequest, FetchResponse, Frame, ListOffsetsRequest,
-    ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetCommitRequest,
-    OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse,
-    RequestHeader, WireError, decode_guarded, encode_guarded_request,
+    APIS, ApiInfo, ApiKey, ApiVersionsRequest, ApiVersionsResponse, Cost, DescribeLogDirsRequest,
+    DescribeLogDirsResponse, ELEMENTS_MAX, FetchRequest, FetchResponse, Frame,
+    GUARDED_ELEMENTS_MAX, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest,
+    MetadataResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
+    OffsetFetchResponse, ProduceRequest, ProduceResponse, RequestHeader, WireError, decode_guarded,
+    encode_guarded_request, guarded_cost,
 };
 use bytes::Bytes;
 
+use super::now::now;
 use crate::target::{Limit, Steps, Verdict};
 
 const CORRELATION_ID: i32 = 0x0102_0304;
@@ -68,10 +72,38 @@ pub(super) fn header(input: &[u8], steps: &Steps) -> Verdict {
     Verdict::of(&parsed)
 }
 
+/// What a message takes besides its elements: the strings of its own fields, and the map that the third-party codec keeps
+/// for its unknown tags.
+fn outside_elements_bytes_max(body: &Bytes) -> usize {
+    512 + 2 * body.len()
+}
+
+/// Holds the walk against decoding: it may let pass what decoding refuses, never the reverse. What a refusal says is not
+/// named.
+fn check_cost<T>(
+    cost: &Result<Cost, WireError>,
+    decoded: &Result<T, WireError>,
+    elements_max: usize,
+    body: &Bytes,
+    steps: &Steps,
+) {
+    if decoded.is_err() {
+        return;
+    }
+    let cost = cost.as_ref().expect("the walk lets pass what decodes");
+    assert!(cost.elements <= elements_max, "{} elements", cost.elements);
+    let peak_bytes = steps.decoded().map_or(0, |usage| usage.peak_bytes);
+    let named = cost.bytes + outside_elements_bytes_max(body);
+    assert!(peak_bytes <= named, "decoding takes {peak_bytes} bytes, {named} were named");
+}
+
 /// Decode, encode, decode, encode: the messages and the bytes agree.
 macro_rules! request_round_trip {
     ($type:ident, $body:expr, $version:expr, $steps:expr) => {{
-        let decoded = $steps.decoding(|| $type::decode(&$body, $version));
+        let decoded = $steps.decoding(|| now($type::decode_paced(&$body, $version)));
+        assert_eq!(decoded, $type::decode(&$body, $version), "in slices and at once");
+        let cost = now($type::cost(&$body, $version));
+        check_cost(&cost, &decoded, ELEMENTS_MAX, &$body, $steps);
         if let Ok(message) = &decoded {
             let frame =
                 message.encode($version, CORRELATION_ID, Some("f")).expect("it was decoded");
@@ -109,6 +141,7 @@ pub(super) fn request(input: &[u8], steps: &Steps) -> Verdict {
 /// The same for the third-party codec behind the guard, which must also agree with what it passes on.
 fn guarded(api: ApiKey, version: i16, body: &Bytes, steps: &Steps) -> Verdict {
     let decoded = steps.decoding(|| decode_guarded(api, version, body));
+    check_cost(&guarded_cost(api, version, body), &decoded, GUARDED_ELEMENTS_MAX, body, steps);
     if let Ok(message) = &decoded
         && let Ok(frame) = encode_guarded_request(api, version, CORRELATION_ID, None, message)
     {
