@@ -48,7 +48,7 @@ pub use groups::Groups;
 pub use record::{GroupMetadata, GroupRecord, MemberMetadata, OffsetCommitted};
 pub use types::{
     CommitPartition, CommitRequest, CommittedOffset, GroupConfig, GroupDescription, GroupListing,
-    GroupState, HeartbeatRequest, JoinMember, JoinReply, JoinRequest, LeaveMember, LeaveRequest,
-    MemberDescription, Outputs, PartitionResult, Protocol, Reply, ReplyBody, ReplyTo, SyncReply,
-    SyncRequest, TopicPartition,
+    GroupPage, GroupState, HeartbeatRequest, JoinMember, JoinReply, JoinRequest, LeaveMember,
+    LeaveRequest, MemberDescription, Outputs, PartitionResult, Protocol, Reply, ReplyBody, ReplyTo,
+    SyncReply, SyncRequest, TopicPartition,
 };

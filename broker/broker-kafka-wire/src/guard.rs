@@ -10,7 +10,10 @@
 //!
 //! Deliberately absent: guards for responses. A client trusts its broker's counts no further than the crate does.
 
+mod elements;
 pub(crate) mod schema;
+
+pub use elements::GuardedElements;
 
 use crate::api::ApiKey;
 use crate::cost::Cost;

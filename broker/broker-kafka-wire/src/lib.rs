@@ -29,6 +29,7 @@ mod message;
 mod metadata;
 mod offset_commit;
 mod offset_fetch;
+mod pace;
 mod produce;
 mod reader;
 mod writer;
@@ -37,7 +38,7 @@ pub use api::{APIS, ApiInfo, ApiKey};
 pub use api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature, SupportedFeature,
 };
-pub use cost::{Cost, yield_once};
+pub use cost::Cost;
 pub use describe_log_dirs::{
     DescribableLogDirTopic, DescribeLogDirsPartition, DescribeLogDirsRequest,
     DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
@@ -49,7 +50,8 @@ pub use fetch::{
     ReplicaState, SnapshotId,
 };
 pub use guard::{
-    decode_guarded, decode_trusted_response, encode_guarded, encode_guarded_request, guarded_cost,
+    GuardedElements, decode_guarded, decode_trusted_response, encode_guarded,
+    encode_guarded_request, guarded_cost,
 };
 pub use header::RequestHeader;
 pub use list_offsets::{
@@ -69,6 +71,7 @@ pub use offset_fetch::{
     OffsetFetchGroup, OffsetFetchGroupResponse, OffsetFetchPartitionResponse, OffsetFetchRequest,
     OffsetFetchResponse, OffsetFetchTopic, OffsetFetchTopicResponse,
 };
+pub use pace::Pace;
 pub use produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceData, TopicProduceResponse,

@@ -7,8 +7,9 @@
 //!   decodes it, and a response [`RESPONSE_ELEMENTS_MAX`].
 //! - Tags ascend, as KIP-482 demands, and fit 31 bits.
 
-use crate::cost::{Cost, Slice};
+use crate::cost::Cost;
 use crate::error::WireError;
+use crate::pace::Pace;
 use bytes::Bytes;
 use log_record::{RecordError, read_uvarint};
 
@@ -35,7 +36,7 @@ pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     elements_left: usize,
     cost: Cost,
-    slice: Slice,
+    pace: Pace,
 }
 
 impl<'a> Reader<'a> {
@@ -55,8 +56,8 @@ impl<'a> Reader<'a> {
     }
 
     fn with_elements(whole: &'a Bytes, version: Version, elements_left: usize) -> Self {
-        let (cost, slice) = (Cost::default(), Slice::default());
-        Self { version, whole, rest: whole, elements_left, cost, slice }
+        let (cost, pace) = (Cost::default(), Pace::default());
+        Self { version, whole, rest: whole, elements_left, cost, pace }
     }
 
     /// What the arrays read so far take in memory.
@@ -66,12 +67,12 @@ impl<'a> Reader<'a> {
 
     /// So many bytes were copied out of the message.
     pub(crate) fn copied(&mut self, bytes: usize) {
-        self.slice.copied(bytes);
+        self.pace.text(bytes);
     }
 
     /// One element is done; yields at the end of a slice of work.
     pub(crate) async fn element_done(&mut self) {
-        self.slice.element_done().await;
+        self.pace.element().await;
     }
 
     /// Unread bytes.
@@ -219,7 +220,7 @@ impl<'a> Reader<'a> {
                 rest,
                 elements_left: self.elements_left,
                 cost: self.cost,
-                slice: Slice::default(),
+                pace: Pace::default(),
             };
             if known(tag, &mut inner)? && inner.remaining() > 0 {
                 return Err(WireError::BadTag { tag });

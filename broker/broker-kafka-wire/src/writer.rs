@@ -9,8 +9,8 @@
 //! - Record bytes are never copied, whatever their number; their total is known before they are written.
 //! - What does not fit its length field makes [`Writer::finish`] fail; nothing is silently cut.
 
-use crate::cost::Slice;
 use crate::error::WireError;
+use crate::pace::Pace;
 use crate::reader::Version;
 use bytes::Bytes;
 use log_record::write_uvarint;
@@ -67,7 +67,7 @@ pub(crate) struct Writer {
     /// (bytes of `head` before the slice, slice).
     marks: Vec<(usize, Bytes)>,
     too_large: Option<usize>,
-    slice: Slice,
+    pace: Pace,
 }
 
 impl Writer {
@@ -77,13 +77,13 @@ impl Writer {
             head: Vec::with_capacity(256),
             marks: Vec::new(),
             too_large: None,
-            slice: Slice::default(),
+            pace: Pace::default(),
         }
     }
 
     /// One element is done; yields at the end of a slice of work.
     pub(crate) async fn element_done(&mut self) {
-        self.slice.element_done().await;
+        self.pace.element().await;
     }
 
     /// A writer for a whole frame: its size field is filled in by [`Writer::finish`].
@@ -137,7 +137,7 @@ impl Writer {
             self.put(&length.to_be_bytes());
         }
         let bytes = value.unwrap_or_default().as_bytes();
-        self.slice.copied(bytes.len());
+        self.pace.text(bytes.len());
         self.put(bytes);
     }
 

@@ -6,6 +6,7 @@
 //! - `append` completes only when the topic's durability is met. A [`Fatal`] result must never be answered: the
 //!   connection is closed instead, because nothing is known about the write.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use broker_core::catalog::{
 };
 use broker_core::config::{BrokerConfigs, ConfigChange, TopicConfig};
 use broker_core::group::{
-    CommitRequest, CommittedOffset, GroupDescription, GroupError, GroupListing, Groups,
+    CommitRequest, CommittedOffset, GroupDescription, GroupError, GroupPage, Groups,
     HeartbeatRequest, JoinReply, JoinRequest, LeaveMember, LeaveRequest, PartitionResult,
     SyncReply, SyncRequest, TopicPartition,
 };
@@ -171,9 +172,11 @@ pub enum GroupCall {
         group_id: String,
         unknown_is_error: bool,
     },
-    /// Every group whose state is in `states`; all when empty.
+    /// The groups whose state is in `states`, of all states when that is empty, among the first [`CALL_PARTITIONS_MAX`]
+    /// after this one by id.
     List {
         states: Vec<String>,
+        after: Option<String>,
     },
     Delete {
         group_id: String,
@@ -274,7 +277,7 @@ pub enum GroupAnswer {
     Commit(Vec<PartitionResult>),
     Offsets(Result<Vec<FetchedOffset>, GroupError>),
     Described(Result<GroupDescription, GroupError>),
-    Listed(Vec<GroupListing>),
+    Listed(GroupPage),
     Deleted(Option<GroupError>),
     OffsetsDeleted(Result<Vec<PartitionResult>, GroupError>),
     /// The coordinator cannot log now, the disk is full (COORDINATOR_NOT_AVAILABLE).
@@ -306,8 +309,25 @@ pub struct ReadReplies {
     pub held: Reserved,
 }
 
-/// Memory that was reserved; given back when dropped.
-pub type Reserved = Box<dyn std::any::Any>;
+/// Memory that is held; given back when dropped.
+pub trait Held {
+    /// What is held turned out to be so many bytes.
+    fn resize(&mut self, bytes: usize);
+}
+
+impl fmt::Debug for dyn Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+/// Nothing is held, whatever is said.
+impl Held for () {
+    fn resize(&mut self, _: usize) {}
+}
+
+/// Memory that was reserved.
+pub type Reserved = Box<dyn Held>;
 
 /// The node, as seen from one core.
 pub trait Broker {
@@ -328,6 +348,10 @@ pub trait Broker {
 
     /// Takes memory of the same kind without waiting, also when none is left: those who reserve some wait the longer.
     fn hold(&self, bytes: usize) -> Reserved;
+
+    /// Waits until answers that are built and not sent leave room on this core for another. What that takes is said with
+    /// [`Held::resize`] as it becomes known, and is granted.
+    fn room_for_answer(&self) -> LocalFuture<'static, Reserved>;
 
     /// Appends in order; one result per request. Completes when every appended batch is as durable as its topic asks.
     fn append(

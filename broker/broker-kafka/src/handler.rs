@@ -11,7 +11,7 @@ use broker_core::fetch_session::{FetchSessionConfig, FetchSessions};
 use broker_kafka_wire::{
     ApiKey, ApiVersionsResponse, Cost, DescribeLogDirsRequest, FetchRequest, Frame,
     ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
-    RequestHeader, WireError, decode_guarded, guarded_cost,
+    RequestHeader, WireError, decode_guarded, encode_guarded, guarded_cost,
 };
 use bytes::Bytes;
 use kafka_protocol::messages::RequestKind;
@@ -19,6 +19,7 @@ use log_io::LocalFuture;
 
 use crate::api;
 use crate::broker::{Broker, Fatal, Reserved};
+use crate::context::{Context, Encoded};
 use crate::turns::Turns;
 
 /// The APIs that are served.
@@ -90,45 +91,14 @@ pub enum Response {
 }
 
 impl Response {
-    /// The response, whose sending gives `memory` back.
-    pub(crate) fn holding(self, memory: Reserved) -> Self {
-        match self {
-            Self::Send(frame, _) => Self::Send(frame, Some(memory)),
-            other => other,
-        }
-    }
-}
-
-/// What a handler knows besides its request.
-pub(crate) struct Context {
-    pub(crate) broker: Rc<dyn Broker>,
-    pub(crate) peer: Rc<Peer>,
-    pub(crate) sessions: Rc<RefCell<FetchSessions>>,
-    pub(crate) header: RequestHeader,
-    reserved: Option<Reserved>,
-}
-
-impl Context {
-    /// Waits for memory, in place of what the request has reserved so far.
-    pub(crate) async fn reserve(&mut self, bytes: usize) {
-        self.reserved = None;
-        if bytes > UNRESERVED_BYTES_MAX {
-            self.reserved = Some(self.broker.reserve(bytes).await);
-        }
-    }
-
-    /// Takes memory at once, in place of what the request has reserved so far: requests behind it wait for its answer, and
-    /// may hold what it would have to wait for.
-    pub(crate) fn hold(&mut self, bytes: usize) {
-        self.reserved = (bytes > UNRESERVED_BYTES_MAX).then(|| self.broker.hold(bytes));
-    }
-
-    /// The response bytes; a response that cannot be encoded closes the connection.
-    pub(crate) fn send(encoded: Result<Frame, WireError>) -> Response {
-        match encoded {
-            Ok(frame) => Response::Send(frame.into_segments().into(), None),
-            Err(_) => Response::Close,
-        }
+    /// The encoded answer, whose sending gives `held` back; one that cannot be encoded closes the connection.
+    pub(crate) fn of(encoded: Result<Frame, WireError>, held: Option<Reserved>) -> Self {
+        let Ok(frame) = encoded else { return Self::Close };
+        let held = held.map(|mut held| {
+            held.resize(frame.len());
+            held
+        });
+        Self::Send(frame.into_segments().into(), held)
     }
 }
 
@@ -137,6 +107,8 @@ pub struct Handler {
     broker: Rc<dyn Broker>,
     /// Whose turn it is to have very many elements decoded in one go.
     dense: Turns,
+    /// Whose turn it is to build a large answer.
+    building: Turns,
     sessions: Rc<RefCell<FetchSessions>>,
 }
 
@@ -161,17 +133,16 @@ pub struct Begun {
     pub api_key: i16,
     /// Answers it; polled in the order of the requests, the answers may come in any.
     pub answering: Answering,
-    /// It answers with records, and leaves nothing undone when it is dropped.
+    /// It leaves nothing undone when it is dropped.
     pub only_reads: bool,
+    /// Its answer may be far larger than it is: it begins when those before it of which the same is true were answered.
+    pub in_turn: bool,
     /// Memory that its elements take besides the request's bytes.
     pub bytes: usize,
 }
 
 /// Up to this size a request is decoded as it comes: its elements take a few hundred KiB at most and some 100 µs.
 const UNWEIGHED_BYTES_MAX: usize = 4 << 10;
-/// Elements that take less need no reservation: the limits of a connection cover them.
-const UNRESERVED_BYTES_MAX: usize = 64 << 10;
-
 /// Elements that the third-party codec decodes, and a handler sorts, in some 100 µs.
 const DENSE_ELEMENTS_MIN: usize = 1000;
 const DENSE_ELEMENT_PAUSE: Duration = Duration::from_micros(10);
@@ -218,8 +189,8 @@ impl Handler {
     #[must_use]
     pub fn new(broker: Rc<dyn Broker>) -> Self {
         let sessions = fetch_sessions(&broker.broker_config());
-        let dense = Turns::new(1);
-        Self { broker, dense, sessions: Rc::new(RefCell::new(sessions)) }
+        let sessions = Rc::new(RefCell::new(sessions));
+        Self { broker, dense: Turns::new(1), building: Turns::new(1), sessions }
     }
 
     /// Parses a request (without its size field), and does what must be done in the order of a connection's requests;
@@ -238,10 +209,11 @@ impl Handler {
                 api: ApiKey::ApiVersions, correlation_id, ..
             }) => {
                 let response = ApiVersionsResponse::unsupported_version().encode(0, correlation_id);
-                let response = Context::send(response);
+                let response = Response::of(response, None);
                 let answering: Answering = Box::pin(async move { response });
                 let api_key = ApiKey::ApiVersions.key();
-                return Ok(Begun { api_key, answering, only_reads: false, bytes: 0 });
+                let (only_reads, in_turn) = (false, false);
+                return Ok(Begun { api_key, answering, only_reads, in_turn, bytes: 0 });
             }
             Err(error) => return Err(error),
         };
@@ -253,21 +225,17 @@ impl Handler {
             true => Box::pin(arrived.cost()).await?,
             false => Cost::default(),
         };
-        let mut context = Context {
-            broker: Rc::clone(&self.broker),
-            peer: Rc::clone(peer),
-            sessions: Rc::clone(&self.sessions),
-            header,
-            reserved: None,
-        };
+        let (broker, sessions) = (Rc::clone(&self.broker), Rc::clone(&self.sessions));
+        let building = self.building.clone();
+        let mut context = Context::new(broker, Rc::clone(peer), sessions, header, building);
         // Before any memory is held: whoever waits for its turn must not keep others from theirs.
         if !api.has_own_codec() && cost.elements > DENSE_ELEMENTS_MIN {
             self.wait_turn(cost.elements).await;
         }
         context.reserve(cost.bytes).await;
-        let answering = decode(context, arrived).await?;
-        let only_reads = api == ApiKey::Fetch;
-        Ok(Begun { api_key: api.key(), answering, only_reads, bytes: cost.bytes })
+        let (answering, only_reads) = decode(context, arrived).await?;
+        let in_turn = may_answer_much(api);
+        Ok(Begun { api_key: api.key(), answering, only_reads, in_turn, bytes: cost.bytes })
     }
 
     /// The third-party codec decodes in one go. Requests that keep it busy for long come one at a time on each core, each
@@ -278,8 +246,42 @@ impl Handler {
     }
 }
 
-async fn decode(context: Context, arrived: Arrived) -> Result<Answering, WireError> {
-    Ok(match arrived.api {
+fn only_reads(api: ApiKey) -> bool {
+    matches!(
+        api,
+        ApiKey::Fetch
+            | ApiKey::ListOffsets
+            | ApiKey::OffsetFetch
+            | ApiKey::OffsetForLeaderEpoch
+            | ApiKey::DescribeLogDirs
+            | ApiKey::DescribeConfigs
+            | ApiKey::DescribeGroups
+            | ApiKey::ListGroups
+    )
+}
+
+/// Those that a few bytes ask much of. Whatever holds memory for its answer is one of them, and so is whatever may have to
+/// wait for other clients: a later answer would hold its memory for as long.
+fn may_answer_much(api: ApiKey) -> bool {
+    matches!(
+        api,
+        ApiKey::Fetch
+            | ApiKey::Metadata
+            | ApiKey::OffsetFetch
+            | ApiKey::JoinGroup
+            | ApiKey::SyncGroup
+            | ApiKey::CreateTopics
+            | ApiKey::DescribeLogDirs
+            | ApiKey::DescribeConfigs
+            | ApiKey::DescribeGroups
+            | ApiKey::ListGroups
+    )
+}
+
+/// What answers the request, and whether it only reads.
+async fn decode(context: Context, arrived: Arrived) -> Result<(Answering, bool), WireError> {
+    let mut only_reads = only_reads(arrived.api);
+    let answering: Answering = match arrived.api {
         ApiKey::Produce => api::produce::begin(context, decoded!(ProduceRequest, arrived)).await,
         ApiKey::Fetch => Box::pin(api::fetch::handle(context, decoded!(FetchRequest, arrived))),
         ApiKey::ListOffsets => {
@@ -287,7 +289,10 @@ async fn decode(context: Context, arrived: Arrived) -> Result<Answering, WireErr
             Box::pin(api::list_offsets::handle(context, request))
         }
         ApiKey::Metadata => {
-            Box::pin(api::metadata::handle(context, decoded!(MetadataRequest, arrived)))
+            let request = decoded!(MetadataRequest, arrived);
+            // It creates only topics that it names.
+            only_reads = !request.allow_auto_topic_creation || request.all_topics(arrived.version);
+            Box::pin(api::metadata::handle(context, request))
         }
         ApiKey::OffsetCommit => {
             api::offset_commit::begin(context, decoded!(OffsetCommitRequest, arrived)).await
@@ -305,57 +310,60 @@ async fn decode(context: Context, arrived: Arrived) -> Result<Answering, WireErr
             let request = decode_guarded(api, arrived.version, &arrived.body)?;
             Box::pin(guarded(context, request))
         }
-    })
+    };
+    Ok((answering, only_reads))
 }
 
 /// The APIs whose messages come from the `kafka-protocol` crate.
 async fn guarded(mut context: Context, request: RequestKind) -> Response {
-    let answered = match request {
-        RequestKind::FindCoordinator(request) => {
-            api::find_coordinator::handle(&context, request).await
+    let encoded = match request {
+        RequestKind::CreateTopics(request) => {
+            api::create_topics::handle(&mut context, request).await
         }
-        RequestKind::JoinGroup(request) => api::join_group::handle(&context, request).await,
-        RequestKind::SyncGroup(request) => api::sync_group::handle(&context, request).await,
-        RequestKind::Heartbeat(request) => api::heartbeat::handle(&context, request).await,
-        RequestKind::LeaveGroup(request) => api::leave_group::handle(&context, request).await,
-        RequestKind::InitProducerId(request) => {
-            api::init_producer_id::handle(&context, request).await
-        }
-        RequestKind::CreateTopics(request) => api::create_topics::handle(&context, request).await,
-        RequestKind::DeleteTopics(request) => api::delete_topics::handle(&context, request).await,
-        RequestKind::CreatePartitions(request) => {
-            api::create_partitions::handle(&context, request).await
-        }
-        RequestKind::DeleteRecords(request) => api::delete_records::handle(&context, request).await,
         RequestKind::DescribeConfigs(request) => {
             api::describe_configs::handle(&mut context, request).await
         }
-        RequestKind::AlterConfigs(request) => api::alter_configs::handle(&context, request).await,
-        RequestKind::IncrementalAlterConfigs(request) => {
-            api::incremental_alter_configs::handle(&context, request).await
-        }
         RequestKind::DescribeGroups(request) => {
-            api::describe_groups::handle(&context, request).await
+            api::describe_groups::handle(&mut context, request).await
         }
-        RequestKind::ListGroups(request) => api::list_groups::handle(&context, request).await,
-        RequestKind::DeleteGroups(request) => api::delete_groups::handle(&context, request).await,
-        RequestKind::OffsetDelete(request) => api::offset_delete::handle(&context, request).await,
+        RequestKind::ListGroups(request) => api::list_groups::handle(&mut context, request).await,
+        request => encoded_whole(&mut context, request).await,
+    };
+    encoded.map_or(Response::Close, |encoded| context.send(encoded))
+}
+
+/// Those whose answers are as large as their requests.
+async fn encoded_whole(context: &mut Context, request: RequestKind) -> Result<Encoded, Fatal> {
+    let response = match request {
+        RequestKind::FindCoordinator(request) => {
+            api::find_coordinator::handle(context, request).await
+        }
+        RequestKind::JoinGroup(request) => api::join_group::handle(context, request).await,
+        RequestKind::SyncGroup(request) => api::sync_group::handle(context, request).await,
+        RequestKind::Heartbeat(request) => api::heartbeat::handle(context, request).await,
+        RequestKind::LeaveGroup(request) => api::leave_group::handle(context, request).await,
+        RequestKind::InitProducerId(request) => {
+            api::init_producer_id::handle(context, request).await
+        }
+        RequestKind::DeleteTopics(request) => api::delete_topics::handle(context, request).await,
+        RequestKind::CreatePartitions(request) => {
+            api::create_partitions::handle(context, request).await
+        }
+        RequestKind::DeleteRecords(request) => api::delete_records::handle(context, request).await,
+        RequestKind::AlterConfigs(request) => api::alter_configs::handle(context, request).await,
+        RequestKind::IncrementalAlterConfigs(request) => {
+            api::incremental_alter_configs::handle(context, request).await
+        }
+        RequestKind::DeleteGroups(request) => api::delete_groups::handle(context, request).await,
+        RequestKind::OffsetDelete(request) => api::offset_delete::handle(context, request).await,
         RequestKind::OffsetForLeaderEpoch(request) => {
-            api::offset_for_leader_epoch::handle(&context, request).await
+            api::offset_for_leader_epoch::handle(context, request).await
         }
         RequestKind::DescribeCluster(request) => {
-            api::describe_cluster::handle(&context, request).await
+            api::describe_cluster::handle(context, request).await
         }
         _ => Err(Fatal),
-    };
-    let header = &context.header;
-    match answered {
-        Ok(response) => Context::send(broker_kafka_wire::encode_guarded(
-            header.api,
-            header.version,
-            header.correlation_id,
-            &response,
-        )),
-        Err(Fatal) => Response::Close,
-    }
+    }?;
+    let RequestHeader { api, version, correlation_id, .. } = context.header;
+    Ok(encode_guarded(api, version, correlation_id, &response))
 }

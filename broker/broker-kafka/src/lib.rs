@@ -16,10 +16,9 @@
 mod api;
 pub mod broker;
 pub mod code;
+mod context;
 mod handler;
-mod pace;
 mod turns;
 
 pub use handler::{Begun, Handler, Peer, Response, SERVED, num_partitions};
-pub use pace::Pace;
 pub use turns::{Turn, Turns};

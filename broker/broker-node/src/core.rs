@@ -59,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) decoded: Memory,
     /// For records on their way to consumers.
     pub(crate) answers: Memory,
+    /// For other answers that are large: apart, because those wait for memory, and answers of records never do.
+    pub(crate) listings: Memory,
     pub(crate) connections: ConnectionCounters,
     pub(crate) producer_ids: Cell<std::ops::Range<i64>>,
     pub(crate) stopping: Cell<bool>,
@@ -102,6 +104,7 @@ impl Core {
             memory: Memory::new(settings.request_memory_bytes_max),
             decoded: Memory::new(settings.request_memory_bytes_max),
             answers: Memory::new(settings.request_memory_bytes_max),
+            listings: Memory::new(settings.request_memory_bytes_max),
             connections: ConnectionCounters::default(),
             producer_ids: Cell::new(0..0),
             stopping: Cell::new(false),

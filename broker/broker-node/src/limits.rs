@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use broker_kafka::broker::Held;
 use futures_channel::oneshot;
 
 /// Bytes that may be held at one time on this core.
@@ -34,6 +35,11 @@ impl Memory {
         self.0.used.get()
     }
 
+    /// Somebody waits for some.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.0.waiting.borrow().iter().any(|(_, sender)| !sender.is_canceled())
+    }
+
     /// Waits for `bytes`, first come first served; a request larger than the whole budget gets all of it.
     pub(crate) async fn take(&self, bytes: usize) -> Lease {
         let bytes = bytes.min(self.0.bytes_max);
@@ -57,9 +63,11 @@ impl Lease {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+}
 
-    /// What is held turned out to be `bytes`, which may be more than was granted.
-    pub(crate) fn resize(&mut self, bytes: usize) {
+impl Held for Lease {
+    /// May be more than was granted.
+    fn resize(&mut self, bytes: usize) {
         self.budget.used.set(self.budget.used.get() - self.bytes + bytes);
         self.bytes = bytes;
         self.budget.grant_waiting();

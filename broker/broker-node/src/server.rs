@@ -9,13 +9,14 @@
 //! - Memory for a request is taken from the core's budget as its bytes arrive, never because of what its length field
 //!   claims, and again before its elements are decoded; a connection holds at most [`PIPELINE_BYTES_MAX`] of both (or one
 //!   larger request) and [`PIPELINE_MAX`] requests.
-//! - A connection fetches one answer at a time, which is smaller the less is left of the core's budget for answers.
+//! - A connection is given one answer at a time that may be large. Those of records are smaller the less is left of the core's
+//!   budget for them; others wait for each other, and for those who do not take theirs no longer than some seconds.
 //! - Nothing a client sends panics: a frame that does not parse closes its connection.
 
 mod connection;
 mod intake;
+mod progress;
 
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -25,27 +26,23 @@ use broker_rt::{Connection, Listener, Queue};
 
 use crate::core::{Core, CoreBroker};
 use connection::KafkaConnection;
+use progress::Progress;
 
 /// Requests of one connection in flight. Idempotent clients use 5 at most.
 pub(crate) const PIPELINE_MAX: usize = 32;
 /// Bytes of one connection's requests in flight.
 pub(crate) const PIPELINE_BYTES_MAX: usize = 16 << 20;
-/// A peer that takes nothing of a response for this long is cut off: what it holds back is memory.
-const STALL_NS_MAX: u64 = 60_000_000_000;
-/// How often idle connections are looked for.
-const IDLE_CHECK: Duration = Duration::from_secs(10);
+/// How often it is looked whether they do.
+const WANTED_CHECK: Duration = Duration::from_secs(1);
+/// How many of those it takes until idle connections are looked for.
+const CHECKS_PER_SWEEP: u32 = 10;
 /// Pause after `accept` failed for lack of descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// A live connection, for the idle sweep.
+/// A live connection, for the sweep.
 pub(crate) struct Live {
     pub(crate) connection: Rc<dyn Connection>,
-    /// Monotonic nanoseconds of the last traffic.
-    pub(crate) last_ns: Cell<u64>,
-    /// Requests are in flight: waiting for them is not idleness.
-    pub(crate) busy: Cell<bool>,
-    /// A response is being written: then silence means that the peer does not read.
-    pub(crate) writing: Cell<bool>,
+    pub(crate) progress: Progress,
 }
 
 /// Listens and serves until the core stops. Gives the bound address.
@@ -79,30 +76,31 @@ async fn accept_loop(core: Rc<Core>, listener: Rc<dyn Listener>) {
             connection.close();
             continue;
         }
-        let entry = Rc::new(Live {
-            connection,
-            last_ns: Cell::new(core.runtime.clock().mono_ns()),
-            busy: Cell::new(false),
-            writing: Cell::new(false),
-        });
+        let progress = Progress::since(core.runtime.clock().mono_ns());
+        let entry = Rc::new(Live { connection, progress });
         live.borrow_mut().push(Rc::downgrade(&entry));
         let serving = KafkaConnection::new(Rc::clone(&core), Rc::clone(&handler), entry).serve();
         core.runtime.spawn(Queue::Latency, "kafka-connection", Box::pin(serving));
     }
 }
 
-/// Closes connections that have been silent for too long.
+/// Closes connections that have been silent for too long, and those that do not take what they hold up others with.
 async fn sweep_loop(core: Rc<Core>, live: Rc<std::cell::RefCell<Vec<Weak<Live>>>>) {
     let idle_ns =
         u64::try_from(core.shared.settings.connection_idle_max.as_nanos()).unwrap_or(u64::MAX);
-    while !core.stopping.get() {
-        core.runtime.sleep(IDLE_CHECK).await;
+    for check in 1_u32.. {
+        core.runtime.sleep(WANTED_CHECK).await;
+        if core.stopping.get() {
+            return;
+        }
+        let wanted = core.listings.is_wanted();
+        if !wanted && !check.is_multiple_of(CHECKS_PER_SWEEP) {
+            continue;
+        }
         let now_ns = core.runtime.clock().mono_ns();
         live.borrow_mut().retain(|entry| {
             let Some(entry) = entry.upgrade() else { return false };
-            let silent_ns = now_ns.saturating_sub(entry.last_ns.get());
-            let stalled = entry.writing.get() && silent_ns > STALL_NS_MAX;
-            if stalled || (silent_ns > idle_ns && !entry.busy.get()) {
+            if entry.progress.is_overdue(now_ns, idle_ns, wanted) {
                 entry.connection.close();
             }
             true

@@ -37,8 +37,8 @@ pub struct NodeSettings {
     pub tail_bytes_max: usize,
     /// Largest Kafka request in bytes (`socket.request.max.bytes`); default 100 MiB.
     pub request_bytes_max: usize,
-    /// Memory per core for the bytes of requests in flight, and as much again for what their elements become; default
-    /// 256 MiB.
+    /// Memory per core for the bytes of requests in flight, and as much again for what their elements become, for answers
+    /// of records, and for other large answers, of which one may go beyond it; default 256 MiB.
     pub request_memory_bytes_max: usize,
     /// Kafka connections of the node; default 10,000 (`max.connections`).
     pub connections_max: usize,

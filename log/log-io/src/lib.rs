@@ -13,8 +13,9 @@
 mod block;
 mod disk;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::task::Poll;
 
 pub use block::{Block, BlockMut, IoMemory, block_bytes};
 pub use disk::{BLOCK_BYTES, Disk, Durability, File};
@@ -33,4 +34,17 @@ pub trait Clock {
 /// A source of random numbers; seeded in the simulator.
 pub trait Random {
     fn next_u64(&self) -> u64;
+}
+
+/// Lets everything else of the core that is ready run first. It yields by waking itself, so any executor can drive it.
+pub async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

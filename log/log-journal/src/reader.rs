@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use log_io::LocalFuture;
+use log_io::{LocalFuture, yield_once};
 use log_record::{BatchError, BatchHeader, frame_len, verify_crc};
 use log_types::{Offset, SegmentId, StreamId};
 
@@ -29,7 +29,6 @@ use crate::journal::{Inner, Journal};
 use crate::options::ReadBatches;
 use crate::recovery::corrupt;
 use crate::state::{Pending, SegmentFile, State};
-use crate::wait::yield_once;
 
 pub(crate) const CHUNK_BYTES: u64 = 1 << 20;
 /// Open files of sealed segments.

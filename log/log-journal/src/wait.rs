@@ -1,6 +1,6 @@
 //! Futures that wait for the flusher. A waiter is one map entry, registered at its first poll.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -75,17 +75,4 @@ impl Future for Room {
         state.room_waiters.push(context.waker().clone());
         Poll::Pending
     }
-}
-
-/// Lets everything else that is ready run first.
-pub(crate) async fn yield_once() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -8,8 +8,8 @@ use crate::group::error::GroupError;
 use crate::group::machine::{Ctx, Group};
 use crate::group::record::{GroupRecord, OffsetCommitted};
 use crate::group::types::{
-    CommitRequest, CommittedOffset, GroupConfig, GroupDescription, GroupListing, GroupState,
-    HeartbeatRequest, JoinReply, JoinRequest, LeaveRequest, MemberDescription, Outputs,
+    CommitRequest, CommittedOffset, GroupConfig, GroupDescription, GroupListing, GroupPage,
+    GroupState, HeartbeatRequest, JoinReply, JoinRequest, LeaveRequest, MemberDescription, Outputs,
     PartitionResult, ReplyBody, ReplyTo, SyncReply, SyncRequest, TopicPartition,
 };
 use log_types::{PartitionId, TopicId};
@@ -327,9 +327,10 @@ impl Groups {
         }
     }
 
-    /// ListGroups, by group id. Empty `states` selects every state; otherwise names, in any case (KIP-518).
+    /// ListGroups, by group id: those with one of the states among the first `count_max` behind `after`. Empty `states`
+    /// selects every state; otherwise names, in any case (KIP-518).
     #[must_use]
-    pub fn list(&self, states: &[String]) -> Vec<GroupListing> {
+    pub fn list(&self, states: &[String], after: Option<&str>, count_max: usize) -> GroupPage {
         // Looked up once per state, of which there are few, and not once per group.
         let known = GroupState::ALL.into_iter().filter(|state| {
             let name = state.to_string();
@@ -337,15 +338,20 @@ impl Groups {
         });
         let known: Vec<GroupState> = known.collect();
         let wanted = |state: GroupState| known.contains(&state);
-        let groups = self.slots.values().map(|slot| &slot.group);
-        groups
-            .filter(|group| wanted(group.state))
-            .map(|group| GroupListing {
-                group_id: group.id.clone(),
-                protocol_type: group.protocol_type.clone().unwrap_or_default(),
-                state: group.state,
-            })
-            .collect()
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self.slots.range::<str, _>((from, Bound::Unbounded));
+        let (mut groups, mut last) = (Vec::new(), None);
+        for (id, Slot { group, .. }) in rest.by_ref().take(count_max) {
+            last = Some(id);
+            if wanted(group.state) {
+                groups.push(GroupListing {
+                    group_id: group.id.clone(),
+                    protocol_type: group.protocol_type.clone().unwrap_or_default(),
+                    state: group.state,
+                });
+            }
+        }
+        GroupPage { groups, upto: rest.next().and(last).cloned() }
     }
 
     // --- fold ----------------------------------------------------------------------------------------------------

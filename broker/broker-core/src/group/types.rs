@@ -305,6 +305,14 @@ pub struct GroupDescription {
     pub members: Vec<MemberDescription>,
 }
 
+/// ListGroups, some of the groups by id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupPage {
+    pub groups: Vec<GroupListing>,
+    /// The last group that was looked at, where there are more behind it.
+    pub upto: Option<String>,
+}
+
 /// ListGroups, one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupListing {

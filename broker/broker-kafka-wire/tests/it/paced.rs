@@ -4,6 +4,14 @@ use crate::allocation::largest_allocation;
 use crate::samples;
 use broker_kafka_wire::*;
 use bytes::Bytes;
+use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
+use kafka_protocol::messages::describe_groups_response::DescribedGroup;
+use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::messages::{
+    CreateTopicsResponse, DescribeConfigsResponse, DescribeGroupsResponse, ListGroupsResponse,
+    ResponseKind,
+};
 use log_types::PartitionId;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -127,4 +135,50 @@ fn long_texts_yield_more_often() {
     };
     assert_eq!(run(MetadataRequest::decode_paced(&named(10), 9)).1, 0);
     assert!(run(MetadataRequest::decode_paced(&named(30_000), 9)).1 > 20);
+}
+
+macro_rules! same_elements {
+    ($api:ident, $response:ident, $array:ident, $element:ident) => {
+        for version in ApiKey::$api.info().min..=ApiKey::$api.info().max {
+            let mut response = $response::default();
+            response.throttle_time_ms = 7;
+            let empty = ResponseKind::$api(response.clone());
+            for count in [0, 1, 126, 127, 20_000] {
+                response.$array = vec![$element::default(); count];
+                let whole = ResponseKind::$api(response.clone());
+                let whole = encode_guarded(ApiKey::$api, version, 5, &whole).expect("encodes");
+                let (pieces, yields) = run(async {
+                    let mut pieces = GuardedElements::new(ApiKey::$api, version, 5, &empty)?;
+                    for element in &response.$array {
+                        pieces.push(element).await?;
+                    }
+                    pieces.finish()
+                });
+                let pieces = pieces.expect("encodes").to_bytes();
+                assert_eq!(pieces, whole.to_bytes(), "{version} {count}");
+                assert_eq!(yields > 100, count == 20_000, "{version} {count}: {yields}");
+            }
+        }
+    };
+}
+
+#[test]
+fn element_by_element_gives_what_the_whole_does() {
+    same_elements!(CreateTopics, CreateTopicsResponse, topics, CreatableTopicResult);
+    same_elements!(DescribeConfigs, DescribeConfigsResponse, results, DescribeConfigsResult);
+    same_elements!(DescribeGroups, DescribeGroupsResponse, groups, DescribedGroup);
+}
+
+/// ListGroups has a throttle time from version 1 on.
+#[test]
+fn element_by_element_refuses_what_is_not_empty_or_of_another_api() {
+    let mut response = ListGroupsResponse::default();
+    let new = |response: &ListGroupsResponse, api| {
+        let response = ResponseKind::ListGroups(response.clone());
+        GuardedElements::new(api, 5, 1, &response).map(|pieces| pieces.is_empty())
+    };
+    assert_eq!(new(&response, ApiKey::ListGroups), Ok(true));
+    assert!(matches!(new(&response, ApiKey::DescribeGroups), Err(WireError::Refused { .. })));
+    response.groups = vec![ListedGroup::default()];
+    assert!(matches!(new(&response, ApiKey::ListGroups), Err(WireError::Refused { .. })));
 }

@@ -6,7 +6,8 @@ use broker_kafka_wire::{ApiVersionsRequest, ApiVersionsResponse};
 use bytes::Bytes;
 
 use crate::code;
-use crate::handler::{Context, Response, SERVED};
+use crate::context::Context;
+use crate::handler::{Response, SERVED};
 
 pub(crate) async fn handle(context: Context, body: Bytes) -> Response {
     let (version, correlation_id) = (context.header.version, context.header.correlation_id);
@@ -19,7 +20,7 @@ pub(crate) async fn handle(context: Context, body: Bytes) -> Response {
             response = ApiVersionsResponse { error_code: code::INVALID_REQUEST, ..response };
         }
     }
-    Context::send(response.encode(version, correlation_id))
+    context.send(response.encode(version, correlation_id))
 }
 
 /// KIP-511: letters, digits, dots and dashes, beginning and ending with a letter or digit.

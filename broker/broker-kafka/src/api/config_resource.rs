@@ -12,7 +12,7 @@ use broker_core::config::{ConfigChange, ConfigError, topic_name_error};
 use super::refusal::Refusal;
 use crate::broker::{Broker, CatalogCommand, Fatal};
 use crate::code;
-use crate::pace::Pace;
+use broker_kafka_wire::Pace;
 
 /// `ConfigResource.Type.TOPIC`.
 const TOPIC: i8 = 2;
@@ -106,7 +106,7 @@ pub(super) async fn change_all(
             }
         };
         changed.push(Changed { kind, name, outcome });
-        pace.spend(0).await;
+        pace.partition(0).await;
     }
     Ok(changed)
 }

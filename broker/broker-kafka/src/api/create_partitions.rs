@@ -13,8 +13,8 @@ use super::assignment::check_replicas;
 use super::refusal::{DUPLICATE_NAME, Refusal};
 use crate::broker::{Broker, CatalogCommand, Fatal};
 use crate::code;
-use crate::handler::Context;
-use crate::pace::Pace;
+use crate::context::Context;
+use broker_kafka_wire::Pace;
 
 pub(crate) async fn handle(
     context: &Context,
@@ -37,7 +37,7 @@ pub(crate) async fn handle(
         result.name = topic.name.clone();
         (result.error_code, result.error_message) = Refusal::fields(&outcome);
         response.results.push(result);
-        pace.spend(0).await;
+        pace.partition(0).await;
     }
     Ok(ResponseKind::CreatePartitions(response))
 }

@@ -25,8 +25,9 @@ use super::refusal::{DUPLICATE_NAME, Refusal};
 use super::text::{optional, owned, text, uuid};
 use crate::broker::{Broker, CatalogCommand, Fatal};
 use crate::code;
-use crate::handler::{Context, num_partitions};
-use crate::pace::Pace;
+use crate::context::{Context, Encoded};
+use crate::handler::num_partitions;
+use broker_kafka_wire::Pace;
 
 /// From here on results describe the topic.
 const DETAILS_VERSION_MIN: i16 = 5;
@@ -35,29 +36,28 @@ const TOPIC_BYTES: usize = 64 << 10;
 const TOPIC_ID_VERSION_MIN: i16 = 7;
 
 pub(crate) async fn handle(
-    context: &Context,
+    context: &mut Context,
     request: CreateTopicsRequest,
-) -> Result<ResponseKind, Fatal> {
-    let mut names = BTreeMap::new();
+) -> Result<Encoded, Fatal> {
+    let (mut names, mut pace) = (BTreeMap::new(), Pace::default());
     for topic in &request.topics {
         *names.entry(topic.name.clone()).or_insert(0_usize) += 1;
+        pace.partition(0).await;
     }
-    let mut answered = BTreeSet::new();
-    let mut response = CreateTopicsResponse::default();
-    let mut pace = Pace::default();
-    for topic in &request.topics {
-        if !answered.insert(topic.name.clone()) {
-            continue;
-        }
-        let outcome = if names[&topic.name] > 1 {
-            Err(Refusal::new(code::INVALID_REQUEST, DUPLICATE_NAME))
-        } else {
-            create(&*context.broker, topic, request.validate_only).await?
+    let response = ResponseKind::CreateTopics(CreateTopicsResponse::default());
+    let mut answer = context.elements(&response)?;
+    for topic in request.topics {
+        // A topic that stands several times is answered once.
+        let outcome = match names.remove(&topic.name) {
+            None => continue,
+            Some(1) => create(&*context.broker, &topic, request.validate_only).await?,
+            Some(_) => Err(Refusal::new(code::INVALID_REQUEST, DUPLICATE_NAME)),
         };
-        response.topics.push(result(context, topic, outcome));
-        pace.spend(TOPIC_BYTES).await;
+        let result = result(context, &topic, outcome);
+        context.push(&mut answer, &result).await?;
+        pace.partition(TOPIC_BYTES).await;
     }
-    Ok(ResponseKind::CreateTopics(response))
+    Ok(answer.finish())
 }
 
 /// What was created, or would be.

@@ -8,8 +8,8 @@ use kafka_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse, Respon
 
 use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
-use crate::handler::Context;
-use crate::pace::Pace;
+use crate::context::Context;
+use broker_kafka_wire::Pace;
 
 pub(crate) async fn handle(
     context: &Context,
@@ -30,7 +30,7 @@ pub(crate) async fn handle(
             _ => code::COORDINATOR_NOT_AVAILABLE,
         };
         response.results.push(result);
-        pace.spend(0).await;
+        pace.partition(0).await;
     }
     Ok(ResponseKind::DeleteGroups(response))
 }

@@ -13,8 +13,8 @@ use log_types::{Offset, PartitionId};
 use super::topics;
 use crate::broker::{Broker, Fatal};
 use crate::code;
-use crate::handler::Context;
-use crate::pace::Pace;
+use crate::context::Context;
+use broker_kafka_wire::Pace;
 
 /// Offset that means the high watermark.
 const HIGH_WATERMARK: i64 = -1;
@@ -40,7 +40,7 @@ pub(crate) async fn handle(
                 }
             }
             answer.partitions.push(result);
-            pace.spend(0).await;
+            pace.partition(0).await;
         }
         response.topics.push(answer);
     }

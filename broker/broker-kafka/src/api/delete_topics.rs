@@ -17,8 +17,8 @@ use super::refusal::{DUPLICATE_NAME, Refusal, UNKNOWN_ID};
 use super::text::{text, topic_id, topic_name, uuid};
 use crate::broker::{Broker, CatalogCommand, Fatal};
 use crate::code;
-use crate::handler::Context;
-use crate::pace::Pace;
+use crate::context::Context;
+use broker_kafka_wire::Pace;
 
 const BY_ID_VERSION_MIN: i16 = 6;
 const MESSAGE_VERSION_MIN: i16 = 5;
@@ -68,7 +68,7 @@ pub(crate) async fn handle(
             result.topic_id = uuid(TopicId::default());
         }
         response.responses.push(result);
-        pace.spend(0).await;
+        pace.partition(0).await;
     }
     Ok(ResponseKind::DeleteTopics(response))
 }

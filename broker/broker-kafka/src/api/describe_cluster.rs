@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::text::{broker_id, text};
 use crate::broker::Fatal;
 use crate::code;
-use crate::handler::Context;
+use crate::context::Context;
 
 /// `EndpointType.BROKER`.
 const BROKER: i8 = 1;

@@ -23,20 +23,21 @@ use super::config_resource::{Resource, find};
 use super::refusal::Refusal;
 use super::text::{optional, text};
 use crate::broker::{Broker, Fatal};
-use crate::handler::Context;
-use crate::pace::Pace;
+use crate::context::{Context, Encoded};
+use broker_kafka_wire::Pace;
 
-/// What a resource's description costs at most, in bytes worked on and kept: some 80 configs.
+/// What describing a resource is taken to cost, in bytes worked on: some 80 configs.
 const RESOURCE_BYTES: usize = 64 << 10;
 const TYPE_VERSION_MIN: i16 = 3;
 
 pub(crate) async fn handle(
     context: &mut Context,
     request: DescribeConfigsRequest,
-) -> Result<ResponseKind, Fatal> {
+) -> Result<Encoded, Fatal> {
     let version = context.header.version;
-    let mut response = DescribeConfigsResponse::default();
-    context.reserve(request.resources.len() * RESOURCE_BYTES).await;
+    let response = ResponseKind::DescribeConfigs(DescribeConfigsResponse::default());
+    let mut answer = context.elements(&response)?;
+    let configs = with_identity(&*context.broker);
     let (mut answered, mut pace) = (BTreeSet::new(), Pace::default());
     for resource in &request.resources {
         // A resource that stands several times is described once.
@@ -47,7 +48,7 @@ pub(crate) async fn handle(
         result.resource_type = resource.resource_type;
         result.resource_name = resource.resource_name.clone();
         result.error_message = None;
-        match describe(&*context.broker, resource) {
+        match describe(&*context.broker, &configs, resource) {
             Ok(entries) => {
                 let configs =
                     entries.into_iter().map(|one| config(one, version, request.include_synonyms));
@@ -58,22 +59,22 @@ pub(crate) async fn handle(
                 result.error_message = Some(text(&refusal.message));
             }
         }
-        response.results.push(result);
-        pace.spend(RESOURCE_BYTES).await;
+        context.push(&mut answer, &result).await?;
+        pace.partition(RESOURCE_BYTES).await;
     }
-    Ok(ResponseKind::DescribeConfigs(response))
+    Ok(answer.finish())
 }
 
 fn describe(
     broker: &dyn Broker,
+    configs: &BrokerConfigs,
     wanted: &DescribeConfigsResource,
 ) -> Result<Vec<ConfigEntry>, Refusal> {
-    let configs = with_identity(broker);
     let mut entries = match find(broker, wanted.resource_type, &wanted.resource_name)? {
-        Resource::Topic(topic) => describe_topic(&topic.configs, &configs),
-        Resource::ThisBroker => describe_broker(&configs).into_iter().map(as_own).collect(),
+        Resource::Topic(topic) => describe_topic(&topic.configs, configs),
+        Resource::ThisBroker => describe_broker(configs).into_iter().map(as_own).collect(),
         Resource::AllBrokers => {
-            let mut entries = describe_broker(&configs);
+            let mut entries = describe_broker(configs);
             entries.retain(|entry| configs.dynamic.contains_key(entry.name));
             entries
         }

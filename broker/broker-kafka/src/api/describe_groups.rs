@@ -12,9 +12,11 @@ use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, Re
 use super::text::{optional, text};
 use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
-use crate::handler::Context;
-use crate::pace::Pace;
+use crate::context::{Context, Encoded};
+use broker_kafka_wire::Pace;
 
+/// What describing a member is taken to cost, in bytes worked on.
+const MEMBER_BYTES: usize = 4 << 10;
 /// From here on an unknown group is an error, and errors have messages.
 const UNKNOWN_IS_ERROR_VERSION_MIN: i16 = 6;
 const INSTANCE_ID_VERSION_MIN: i16 = 4;
@@ -22,12 +24,13 @@ const INSTANCE_ID_VERSION_MIN: i16 = 4;
 const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 pub(crate) async fn handle(
-    context: &Context,
+    context: &mut Context,
     request: DescribeGroupsRequest,
-) -> Result<ResponseKind, Fatal> {
+) -> Result<Encoded, Fatal> {
     let version = context.header.version;
     let unknown_is_error = version >= UNKNOWN_IS_ERROR_VERSION_MIN;
-    let mut response = DescribeGroupsResponse::default();
+    let response = ResponseKind::DescribeGroups(DescribeGroupsResponse::default());
+    let mut answer = context.elements(&response)?;
     let (mut answered, mut pace) = (BTreeSet::new(), Pace::default());
     for group_id in &request.groups {
         // A group that stands several times is described once: two bytes could ask for megabytes otherwise.
@@ -62,10 +65,10 @@ pub(crate) async fn handle(
         if request.include_authorized_operations && group.error_code == code::NONE {
             group.authorized_operations = GROUP_OPERATIONS;
         }
-        response.groups.push(group);
-        pace.spend(0).await;
+        context.push(&mut answer, &group).await?;
+        pace.partition(group.members.len() * MEMBER_BYTES).await;
     }
-    Ok(ResponseKind::DescribeGroups(response))
+    Ok(answer.finish())
 }
 
 fn describe(description: GroupDescription, version: i16) -> DescribedGroup {

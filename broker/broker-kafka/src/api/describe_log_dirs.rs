@@ -9,19 +9,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use broker_core::catalog::Topic;
 use broker_kafka_wire::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse,
-    DescribeLogDirsResult, DescribeLogDirsTopic, yield_once,
+    DescribeLogDirsResult, DescribeLogDirsTopic,
 };
+use log_io::yield_once;
 use log_types::PartitionId;
 
-use crate::broker::{Broker, Fatal};
-use crate::handler::{Context, Response};
-use crate::pace::Pace;
+use crate::broker::Fatal;
+use crate::context::Context;
+use crate::handler::Response;
+use broker_kafka_wire::Pace;
 
 /// Partitions that are measured at once.
 const MEASURED_MAX: usize = 256;
+/// What a partition takes while the answer is built, its encoded form included.
+const PARTITION_BYTES: usize = 96;
+/// The same for a topic.
+const TOPIC_BYTES: usize = 256;
 
-pub(crate) async fn handle(context: Context, request: DescribeLogDirsRequest) -> Response {
-    let Ok(topics) = measured(&context, request).await else { return Response::Close };
+pub(crate) async fn handle(mut context: Context, request: DescribeLogDirsRequest) -> Response {
+    let Ok(topics) = measured(&mut context, request).await else { return Response::Close };
     let log_dir = context.broker.log_dir();
     let result = DescribeLogDirsResult {
         log_dir: log_dir.path,
@@ -32,21 +38,20 @@ pub(crate) async fn handle(context: Context, request: DescribeLogDirsRequest) ->
     };
     let response =
         DescribeLogDirsResponse { results: vec![result], ..DescribeLogDirsResponse::default() };
-    let header = &context.header;
-    Context::send(response.encode_paced(header.version, header.correlation_id).await)
+    let (version, correlation_id) = (context.header.version, context.header.correlation_id);
+    context.send(response.encode_paced(version, correlation_id).await)
 }
 
 async fn measured(
-    context: &Context,
+    context: &mut Context,
     request: DescribeLogDirsRequest,
 ) -> Result<Vec<DescribeLogDirsTopic>, Fatal> {
     let catalog = context.broker.catalog();
     let mut topics = Vec::new();
     let Some(asked) = request.topics else {
         for topic in catalog.topics.values() {
-            let all: Vec<PartitionId> =
-                (0..).map(PartitionId).zip(&topic.partitions).map(|(id, _)| id).collect();
-            topics.push(sizes(&*context.broker, topic, &all).await?);
+            let all = (0..).map(PartitionId).take(topic.partitions.len());
+            topics.push(sizes(context, topic, all).await?);
         }
         return Ok(topics);
     };
@@ -56,14 +61,13 @@ async fn measured(
         let partitions = wanted.entry(topic.topic).or_default();
         for partition in topic.partitions {
             partitions.insert(partition);
-            pace.spend(0).await;
+            pace.partition(0).await;
         }
     }
     for (name, partitions) in wanted {
-        pace.spend(0).await;
+        pace.partition(0).await;
         let Some(topic) = catalog.topic(&name) else { continue };
-        let partitions: Vec<PartitionId> = partitions.into_iter().collect();
-        let measured = sizes(&*context.broker, topic, &partitions).await?;
+        let measured = sizes(context, topic, partitions.into_iter()).await?;
         topics.extend((!measured.partitions.is_empty()).then_some(measured));
     }
     Ok(topics)
@@ -71,15 +75,21 @@ async fn measured(
 
 /// The sizes of those of the partitions that exist.
 async fn sizes(
-    broker: &dyn Broker,
+    context: &mut Context,
     topic: &Topic,
-    partitions: &[PartitionId],
+    mut partitions: impl Iterator<Item = PartitionId>,
 ) -> Result<DescribeLogDirsTopic, Fatal> {
     let mut answers = Vec::new();
-    for some in partitions.chunks(MEASURED_MAX) {
+    context.grow(TOPIC_BYTES + topic.name.len()).await;
+    loop {
+        let some: Vec<PartitionId> = partitions.by_ref().take(MEASURED_MAX).collect();
+        if some.is_empty() {
+            break;
+        }
+        context.grow(some.len() * PARTITION_BYTES).await;
         let found = some.iter().filter_map(|id| Some((*id, topic.place(*id)?)));
         let (ids, places): (Vec<_>, Vec<_>) = found.unzip();
-        let sizes = broker.partition_sizes(places).await?;
+        let sizes = context.broker.partition_sizes(places).await?;
         answers.extend(ids.into_iter().zip(sizes).map(|(partition, size)| {
             DescribeLogDirsPartition {
                 partition,

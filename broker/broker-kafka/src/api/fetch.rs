@@ -31,8 +31,9 @@ use log_types::{NodeId, Offset, PartitionId, TopicId};
 use super::topics;
 use crate::broker::{Broker, Fatal, PartitionError, ReadReplies, ReadReply, ReadRequest, Reserved};
 use crate::code;
-use crate::handler::{Context, Response};
-use crate::pace::Pace;
+use crate::context::Context;
+use crate::handler::Response;
+use broker_kafka_wire::Pace;
 
 /// `fetch.max.bytes` of the broker: 55 MiB.
 const RESPONSE_BYTES_MAX: usize = 55 << 20;
@@ -63,7 +64,7 @@ pub(crate) async fn handle(mut context: Context, request: FetchRequest) -> Respo
     match fetch(&mut context, &request).await {
         Ok((response, held)) => {
             let encoded = response.encode_paced(version, correlation_id).await;
-            Context::send(encoded).holding(held)
+            Response::of(encoded, Some(held))
         }
         Err(Fatal) => Response::Close,
     }
@@ -136,7 +137,7 @@ async fn wanted(request: &FetchRequest, by_id: bool) -> Vec<Wanted> {
                 leader_epoch: partition.current_leader_epoch,
                 last_fetched_epoch: partition.last_fetched_epoch,
             });
-            pace.spend(0).await;
+            pace.partition(0).await;
         }
     }
     wanted
@@ -157,7 +158,7 @@ async fn resolve(broker: &dyn Broker, version: i16, partitions: &[Wanted]) -> Ve
     let (mut asked, mut pace) = (Vec::with_capacity(partitions.len()), Pace::default());
     for wanted in partitions {
         asked.push(resolve_one(broker, &catalog, version, wanted));
-        pace.spend(0).await;
+        pace.partition(0).await;
     }
     asked
 }
@@ -211,7 +212,7 @@ async fn answers(
         };
         results.push(result(&key, &answer));
         answers.push((key, answer));
-        pace.spend(0).await;
+        pace.partition(0).await;
     }
     (answers, results)
 }
@@ -233,7 +234,7 @@ async fn by_topic(answers: Answers, kept: &[FetchResult]) -> Vec<FetchTopicRespo
     let mut topics: Vec<FetchTopicResponse> = Vec::new();
     let mut index: BTreeMap<TopicKey, usize> = BTreeMap::new();
     for (key, answer) in answers {
-        pace.spend(0).await;
+        pace.partition(0).await;
         if kept.next_if(|result| result.key == key).is_none() {
             continue;
         }

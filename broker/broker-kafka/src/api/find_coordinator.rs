@@ -9,7 +9,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::text::{broker_id, text};
 use crate::broker::{Fatal, Identity};
 use crate::code;
-use crate::handler::Context;
+use crate::context::Context;
 
 /// `CoordinatorType.GROUP`.
 const GROUP: i8 = 0;

@@ -6,7 +6,7 @@ use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse, ResponseKind
 use super::text::owned;
 use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
-use crate::handler::Context;
+use crate::context::Context;
 
 pub(crate) async fn handle(
     context: &Context,

@@ -14,7 +14,7 @@ use super::config_resource::{Wanted, change_all};
 use super::refusal::Refusal;
 use super::text::{owned, text};
 use crate::broker::Fatal;
-use crate::handler::Context;
+use crate::context::Context;
 
 pub(crate) async fn handle(
     context: &Context,

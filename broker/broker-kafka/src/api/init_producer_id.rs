@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
 use super::refusal::Refusal;
 use crate::broker::Fatal;
 use crate::code;
-use crate::handler::Context;
+use crate::context::Context;
 
 pub(crate) async fn handle(
     context: &Context,

@@ -3,7 +3,7 @@
 //! Source: KIP-62 (rebalance timeout, 1), KIP-394 (member id first, 4), KIP-345 (static members, 5), KIP-559 (protocol
 //! type, 7), KIP-800 (reason, 8), KIP-814 (skip assignment, 9).
 
-use broker_core::group::{JoinReply, JoinRequest, Protocol, ReplyTo};
+use broker_core::group::{JoinMember, JoinReply, JoinRequest, Protocol, ReplyTo};
 use bytes::Bytes;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse, ResponseKind};
@@ -11,10 +11,13 @@ use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse, ResponseKind
 use super::text::{optional, owned, text};
 use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
-use crate::handler::Context;
+use crate::context::Context;
+
+/// What a member takes in the answer to its leader, besides its metadata.
+const MEMBER_BYTES: usize = 256;
 
 pub(crate) async fn handle(
-    context: &Context,
+    context: &mut Context,
     request: JoinGroupRequest,
 ) -> Result<ResponseKind, Fatal> {
     let version = context.header.version;
@@ -42,7 +45,11 @@ pub(crate) async fn handle(
         random: 0,
     });
     let response = match context.broker.group(call).await? {
-        GroupAnswer::Join(reply) => response(reply, version),
+        GroupAnswer::Join(reply) => {
+            let member = |member: &JoinMember| MEMBER_BYTES + member.metadata.len();
+            context.grow(reply.members.iter().map(member).sum()).await;
+            response(reply, version)
+        }
         _ => unavailable(version),
     };
     Ok(ResponseKind::JoinGroup(response))

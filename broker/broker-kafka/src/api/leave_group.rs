@@ -7,7 +7,7 @@ use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse, ResponseKi
 use super::text::{optional, owned, text};
 use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
-use crate::handler::Context;
+use crate::context::Context;
 
 const SEVERAL_MEMBERS_VERSION_MIN: i16 = 3;
 

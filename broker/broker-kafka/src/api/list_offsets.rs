@@ -16,8 +16,9 @@ use log_types::{Offset, PartitionId, TopicId};
 use super::topics;
 use crate::broker::{Broker, Fatal, OffsetQuery};
 use crate::code;
-use crate::handler::{Context, Response};
-use crate::pace::Pace;
+use crate::context::Context;
+use crate::handler::Response;
+use broker_kafka_wire::Pace;
 
 /// Partitions that are looked up at the same time, so that other cores work in parallel.
 const ASKED_AT_ONCE: usize = 64;
@@ -52,13 +53,13 @@ pub(crate) async fn handle(context: Context, request: ListOffsetsRequest) -> Res
             for answer in join_all(asking).await {
                 let Ok(answer) = answer else { return Response::Close };
                 partitions.push(answer);
-                pace.spend(0).await;
+                pace.partition(0).await;
             }
         }
         topics.push(ListOffsetsTopicResponse { name: topic.name.clone(), partitions });
     }
     let response = ListOffsetsResponse { topics, ..ListOffsetsResponse::default() };
-    Context::send(response.encode_paced(version, correlation_id).await)
+    context.send(response.encode_paced(version, correlation_id).await)
 }
 
 /// Partitions that stand in the request more than once: each time would look for an offset, perhaps on the disk.
@@ -73,7 +74,7 @@ async fn repeated<'a>(
             if !seen.insert(partition) {
                 repeated.insert(partition);
             }
-            pace.spend(0).await;
+            pace.partition(0).await;
         }
     }
     repeated

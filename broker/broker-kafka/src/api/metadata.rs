@@ -4,9 +4,10 @@
 //! KIP-430 (operations), KIP-516 (topic ids), KIP-700 (cluster operations moved to DescribeCluster).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use broker_core::catalog::{Catalog, CatalogError, NewTopicSpec, Topic};
+use broker_core::catalog::{CatalogError, NewTopicSpec, Topic};
 use broker_core::config::topic_name_error;
 use broker_kafka_wire::{
     AUTHORIZED_OPERATIONS_OMITTED, MetadataBroker, MetadataPartition, MetadataRequest,
@@ -16,52 +17,44 @@ use log_types::{NodeId, PartitionId, TopicId};
 
 use crate::broker::{Broker, CatalogCommand, CatalogFailure};
 use crate::code;
-use crate::handler::{Context, Response, num_partitions};
-use crate::pace::Pace;
+use crate::context::Context;
+use crate::handler::{Response, num_partitions};
+use broker_kafka_wire::Pace;
 
 /// Every operation on a topic: READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS (KIP-430).
 const TOPIC_OPERATIONS: i32 = 0b0000_1101_1111_1000;
 /// Every operation on the cluster: CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE.
 pub(super) const CLUSTER_OPERATIONS: i32 = 0b0001_1111_1010_0000;
 
-/// What a partition's description is taken to cost, in bytes worked on.
-const PARTITION_BYTES: usize = 1 << 10;
+/// What a partition's description takes while the answer is built: three lists, and its encoded form.
+const PARTITION_BYTES: usize = 224;
+/// The same for a topic.
+const TOPIC_BYTES: usize = 512;
 
 pub(crate) async fn handle(context: Context, request: MetadataRequest) -> Response {
-    let broker = &*context.broker;
     let (version, correlation_id) = (context.header.version, context.header.correlation_id);
-    let identity = broker.identity();
-    let mut topics = Vec::new();
-    let mut pace = Pace::default();
-    if request.all_topics(version) {
-        let catalog = broker.catalog();
-        for topic in catalog.topics.values() {
-            topics.push(describe(broker, topic));
-            pace.spend(topic.partitions.len() * PARTITION_BYTES).await;
-        }
-    } else {
-        // A topic that stands several times is described once: three bytes could ask for megabytes otherwise.
-        let mut answered = BTreeSet::new();
-        for wanted in request.topics.iter().flatten() {
-            if !answered.insert((&wanted.name, wanted.topic_id)) {
-                pace.spend(0).await;
-                continue;
-            }
-            let create = request.allow_auto_topic_creation;
-            match one_topic(broker, wanted, create).await {
-                Ok(topic) => {
-                    pace.spend(topic.partitions.len() * PARTITION_BYTES).await;
-                    topics.push(topic);
-                }
-                Err(Closed) => return Response::Close,
-            }
-        }
+    let broker = Rc::clone(&context.broker);
+    let mut describing = Describing { context, topics: Vec::new(), pace: Pace::default() };
+    let described = match request.all_topics(version) {
+        true => describing.all().await,
+        false => describing.asked_for(&request).await,
+    };
+    if described.is_err() {
+        return Response::Close;
+    }
+    let Describing { context, mut topics, mut pace } = describing;
+    // Piece by piece, as they were made.
+    for topic in request.topics.into_iter().flatten() {
+        drop(topic);
+        pace.element().await;
     }
     if request.include_topic_authorized_operations {
         for topic in topics.iter_mut().filter(|topic| topic.error_code == code::NONE) {
             topic.topic_authorized_operations = TOPIC_OPERATIONS;
+            pace.element().await;
         }
     }
+    let identity = broker.identity();
     let node_id = NodeId(identity.node_id);
     let response = MetadataResponse {
         brokers: vec![MetadataBroker {
@@ -79,82 +72,124 @@ pub(crate) async fn handle(context: Context, request: MetadataRequest) -> Respon
         },
         ..MetadataResponse::default()
     };
-    Context::send(response.encode_paced(version, correlation_id).await)
+    context.send(response.encode_paced(version, correlation_id).await)
 }
 
 /// The node is stopping.
 struct Closed;
 
+/// The topics of an answer that is being built.
+struct Describing {
+    context: Context,
+    topics: Vec<MetadataTopic>,
+    pace: Pace,
+}
+
+impl Describing {
+    async fn all(&mut self) -> Result<(), Closed> {
+        let catalog = self.context.broker.catalog();
+        for topic in catalog.topics.values() {
+            self.describe(topic).await;
+        }
+        Ok(())
+    }
+
+    async fn asked_for(&mut self, request: &MetadataRequest) -> Result<(), Closed> {
+        let broker = Rc::clone(&self.context.broker);
+        // A topic that stands several times is described once: three bytes could ask for megabytes otherwise.
+        let mut answered = BTreeSet::new();
+        for wanted in request.topics.iter().flatten() {
+            if !answered.insert((&wanted.name, wanted.topic_id)) {
+                self.pace.element().await;
+                continue;
+            }
+            match one_topic(&*broker, wanted, request.allow_auto_topic_creation).await? {
+                Ok(topic) => self.describe(&topic).await,
+                Err(error_code) => self.refuse(wanted, error_code).await,
+            }
+        }
+        while answered.pop_first().is_some() {
+            self.pace.element().await;
+        }
+        Ok(())
+    }
+
+    async fn describe(&mut self, topic: &Topic) {
+        let (node, leader_epoch) = {
+            let broker = &*self.context.broker;
+            (NodeId(broker.identity().node_id), broker.leader_epoch())
+        };
+        let count = topic.partitions.len();
+        self.context.grow(TOPIC_BYTES + topic.name.len() + count * PARTITION_BYTES).await;
+        let mut partitions = Vec::with_capacity(count);
+        for (partition, _) in (0..).zip(&topic.partitions) {
+            partitions.push(MetadataPartition {
+                error_code: code::NONE,
+                partition: PartitionId(partition),
+                leader_id: node,
+                leader_epoch,
+                replica_nodes: vec![node],
+                isr_nodes: vec![node],
+                offline_replicas: Vec::new(),
+            });
+            self.pace.element().await;
+        }
+        self.topics.push(MetadataTopic {
+            error_code: code::NONE,
+            name: Some(topic.name.clone()),
+            topic_id: topic.id,
+            is_internal: false,
+            partitions,
+            topic_authorized_operations: AUTHORIZED_OPERATIONS_OMITTED,
+        });
+        self.pace.partition(0).await;
+    }
+
+    async fn refuse(&mut self, wanted: &MetadataRequestTopic, error_code: i16) {
+        let name = wanted.name.clone();
+        self.context.grow(TOPIC_BYTES + name.as_ref().map_or(0, String::len)).await;
+        // A name that is not known has no id, whatever the request says.
+        let topic_id = if name.is_none() { wanted.topic_id } else { TopicId::default() };
+        let topic = MetadataTopic { error_code, name, topic_id, ..MetadataTopic::default() };
+        self.topics.push(topic);
+        self.pace.partition(0).await;
+    }
+}
+
+/// The topic that is asked for, created where that is wanted and allowed, or the code that refuses it.
 async fn one_topic(
     broker: &dyn Broker,
     wanted: &MetadataRequestTopic,
     create: bool,
-) -> Result<MetadataTopic, Closed> {
+) -> Result<Result<Arc<Topic>, i16>, Closed> {
     let catalog = broker.catalog();
     let Some(name) = &wanted.name else {
-        return Ok(match catalog.topic_by_id(wanted.topic_id) {
-            Some(topic) => describe(broker, topic),
-            None => failed(code::UNKNOWN_TOPIC_ID, None, wanted.topic_id),
-        });
+        let found = catalog.topic_by_id(wanted.topic_id).cloned();
+        return Ok(found.ok_or(code::UNKNOWN_TOPIC_ID));
     };
-    let failed = |error_code| failed(error_code, Some(name.clone()), TopicId::default());
     if let Some(topic) = catalog.topic(name) {
-        return Ok(describe(broker, topic));
+        return Ok(Ok(Arc::clone(topic)));
     }
     if topic_name_error(name).is_some() {
-        return Ok(failed(code::INVALID_TOPIC_EXCEPTION));
+        return Ok(Err(code::INVALID_TOPIC_EXCEPTION));
     }
     let config = broker.broker_config();
     if !create || config.value("auto.create.topics.enable") == Some("false") {
-        return Ok(failed(code::UNKNOWN_TOPIC_OR_PARTITION));
+        return Ok(Err(code::UNKNOWN_TOPIC_OR_PARTITION));
     }
     let spec = NewTopicSpec {
         name: name.clone(),
         partition_count: num_partitions(&config),
         configs: BTreeMap::new(),
     };
-    match broker.change_catalog(CatalogCommand::CreateTopic(spec)).await {
+    let missing = match broker.change_catalog(CatalogCommand::CreateTopic(spec)).await {
         // Another client created it first; it may not be durable, hence not known to every core, yet.
         Err(CatalogFailure::Refused(CatalogError::TopicExists { .. })) => {
-            let catalog = broker.catalog();
-            return Ok(match catalog.topic(name) {
-                Some(topic) => describe(broker, topic),
-                None => failed(code::LEADER_NOT_AVAILABLE),
-            });
+            code::LEADER_NOT_AVAILABLE
         }
-        Ok(_) | Err(CatalogFailure::Refused(_)) => {}
-        Err(CatalogFailure::DiskFull) => return Ok(failed(code::KAFKA_STORAGE_ERROR)),
+        Ok(_) | Err(CatalogFailure::Refused(_)) => code::INVALID_TOPIC_EXCEPTION,
+        Err(CatalogFailure::DiskFull) => return Ok(Err(code::KAFKA_STORAGE_ERROR)),
         Err(CatalogFailure::Fatal) => return Err(Closed),
-    }
-    let catalog: Arc<Catalog> = broker.catalog();
-    Ok(match catalog.topic(name) {
-        Some(topic) => describe(broker, topic),
-        None => failed(code::INVALID_TOPIC_EXCEPTION),
-    })
-}
-
-fn failed(error_code: i16, name: Option<String>, topic_id: TopicId) -> MetadataTopic {
-    MetadataTopic { error_code, name, topic_id, ..MetadataTopic::default() }
-}
-
-fn describe(broker: &dyn Broker, topic: &Topic) -> MetadataTopic {
-    let node = NodeId(broker.identity().node_id);
-    let leader_epoch = broker.leader_epoch();
-    let partitions = (0..).zip(&topic.partitions).map(|(partition, _)| MetadataPartition {
-        error_code: code::NONE,
-        partition: PartitionId(partition),
-        leader_id: node,
-        leader_epoch,
-        replica_nodes: vec![node],
-        isr_nodes: vec![node],
-        offline_replicas: Vec::new(),
-    });
-    MetadataTopic {
-        error_code: code::NONE,
-        name: Some(topic.name.clone()),
-        topic_id: topic.id,
-        is_internal: false,
-        partitions: partitions.collect(),
-        topic_authorized_operations: AUTHORIZED_OPERATIONS_OMITTED,
-    }
+    };
+    Ok(broker.catalog().topic(name).cloned().ok_or(missing))
 }

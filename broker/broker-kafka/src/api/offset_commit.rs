@@ -10,15 +10,16 @@ use broker_core::catalog::Topic;
 use broker_core::group::{CommitPartition, CommitRequest, GroupError, ReplyTo};
 use broker_kafka_wire::{
     OffsetCommitPartition, OffsetCommitPartitionResponse, OffsetCommitRequest,
-    OffsetCommitResponse, OffsetCommitTopic, OffsetCommitTopicResponse,
+    OffsetCommitResponse, OffsetCommitTopic, OffsetCommitTopicResponse, RequestHeader,
 };
 use log_io::LocalFuture;
 
 use super::topics;
 use crate::broker::{Broker, CALL_PARTITIONS_MAX, Fatal, GroupAnswer, GroupCall};
 use crate::code;
-use crate::handler::{Context, Response};
-use crate::pace::Pace;
+use crate::context::Context;
+use crate::handler::Response;
+use broker_kafka_wire::Pace;
 
 const TOPIC_IDS_VERSION_MIN: i16 = 10;
 const UNKNOWN_GROUP_VERSION_MIN: i16 = 9;
@@ -73,7 +74,7 @@ async fn prepare(context: &Context, request: OffsetCommitRequest) -> Result<Comm
                 committing.commit(&*context.broker).await?;
             }
             committing.take(index, found, wanted);
-            pace.spend(0).await;
+            pace.partition(0).await;
         }
     }
     Ok(committing)
@@ -83,8 +84,8 @@ async fn finish(context: Context, mut committing: Committing) -> Response {
     if !committing.partitions.is_empty() && committing.commit(&*context.broker).await.is_err() {
         return Response::Close;
     }
-    let header = &context.header;
-    Context::send(committing.response.encode_paced(header.version, header.correlation_id).await)
+    let RequestHeader { version, correlation_id, .. } = context.header;
+    context.send(committing.response.encode_paced(version, correlation_id).await)
 }
 
 impl Committing {

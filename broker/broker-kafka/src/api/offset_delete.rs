@@ -4,16 +4,16 @@
 //! UNKNOWN_TOPIC_OR_PARTITION for its partitions. An error of the group stands alone, without topics.
 
 use broker_core::group::TopicPartition;
-use broker_kafka_wire::yield_once;
 use kafka_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse, ResponseKind};
+use log_io::yield_once;
 use log_types::PartitionId;
 
 use crate::broker::{CALL_PARTITIONS_MAX, Fatal, GroupAnswer, GroupCall};
 use crate::code;
-use crate::handler::Context;
+use crate::context::Context;
 
 pub(crate) async fn handle(
     context: &Context,

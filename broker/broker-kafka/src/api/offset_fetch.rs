@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use broker_core::catalog::Catalog;
 use broker_kafka_wire::{
     OffsetFetchGroup, OffsetFetchGroupResponse, OffsetFetchPartitionResponse, OffsetFetchRequest,
-    OffsetFetchResponse, OffsetFetchTopic, OffsetFetchTopicResponse, yield_once,
+    OffsetFetchResponse, OffsetFetchTopic, OffsetFetchTopicResponse,
 };
+use log_io::yield_once;
 use log_types::{PartitionId, TopicId};
 
 use super::topics;
@@ -18,32 +19,38 @@ use crate::broker::{
     CALL_PARTITIONS_MAX, Fatal, FetchOffsets, FetchedOffset, GroupAnswer, GroupCall, WantedOffsets,
 };
 use crate::code;
-use crate::handler::{Context, Response};
-use crate::pace::Pace;
+use crate::context::Context;
+use crate::handler::Response;
+use broker_kafka_wire::Pace;
 
 const SEVERAL_GROUPS_VERSION_MIN: i16 = 8;
 const TOPIC_IDS_VERSION_MIN: i16 = 10;
 
+/// What an offset takes while the answer is built, its encoded form included, besides its metadata.
+const OFFSET_BYTES: usize = 128;
+/// The same for a topic or a group, besides its name.
+const GROUP_BYTES: usize = 256;
+
 /// The offsets of a group by topic, or the code that refuses them all.
 type Fetched = Result<Vec<OffsetFetchTopicResponse>, i16>;
 
-pub(crate) async fn handle(context: Context, request: OffsetFetchRequest) -> Response {
+pub(crate) async fn handle(mut context: Context, request: OffsetFetchRequest) -> Response {
     let answered = if context.header.version < SEVERAL_GROUPS_VERSION_MIN {
-        one_group(&context, request).await
+        one_group(&mut context, request).await
     } else {
-        several_groups(&context, request).await
+        several_groups(&mut context, request).await
     };
     let Ok(response) = answered else { return Response::Close };
-    let header = &context.header;
-    Context::send(response.encode_paced(header.version, header.correlation_id).await)
+    let (version, correlation_id) = (context.header.version, context.header.correlation_id);
+    context.send(response.encode_paced(version, correlation_id).await)
 }
 
 async fn one_group(
-    context: &Context,
+    context: &mut Context,
     request: OffsetFetchRequest,
 ) -> Result<OffsetFetchResponse, Fatal> {
     let mut response = OffsetFetchResponse::default();
-    let group = Group { context, group_id: request.group_id, member_id: None };
+    let mut group = Group { context, group_id: request.group_id, member_id: None };
     match group.fetch(request.topics).await? {
         Ok(topics) => response.topics = topics,
         Err(error_code) => response.error_code = error_code,
@@ -52,13 +59,14 @@ async fn one_group(
 }
 
 async fn several_groups(
-    context: &Context,
+    context: &mut Context,
     request: OffsetFetchRequest,
 ) -> Result<OffsetFetchResponse, Fatal> {
     let mut response = OffsetFetchResponse::default();
     let (mut answered, mut pace) = (BTreeSet::new(), Pace::default());
     for OffsetFetchGroup { group_id, member_id, member_epoch, topics } in request.groups {
         // A group that stands several times is looked up once: three bytes could ask for megabytes otherwise.
+        context.grow(GROUP_BYTES + 2 * group_id.len()).await;
         let fetched = match answered.insert(group_id.clone()) {
             true => {
                 let (group_id, member_id) =
@@ -70,21 +78,21 @@ async fn several_groups(
         let error_code = fetched.as_ref().err().copied().unwrap_or(code::NONE);
         let topics = fetched.unwrap_or_default();
         response.groups.push(OffsetFetchGroupResponse { group_id, topics, error_code });
-        pace.spend(0).await;
+        pace.partition(0).await;
     }
     Ok(response)
 }
 
 /// The group that is asked about.
 struct Group<'a> {
-    context: &'a Context,
+    context: &'a mut Context,
     group_id: String,
     /// Checked when present.
     member_id: Option<String>,
 }
 
 impl Group<'_> {
-    async fn fetch(&self, topics: Option<Vec<OffsetFetchTopic>>) -> Result<Fetched, Fatal> {
+    async fn fetch(&mut self, topics: Option<Vec<OffsetFetchTopic>>) -> Result<Fetched, Fatal> {
         if !topics::plausible(topics.iter().flatten().map(|topic| &*topic.name)) {
             return Err(Fatal);
         }
@@ -109,7 +117,7 @@ impl Group<'_> {
 
     /// The answer in the order of the request. What is asked for by name is looked up even where the topic does not exist
     /// any more: its commits may still be there.
-    async fn asked_for(&self, topics: Vec<OffsetFetchTopic>) -> Result<Fetched, Fatal> {
+    async fn asked_for(&mut self, topics: Vec<OffsetFetchTopic>) -> Result<Fetched, Fatal> {
         let (catalog, by_id) = (self.context.broker.catalog(), self.by_id());
         let mut asked = Asked::default();
         for topic in topics {
@@ -119,6 +127,7 @@ impl Group<'_> {
                 Err(_) if by_id => None,
                 Err(_) => Some((topic.name.clone(), TopicId::default())),
             };
+            self.context.grow(GROUP_BYTES + 2 * topic.name.len()).await;
             asked.topic(topic.name, topic.topic_id);
             for partition in topic.partitions {
                 if asked.wanted.len() == CALL_PARTITIONS_MAX
@@ -127,20 +136,21 @@ impl Group<'_> {
                     return Ok(Err(refused));
                 }
                 asked.partition(known.as_ref(), partition);
-                asked.pace.spend(0).await;
+                asked.pace.partition(0).await;
             }
         }
         // Also when nothing is asked for: the group may refuse.
         Ok(self.look_up(&mut asked).await?.map(|()| asked.answers))
     }
 
-    async fn look_up(&self, asked: &mut Asked) -> Result<Result<(), i16>, Fatal> {
+    async fn look_up(&mut self, asked: &mut Asked) -> Result<Result<(), i16>, Fatal> {
         let wanted = WantedOffsets::Of(std::mem::take(&mut asked.wanted));
         let at = std::mem::take(&mut asked.at);
         let offsets = match self.call(wanted).await? {
             Ok(offsets) => offsets,
             Err(refused) => return Ok(Err(refused)),
         };
+        self.context.grow(answer_bytes(&offsets)).await;
         for ((topic, partition), offset) in at.into_iter().zip(offsets) {
             committed(&mut asked.answers[topic].partitions[partition], offset);
         }
@@ -149,7 +159,7 @@ impl Group<'_> {
 
     /// Everything the group has committed, by topic. A commit for an earlier topic of the same name does not count; where
     /// topics go by id, neither does one whose topic is gone.
-    async fn everything(&self) -> Result<Fetched, Fatal> {
+    async fn everything(&mut self) -> Result<Fetched, Fatal> {
         let (catalog, by_id) = (self.context.broker.catalog(), self.by_id());
         let mut topics: Vec<OffsetFetchTopicResponse> = Vec::new();
         let mut after = None;
@@ -158,6 +168,7 @@ impl Group<'_> {
                 Ok(page) => page,
                 Err(refused) => return Ok(Err(refused)),
             };
+            self.context.grow(answer_bytes(&page)).await;
             if page.len() < CALL_PARTITIONS_MAX {
                 add(&catalog, by_id, &mut topics, page);
                 return Ok(Ok(topics));
@@ -195,6 +206,15 @@ impl Asked {
             self.wanted.push((name.clone(), *id, partition));
         }
     }
+}
+
+/// What looked up offsets take in the answer. Those of a page of everything may each come with a topic.
+fn answer_bytes(offsets: &[FetchedOffset]) -> usize {
+    let bytes = |offset: &FetchedOffset| {
+        let metadata = offset.committed.as_ref().map_or(0, |committed| committed.metadata.len());
+        OFFSET_BYTES + 2 * (metadata + offset.topic.len())
+    };
+    offsets.iter().map(bytes).sum()
 }
 
 /// Adds a page of a group's commits to its topics.

@@ -15,8 +15,8 @@ use log_types::{LeaderEpoch, PartitionId};
 use super::topics;
 use crate::broker::{Broker, Fatal};
 use crate::code;
-use crate::handler::Context;
-use crate::pace::Pace;
+use crate::context::Context;
+use broker_kafka_wire::Pace;
 
 pub(crate) async fn handle(
     context: &Context,
@@ -32,7 +32,7 @@ pub(crate) async fn handle(
             answer
                 .partitions
                 .push(find(&*context.broker, &catalog, &topic.topic, partition).await?);
-            pace.spend(0).await;
+            pace.partition(0).await;
         }
         response.topics.push(answer);
     }

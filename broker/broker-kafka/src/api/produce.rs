@@ -7,7 +7,7 @@
 use broker_core::partition::AppendError;
 use broker_kafka_wire::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    RequestHeader, TopicProduceResponse,
 };
 use bytes::Bytes;
 use log_io::LocalFuture;
@@ -17,8 +17,9 @@ use log_types::{Offset, PartitionId, TopicId};
 use super::topics;
 use crate::broker::{AppendRequest, Appended, Broker, Fatal, PartitionError};
 use crate::code;
-use crate::handler::{Context, Response};
-use crate::pace::Pace;
+use crate::context::Context;
+use crate::handler::Response;
+use broker_kafka_wire::Pace;
 
 /// Attribute value of zstd; accepted from version 7 on (KIP-110).
 const ZSTD: u8 = 4;
@@ -71,7 +72,7 @@ impl Producing {
             };
             failed |= answer.error_code != code::NONE;
             topics[slot.topic].partitions.push(answer);
-            pace.spend(0).await;
+            pace.partition(0).await;
         }
         (topics, failed)
     }
@@ -100,7 +101,7 @@ async fn prepare_all(context: &Context, request: ProduceRequest) -> Result<Produ
             let batch = data.records.unwrap_or_default();
             let wanted = (&*topic.name, topic.topic_id, data.partition);
             producing.take(data.partition, prepare(broker, version, request.acks, wanted, batch));
-            pace.spend(0).await;
+            pace.partition(0).await;
         }
         let (name, topic_id) = (topic.name, topic.topic_id);
         producing.topics.push(TopicProduceResponse { name, topic_id, partitions: Vec::new() });
@@ -118,8 +119,8 @@ async fn finish(context: Context, acks: i16, mut producing: Producing) -> Respon
         (0, false) => Response::Nothing,
         _ => {
             let response = ProduceResponse { topics, ..ProduceResponse::default() };
-            let header = &context.header;
-            Context::send(response.encode_paced(header.version, header.correlation_id).await)
+            let RequestHeader { version, correlation_id, .. } = context.header;
+            context.send(response.encode_paced(version, correlation_id).await)
         }
     }
 }

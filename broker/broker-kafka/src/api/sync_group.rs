@@ -9,10 +9,10 @@ use kafka_protocol::messages::{ResponseKind, SyncGroupRequest, SyncGroupResponse
 use super::text::{optional, owned};
 use crate::broker::{Fatal, GroupAnswer, GroupCall};
 use crate::code;
-use crate::handler::Context;
+use crate::context::Context;
 
 pub(crate) async fn handle(
-    context: &Context,
+    context: &mut Context,
     request: SyncGroupRequest,
 ) -> Result<ResponseKind, Fatal> {
     let assignments = request.assignments.iter();
@@ -31,6 +31,7 @@ pub(crate) async fn handle(
     let mut response = SyncGroupResponse::default();
     match context.broker.group(call).await? {
         GroupAnswer::Sync(reply) => {
+            context.grow(reply.assignment.len()).await;
             response.error_code = reply.error.map_or(code::NONE, |error| error.code());
             if context.header.version >= 5 {
                 response.protocol_type = optional(reply.protocol_type.as_deref());

@@ -15,9 +15,9 @@ use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_core::group::{GroupConfig, Groups, Outputs, ReplyBody, ReplyTo};
 use broker_core::partition::{AppendRules, Partition, Verdict};
 use broker_kafka::broker::{
-    AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FetchOffsets,
-    FoundOffset, GroupAnswer, GroupCall, Identity, LogDir, OffsetQuery, PartitionError,
-    PartitionSize, ReadReplies, ReadReply, ReadRequest, Reserved, WantedOffsets,
+    AppendRequest, Appended, Broker, CALL_PARTITIONS_MAX, CatalogCommand, CatalogFailure, Fatal,
+    FetchOffsets, FoundOffset, GroupAnswer, GroupCall, Held, Identity, LogDir, OffsetQuery,
+    PartitionError, PartitionSize, ReadReplies, ReadReply, ReadRequest, Reserved, WantedOffsets,
 };
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -49,6 +49,8 @@ pub(crate) struct Double {
     stale: RefCell<Option<Arc<Catalog>>>,
     /// What requests have reserved, in bytes.
     pub(crate) reserved: RefCell<Vec<usize>>,
+    /// How each large answer has grown, in bytes.
+    pub(crate) answers: Rc<RefCell<Vec<Vec<usize>>>>,
     pub(crate) slept: RefCell<Vec<Duration>>,
     /// Who sleeps until the test says so; `None`: nobody does.
     pub(crate) sleepers: RefCell<Option<Vec<oneshot::Sender<()>>>>,
@@ -71,6 +73,7 @@ impl Double {
             disk_full: Cell::new(false),
             stale: RefCell::default(),
             reserved: RefCell::default(),
+            answers: Rc::default(),
             slept: RefCell::default(),
             sleepers: RefCell::default(),
             appends: RefCell::default(),
@@ -219,8 +222,12 @@ impl Double {
                 let described = groups.describe(&group_id, unknown_is_error);
                 return at_once(GroupAnswer::Described(described));
             }
-            GroupCall::List { states } => {
-                return at_once(GroupAnswer::Listed(groups.list(&states)));
+            GroupCall::List { states, after } => {
+                return at_once(GroupAnswer::Listed(groups.list(
+                    &states,
+                    after.as_deref(),
+                    CALL_PARTITIONS_MAX,
+                )));
             }
             GroupCall::FetchOffsets(req) => {
                 return at_once(GroupAnswer::Offsets(req.answer(&groups)));
@@ -231,6 +238,18 @@ impl Double {
         let ticked = self.groups.borrow_mut().tick(NOW_MS);
         self.answer(ticked);
         Box::pin(async move { rx.await.map_err(|_| Fatal) })
+    }
+}
+
+/// The memory of a large answer.
+struct Answer {
+    answers: Rc<RefCell<Vec<Vec<usize>>>>,
+    index: usize,
+}
+
+impl Held for Answer {
+    fn resize(&mut self, bytes: usize) {
+        self.answers.borrow_mut()[self.index].push(bytes);
     }
 }
 
@@ -291,6 +310,13 @@ impl Broker for Double {
     fn reserve(&self, bytes: usize) -> LocalFuture<'static, Reserved> {
         self.reserved.borrow_mut().push(bytes);
         Box::pin(async { Box::new(()) as Reserved })
+    }
+
+    fn room_for_answer(&self) -> LocalFuture<'static, Reserved> {
+        self.answers.borrow_mut().push(Vec::new());
+        let answer =
+            Answer { answers: Rc::clone(&self.answers), index: self.answers.borrow().len() - 1 };
+        Box::pin(async { Box::new(answer) as Reserved })
     }
 
     fn hold(&self, bytes: usize) -> Reserved {

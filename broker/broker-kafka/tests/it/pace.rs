@@ -1,20 +1,22 @@
 //! A request over very many elements lets other tasks of its core run in between, has its memory reserved, and reaches the
 //! log and the groups in pieces: whoever sends it costs nobody else more than a piece.
 
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use broker_kafka::code;
+use broker_kafka::{Response, code};
 use broker_kafka_wire::{
     ApiKey, FetchPartition, FetchRequest, FetchTopic, GUARDED_ELEMENTS_MAX, ListOffsetsPartition,
-    ListOffsetsRequest, ListOffsetsTopic, MetadataRequest, MetadataRequestTopic,
+    ListOffsetsRequest, ListOffsetsTopic, MetadataPartition, MetadataRequest, MetadataRequestTopic,
     OffsetCommitPartition, OffsetCommitRequest, OffsetCommitTopic, OffsetFetchGroup,
     OffsetFetchRequest, OffsetFetchTopic, PartitionProduceData, ProduceRequest, TopicProduceData,
     encode_guarded_request,
 };
+use futures_executor::block_on;
 use futures_util::FutureExt;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::{
-    DescribeConfigsRequest, DescribeGroupsRequest, RequestKind, ResponseKind,
+    DescribeConfigsRequest, DescribeGroupsRequest, ListGroupsRequest, RequestKind, ResponseKind,
 };
 use log_record::BatchBuilder;
 use log_types::{Offset, PartitionId};
@@ -363,6 +365,80 @@ fn who_waits_to_be_decoded_in_one_go_comes_before_who_asks_later() {
     assert!(waiting.now_or_never().expect("it had its turn").is_ok());
     assert!((&mut later).now_or_never().is_none());
     assert_eq!(slept_ms(), [20, 15, 30]);
+}
+
+/// Metadata about everything.
+fn everything(client: &Client) -> impl Future<Output = Response> {
+    let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
+    let frame = request.encode(9, 1, None).expect("encodes");
+    let begun = client.begin(frame.to_bytes().slice(4..)).now_or_never();
+    begun.expect("a small request").expect("it parses").answering
+}
+
+#[test]
+fn large_answers_hold_what_they_take_until_they_are_sent() {
+    let client = Client::with_topic();
+    let Response::Send(_, held) = block_on(everything(&client)) else { panic!("answered") };
+    assert!(held.is_none() && client.double.answers.borrow().is_empty(), "a small one");
+    client.create("many", 5000, &[]);
+    let Response::Send(frame, held) = block_on(everything(&client)) else { panic!("answered") };
+    assert!(held.is_some());
+    let bytes: usize = frame.iter().map(bytes::Bytes::len).sum();
+    let answers = client.double.answers.take();
+    let [grown] = &answers[..] else { panic!("one large answer: {answers:?}") };
+    assert_eq!(grown.last(), Some(&bytes), "as large as it is, once that is known");
+    let built = 5000 * (size_of::<MetadataPartition>() + 2 * size_of::<i32>());
+    assert!(grown[0] > built + bytes, "{grown:?}: the pieces and the whole");
+}
+
+#[test]
+fn one_large_answer_is_built_at_a_time() {
+    let client = Client::new();
+    client.create("many", 5000, &[]);
+    let (mut first, mut second) = (Box::pin(everything(&client)), Box::pin(everything(&client)));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(
+        first.as_mut().poll(&mut cx).is_pending() && second.as_mut().poll(&mut cx).is_pending()
+    );
+    let building = || client.double.answers.borrow().len();
+    assert_eq!(building(), 1, "the second waits before it takes memory");
+    let Response::Send(..) = block_on(first) else { panic!("answered") };
+    let Response::Send(..) = block_on(second) else { panic!("answered") };
+    assert_eq!(building(), 2);
+}
+
+/// The request had everything that it could ask for reserved at once: from some 4,000 resources on all there is.
+#[test]
+fn descriptions_of_configs_take_memory_as_they_grow() {
+    let client = Client::with_topic();
+    let mut request = DescribeConfigsRequest::default();
+    for index in 0..300 {
+        client.create(&format!("c{index}"), 1, &[]);
+        let mut resource = DescribeConfigsResource::default();
+        resource.resource_type = 2;
+        resource.resource_name = text(&format!("c{index}"));
+        resource.configuration_keys = None;
+        request.resources.push(resource);
+    }
+    request.include_synonyms = true;
+    let answered = ask!(client, DescribeConfigs, 4, request);
+    assert!(answered.results.iter().all(|one| one.error_code == 0 && one.configs.len() > 20));
+    assert!(client.double.reserved.take().is_empty());
+    let answers = client.double.answers.take();
+    let [grown] = &answers[..] else { panic!("one large answer: {answers:?}") };
+    assert!(grown.len() > 100 && grown.is_sorted(), "{grown:?}");
+}
+
+#[test]
+fn groups_are_listed_in_pages_each_once() {
+    let client = Client::with_topic();
+    for index in 0..600 {
+        let group_id = format!("g{index:03}");
+        client.commit(8, &OffsetCommitRequest { group_id, ..commit(1, "m") });
+    }
+    let listed = ask!(client, ListGroups, 5, ListGroupsRequest::default());
+    let ids: Vec<String> = listed.groups.iter().map(|group| group.group_id.to_string()).collect();
+    assert!(ids.len() == 600 && ids.is_sorted() && ids[599] == "g599");
 }
 
 #[test]

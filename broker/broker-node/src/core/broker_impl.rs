@@ -12,8 +12,8 @@ use broker_core::catalog::{Catalog, CatalogRecord, PartitionPlace, Topic};
 use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_kafka::broker::{
     AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FoundOffset,
-    GroupAnswer, GroupCall, Identity, LogDir, OffsetQuery, PartitionError, PartitionSize,
-    ReadReplies, ReadReply, ReadRequest, Reserved,
+    GroupAnswer, GroupCall, Held as _, Identity, LogDir, OffsetQuery, PartitionError,
+    PartitionSize, ReadReplies, ReadReply, ReadRequest, Reserved,
 };
 use futures_util::future::{join_all, select_all};
 use log_io::LocalFuture;
@@ -174,6 +174,12 @@ impl Broker for CoreBroker {
     fn reserve(&self, bytes: usize) -> LocalFuture<'static, Reserved> {
         let decoded = self.0.decoded.clone();
         Box::pin(async move { Box::new(decoded.take(bytes).await) as Reserved })
+    }
+
+    fn room_for_answer(&self) -> LocalFuture<'static, Reserved> {
+        let listings = self.0.listings.clone();
+        // The least there is: who has it takes more as it needs it, and whoever comes next waits the longer.
+        Box::pin(async move { Box::new(listings.take(1).await) as Reserved })
     }
 
     fn hold(&self, bytes: usize) -> Reserved {

@@ -36,7 +36,7 @@ fn each_yield_is_one_pause() {
     let pauses = Rc::new(Cell::new(0));
     let yields = async {
         for _ in 0..5 {
-            broker_kafka_wire::yield_once().await;
+            log_io::yield_once().await;
         }
         7
     };

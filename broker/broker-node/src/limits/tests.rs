@@ -2,6 +2,8 @@
 
 use futures_util::FutureExt;
 
+use broker_kafka::broker::Held as _;
+
 use super::Memory;
 
 #[test]
@@ -39,6 +41,19 @@ fn a_reader_that_gives_up_does_not_keep_its_place() {
     drop(gone);
     drop(first);
     assert!(next.now_or_never().is_some());
+}
+
+#[test]
+fn it_is_wanted_while_somebody_waits() {
+    let memory = Memory::new(100);
+    let first = memory.take(100).now_or_never().expect("fits");
+    assert!(!memory.is_wanted());
+    let mut gone = Box::pin(memory.take(1));
+    assert!((&mut gone).now_or_never().is_none());
+    assert!(memory.is_wanted());
+    drop(gone);
+    assert!(!memory.is_wanted(), "nobody waits any more");
+    drop(first);
 }
 
 #[test]

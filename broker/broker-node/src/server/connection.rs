@@ -39,8 +39,9 @@ struct InFlight {
     api_key: i16,
     started_ns: u64,
     _lease: Option<Lease>,
-    /// Lets the next fetch of the connection begin, when it is dropped: this one has been answered.
-    fetch: Option<oneshot::Sender<()>>,
+    /// Lets the next request of the connection that may answer much begin, when it is dropped: this one was answered.
+    turn: Option<oneshot::Sender<()>>,
+    only_reads: bool,
 }
 
 pub(super) struct KafkaConnection {
@@ -49,15 +50,15 @@ pub(super) struct KafkaConnection {
     live: Rc<Live>,
     peer: Rc<Peer>,
     pipeline: Pipeline<InFlight>,
-    /// Ends when the last fetch that was begun has been answered.
-    last_fetch: RefCell<Option<oneshot::Receiver<()>>>,
+    /// Ends when the last request that may answer much has been answered.
+    last_turn: RefCell<Option<oneshot::Receiver<()>>>,
 }
 
 impl KafkaConnection {
     pub(super) fn new(core: Rc<Core>, handler: Rc<Handler>, live: Rc<Live>) -> Rc<Self> {
         let peer = Rc::new(Peer::new(live.connection.peer()));
         let pipeline = Pipeline::new(PIPELINE_MAX, PIPELINE_BYTES_MAX);
-        Rc::new(Self { core, handler, live, peer, pipeline, last_fetch: RefCell::default() })
+        Rc::new(Self { core, handler, live, peer, pipeline, last_turn: RefCell::default() })
     }
 
     /// Serves until either side closes.
@@ -73,7 +74,7 @@ impl KafkaConnection {
     async fn read_loop(self: &Rc<Self>) -> Result<(), &'static str> {
         let live = Rc::clone(&self.live);
         let clock = self.core.runtime.clock();
-        let arrived = move || live.last_ns.set(clock.mono_ns());
+        let arrived = move || live.progress.last_ns.set(clock.mono_ns());
         let mut intake = Intake::new(Rc::clone(&self.live.connection), arrived);
         while let Some(size) = intake.size().await.map_err(|broken| broken.reason())? {
             if size > self.core.shared.settings.request_bytes_max {
@@ -95,15 +96,15 @@ impl KafkaConnection {
     /// Starts a request; what must happen in the order of the requests, such as taking a place in the log, happens here.
     async fn begin(self: &Rc<Self>, body: Bytes, lease: Option<Lease>) -> Result<(), &'static str> {
         let (bytes, started_ns) = (body.len(), self.core.runtime.clock().mono_ns());
-        self.live.busy.set(true);
+        self.live.progress.busy.set(true);
         let begin = Rc::clone(&self.handler).begin(&self.peer, body);
         let begun = match bytes > AT_ONCE_BYTES_MAX {
             true => Box::pin(fair(self.pause(), begin)).await,
             false => begin.await,
         };
-        let Begun { api_key, answering, only_reads, bytes: decoded_bytes } =
+        let Begun { api_key, answering, only_reads, in_turn, bytes: decoded_bytes } =
             begun.map_err(|_| "malformed request")?;
-        let (answering, fetch) = match only_reads {
+        let (answering, turn) = match in_turn {
             true => self.one_at_a_time(answering),
             false => (answering, None),
         };
@@ -114,26 +115,29 @@ impl KafkaConnection {
                 Started::Done(response)
             }
         };
-        let in_flight = InFlight { answer, api_key, started_ns, _lease: lease, fetch };
+        let in_flight = InFlight { answer, api_key, started_ns, _lease: lease, turn, only_reads };
         self.pipeline.push(in_flight, bytes + decoded_bytes);
         Ok(())
     }
 
-    /// A fetch begins when the one before it has been answered, and ends when nobody waits for it any more: what it reads
-    /// is memory until the client takes it. The sender goes when this one has been answered.
+    /// A request that may answer much begins when the one before it has been answered: what it answers is memory until the
+    /// client takes it. The sender goes when this one has been answered.
     fn one_at_a_time(
         &self,
-        fetch: LocalFuture<'static, Response>,
+        answering: LocalFuture<'static, Response>,
     ) -> (LocalFuture<'static, Response>, Option<oneshot::Sender<()>>) {
+        self.live.progress.large.set(self.live.progress.large.get() + 1);
         let (tx, rx) = oneshot::channel();
-        let Some(mut before) = self.last_fetch.replace(Some(rx)) else { return (fetch, Some(tx)) };
+        let Some(mut before) = self.last_turn.replace(Some(rx)) else {
+            return (answering, Some(tx));
+        };
         if matches!(before.try_recv(), Err(Canceled)) {
-            return (fetch, Some(tx));
+            return (answering, Some(tx));
         }
         let in_turn = async move {
             // It is only ever dropped.
             let _ = before.await;
-            fetch.await
+            answering.await
         };
         (Box::pin(in_turn), Some(tx))
     }
@@ -194,7 +198,7 @@ impl KafkaConnection {
         while let Some((request, bytes)) = self.pipeline.pop().await {
             let response = match request.answer {
                 Started::Done(response) => response,
-                Started::Waiting(rest) if request.fetch.is_some() => {
+                Started::Waiting(rest) if request.only_reads => {
                     match select(rest, pin!(self.pipeline.ended())).await {
                         Either::Left((response, _)) => response,
                         // Nobody is there to take it.
@@ -209,9 +213,12 @@ impl KafkaConnection {
                 Response::Nothing => true,
                 Response::Close => false,
             };
+            if request.turn.is_some() {
+                self.live.progress.large.set(self.live.progress.large.get() - 1);
+            }
             self.core.observe(request.api_key, request.started_ns);
             self.pipeline.done(held);
-            self.live.busy.set(!self.pipeline.is_idle());
+            self.live.progress.busy.set(!self.pipeline.is_idle());
             if !written {
                 break;
             }
@@ -223,17 +230,17 @@ impl KafkaConnection {
 
     /// Writes a response piece by piece, so that a peer that takes some of it counts as alive.
     async fn write(&self, mut chunks: VecDeque<Bytes>) -> bool {
-        self.live.writing.set(true);
+        self.live.progress.writing_since_ns.set(Some(self.core.runtime.clock().mono_ns()));
         let mut written = true;
         while written && !chunks.is_empty() {
             let piece = take_piece(&mut chunks);
             written = write_all_vectored(&*self.live.connection, piece).await.is_ok();
-            self.live.last_ns.set(self.core.runtime.clock().mono_ns());
+            self.live.progress.last_ns.set(self.core.runtime.clock().mono_ns());
             if !chunks.is_empty() {
                 self.core.runtime.yield_now().await;
             }
         }
-        self.live.writing.set(false);
+        self.live.progress.writing_since_ns.set(None);
         written
     }
 }

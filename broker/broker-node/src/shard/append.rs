@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use broker_core::config::{Durability as TopicDurability, TopicConfig};
 use broker_core::partition::{AppendRules, Verdict};
-use broker_kafka::Pace;
 use broker_kafka::broker::{Appended, Fatal, PartitionError};
+use broker_kafka_wire::Pace;
 use bytes::Bytes;
 use log_io::Durability;
 use log_journal::{AppendError as JournalAppendError, Entry};
@@ -50,7 +50,7 @@ impl Shard {
             wait = wait.max(outcome.wait);
             results.push(outcome.result);
             // With the turn kept: nothing overtakes what is left of this request.
-            pace.spend(item.batch.len()).await;
+            pace.partition(item.batch.len()).await;
         }
         drop(turn);
         if let Some(position) = wait {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use broker_core::group::{
     Backlog, CommittedOffset, GroupRecord, Groups, Outputs, Place, Reply, ReplyBody, ReplyTo,
 };
-use broker_kafka::broker::{Fatal, GroupAnswer, GroupCall};
+use broker_kafka::broker::{CALL_PARTITIONS_MAX, Fatal, GroupAnswer, GroupCall};
 use broker_rt::Runtime;
 use futures_channel::oneshot;
 use log_io::Durability;
@@ -187,8 +187,10 @@ impl Shard {
                 let described = self.groups.groups.borrow().describe(group_id, *unknown_is_error);
                 Some(GroupAnswer::Described(described))
             }
-            GroupCall::List { states } => {
-                Some(GroupAnswer::Listed(self.groups.groups.borrow().list(states)))
+            GroupCall::List { states, after } => {
+                let groups = self.groups.groups.borrow();
+                let page = groups.list(states, after.as_deref(), CALL_PARTITIONS_MAX);
+                Some(GroupAnswer::Listed(page))
             }
             _ => None,
         }

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use broker_kafka::Pace;
 use broker_kafka::broker::{PartitionError, ReadReply, ReadRequest};
+use broker_kafka_wire::Pace;
 use futures_channel::oneshot;
 use log_types::{LeaderEpoch, Offset, StreamId};
 
@@ -41,7 +41,7 @@ impl Shard {
                 add(&self.counters.read_bytes, bytes);
             }
             replies.push(reply);
-            pace.spend(0).await;
+            pace.partition(0).await;
         }
         replies
     }

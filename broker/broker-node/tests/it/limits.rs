@@ -1,6 +1,6 @@
 //! Limits of a node (`reliability.md` §13.2): at the limit, one above, and at 2^31 − 1; nobody else is disturbed.
 
-use broker_kafka_wire::{ELEMENTS_MAX, FetchPartition, FetchRequest, FetchTopic};
+use broker_kafka_wire::{ELEMENTS_MAX, FetchPartition, FetchRequest, FetchTopic, MetadataRequest};
 use broker_node::{Node, NodeStats};
 use log_types::PartitionId;
 
@@ -225,6 +225,53 @@ fn clients_that_do_not_read_what_they_fetch_hold_little_memory() {
             assert_eq!(correlation_id(&answer), id);
             assert!(answer.len() > BATCH, "{} bytes", answer.len());
         }
+    }
+    node.shutdown().expect("a clean stop");
+}
+
+/// `reliability.md` §13.2: the same for answers that are no records. A client that asks what there is, again and again, and
+/// takes nothing holds one answer, all of them together a budget and one; small answers are not held up.
+#[test]
+fn clients_that_do_not_read_what_they_list_hold_little_memory() {
+    const BUDGET: usize = 1 << 20;
+    const HOSTILE: usize = 8;
+    // What the answer takes while it is built: more than a kernel takes off our hands, many times more than the budget.
+    const ANSWER: usize = PARTITIONS * 256;
+    const PARTITIONS: usize = 40_000;
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(&dir);
+    settings.request_memory_bytes_max = BUDGET;
+    settings.broker.insert("num.partitions".to_owned(), PARTITIONS.to_string());
+    let node = start(settings);
+    let mut client = Client::connect(node.kafka_addr());
+    client.leader_epoch("t");
+    let list = |id| {
+        let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
+        request.encode(9, id, None).expect("encodes").to_bytes()
+    };
+    let mut hostile: Vec<Client> =
+        (0..HOSTILE).map(|_| Client::connect(node.kafka_addr())).collect();
+    for client in &mut hostile {
+        for id in 0..20 {
+            client.send(&list(id));
+        }
+    }
+    let mut held_max = 0;
+    for id in 0..100 {
+        client.send(&api_versions(id, API_VERSIONS_BYTES_MIN));
+        assert_eq!(correlation_id(&client.receive().expect("served")), id);
+        let held = usize::try_from(stats(&node).answer_memory_bytes).expect("a small figure");
+        held_max = held_max.max(held);
+    }
+    assert!(held_max > BUDGET, "the answers are counted, {held_max} bytes");
+    assert!(held_max <= BUDGET + ANSWER, "{held_max} bytes are held");
+    drop(hostile);
+    // Waits for its turn behind those that are being built.
+    client.send(&list(7));
+    let answer = client.receive().expect("served when they have gone");
+    assert!(correlation_id(&answer) == 7 && answer.len() > PARTITIONS * 20);
+    while stats(&node).connections_active > 1 || stats(&node).answer_memory_bytes > 0 {
+        std::thread::yield_now();
     }
     node.shutdown().expect("a clean stop");
 }

@@ -141,7 +141,7 @@ impl World {
             }
             "describe" => self.describe(),
             "list" => {
-                let listed = self.groups.list(&[]);
+                let listed = self.groups.list(&[], None, usize::MAX).groups;
                 let show = |group: &GroupListing| {
                     format!("{} {} {}\n", group.group_id, group.protocol_type, group.state)
                 };

@@ -652,3 +652,34 @@ fn a_member_offers_a_bounded_number_of_protocols() {
         "
     ));
 }
+
+/// ListGroups of very many groups is answered page by page; a page may be of groups that were not asked for.
+#[test]
+fn groups_are_listed_in_pages() {
+    use crate::group::{CommitRequest, GroupConfig, Groups, ReplyTo};
+    let mut groups = Groups::new(GroupConfig::default());
+    for index in 0..7 {
+        let commit = CommitRequest {
+            reply_to: ReplyTo(index),
+            group_id: format!("g{index}"),
+            member_id: String::new(),
+            instance_id: None,
+            generation: -1,
+            retention_ms: None,
+            partitions: Vec::new(),
+        };
+        assert_eq!(groups.handle_commit(0, commit).replies.len(), 1);
+    }
+    let pages = |states: &[String]| {
+        let (mut pages, mut after) = (Vec::new(), None);
+        loop {
+            let page = groups.list(states, after.as_deref(), 3);
+            pages.push(page.groups.iter().map(|group| group.group_id.clone()).collect::<Vec<_>>());
+            let Some(upto) = page.upto else { return pages };
+            after = Some(upto);
+        }
+    };
+    assert_eq!(pages(&[]), [vec!["g0", "g1", "g2"], vec!["g3", "g4", "g5"], vec!["g6"]]);
+    assert_eq!(pages(&["Stable".to_owned()]), [vec![""; 0], vec![], vec![]]);
+    assert_eq!(groups.list(&[], Some("g3"), 3).upto, None, "nothing is behind them");
+}

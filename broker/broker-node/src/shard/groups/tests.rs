@@ -46,7 +46,7 @@ impl Runtime for InMemory {
         Box::pin(pending())
     }
     fn yield_now(&self) -> LocalFuture<'static, ()> {
-        Box::pin(broker_kafka_wire::yield_once())
+        Box::pin(log_io::yield_once())
     }
     fn need_preempt(&self) -> bool {
         false
@@ -237,8 +237,8 @@ fn a_full_disk_takes_reads_leaves_and_deletions_and_refuses_joins_and_commits() 
             assert!(matches!(refused, GroupAnswer::Unavailable), "{refused:?}");
         }
         assert_eq!(committed(&shard, "keeps").await, [(0, 5), (1, 5)]);
-        let listed = call(&shard, GroupCall::List { states: Vec::new() }).await;
-        assert!(matches!(listed, GroupAnswer::Listed(groups) if groups.len() == 4));
+        let listed = call(&shard, GroupCall::List { states: Vec::new(), after: None }).await;
+        assert!(matches!(listed, GroupAnswer::Listed(page) if page.groups.len() == 4));
         // No generation that the log does not know: after a crash another would have its number.
         assert_eq!(join_group(&shard, "new").await.map(|reply| reply.generation), None);
         beat(&shard, "left", &member).await;
@@ -278,7 +278,7 @@ fn what_waited_for_space_is_logged_once_there_is_some() {
         while matches!(call(&shard, commit("keeps", 0..1, 1, "")).await, GroupAnswer::Unavailable) {
             tries += 1;
             assert!(tries < 1000, "space is back");
-            broker_kafka_wire::yield_once().await;
+            log_io::yield_once().await;
         }
         assert!(shard.groups.backlog().is_empty());
     });

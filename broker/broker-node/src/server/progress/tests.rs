@@ -1,0 +1,39 @@
+//! Who is cut off: at the limit and one nanosecond above.
+
+use super::{Progress, STALL_NS_MAX, WANTED_NS_MAX};
+
+const NOW_NS: u64 = 1 << 50;
+const IDLE_NS_MAX: u64 = 600_000_000_000;
+
+/// A connection that has been silent for so long, and has been writing for so long.
+fn progress(silent_ns: u64, writing_ns: Option<u64>, large: usize) -> Progress {
+    let progress = Progress::since(NOW_NS - silent_ns);
+    progress.busy.set(writing_ns.is_some());
+    progress.writing_since_ns.set(writing_ns.map(|writing_ns| NOW_NS - writing_ns));
+    progress.large.set(large);
+    progress
+}
+
+#[test]
+fn idle_connections_and_those_that_do_not_read_are_cut_off() {
+    let overdue = |progress: Progress| progress.is_overdue(NOW_NS, IDLE_NS_MAX, false);
+    assert!(!overdue(progress(IDLE_NS_MAX, None, 0)));
+    assert!(overdue(progress(IDLE_NS_MAX + 1, None, 0)));
+    let busy = progress(IDLE_NS_MAX + 1, None, 0);
+    busy.busy.set(true);
+    assert!(!overdue(busy), "a fetch may wait for records for longer");
+    assert!(!overdue(progress(STALL_NS_MAX, Some(2 * STALL_NS_MAX), 1)));
+    assert!(overdue(progress(STALL_NS_MAX + 1, Some(2 * STALL_NS_MAX), 1)));
+}
+
+/// A client that takes a byte now and then, or nothing, must not keep others from their answers for as long as it likes.
+#[test]
+fn who_holds_what_others_wait_for_has_little_time() {
+    let overdue = |writing_ns, large, wanted| {
+        progress(0, Some(writing_ns), large).is_overdue(NOW_NS, IDLE_NS_MAX, wanted)
+    };
+    assert!(overdue(WANTED_NS_MAX + 1, 1, true));
+    assert!(!overdue(WANTED_NS_MAX, 1, true), "not yet");
+    assert!(!overdue(WANTED_NS_MAX + 1, 1, false), "nobody waits");
+    assert!(!overdue(WANTED_NS_MAX + 1, 0, true), "it holds nothing");
+}
