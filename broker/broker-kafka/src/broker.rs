@@ -204,6 +204,12 @@ impl GroupCall {
             Self::List { .. } => "",
         }
     }
+
+    /// It changes nothing, and may be dropped at any time.
+    #[must_use]
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Self::FetchOffsets(_) | Self::Describe { .. } | Self::List { .. })
+    }
 }
 
 /// Partitions that one [`GroupCall`] names at most: whoever has more calls several times, so that a shard's groups are never

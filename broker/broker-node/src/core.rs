@@ -18,15 +18,17 @@ use std::sync::atomic::AtomicU64;
 use broker_core::catalog::{Catalog, PartitionPlace, Topic};
 use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_kafka::broker::{Fatal, Identity};
-use broker_rt::Runtime;
+use broker_rt::{Queue, Runtime};
 use futures_util::future::join_all;
 use log_io::LocalFuture;
-use log_types::{LeaderEpoch, Offset, ShardId, StreamId, TopicId};
+use log_types::{LeaderEpoch, ShardId, TopicId};
 
+use crate::fair::fair;
 use crate::limits::Memory;
-use crate::router::Router;
+use crate::router::{Job, Router};
 use crate::settings::NodeSettings;
 use crate::shard::Shard;
+use crate::spawned::{Started, start};
 use crate::stats::ConnectionCounters;
 
 pub(crate) use broker_impl::CoreBroker;
@@ -182,7 +184,7 @@ impl Core {
         self.refresh();
     }
 
-    /// Runs `work` where the shard lives: at once when that is here.
+    /// Runs `work` where the shard lives: at once when that is here. It is done also when nobody waits for it any more.
     pub(crate) fn on_shard<T, F>(
         &self,
         shard: ShardId,
@@ -196,33 +198,37 @@ impl Core {
             let work = work(Rc::clone(local));
             return Box::pin(async move { Ok(work.await) });
         }
-        let core = self.shared.router.core_of(shard);
-        let answer = self.shared.router.submit(core, move |core| {
-            let shard = core.shards.get(&shard).expect("the router knows which core hosts a shard");
-            work(Rc::clone(shard))
-        });
+        let router = &self.shared.router;
+        let answer = router.submit(router.core_of(shard), move |core| work(hosted(&core, shard)));
         Box::pin(async move { answer.await.map_err(|_| Fatal) })
     }
 
-    /// Waits where the shard lives for one of the streams to grow; ends with whoever waits.
-    pub(crate) fn watch_shard(
+    /// The same for work that only reads: it ends with whoever waits for it.
+    pub(crate) fn read_on_shard<T, F>(
         &self,
         shard: ShardId,
-        streams: Vec<(StreamId, Offset)>,
-    ) -> LocalFuture<'static, Result<(), Fatal>> {
-        if let Some(local) = self.shards.get(&shard) {
-            let watch = Rc::clone(local).watch(streams);
-            return Box::pin(async move {
-                watch.await;
-                Ok(())
-            });
+        work: F,
+    ) -> LocalFuture<'static, Result<T, Fatal>>
+    where
+        T: Send + 'static,
+        F: FnOnce(Rc<Shard>) -> LocalFuture<'static, T> + Send + 'static,
+    {
+        if self.shards.contains_key(&shard) {
+            return self.on_shard(shard, work);
         }
-        let core = self.shared.router.core_of(shard);
-        let watching = self.shared.router.submit_while_wanted(core, move |core| {
-            let shard = core.shards.get(&shard).expect("the router knows which core hosts a shard");
-            Box::pin(Rc::clone(shard).watch(streams))
-        });
-        Box::pin(async move { watching.await.map_err(|_| Fatal) })
+        let (router, core) = (&self.shared.router, self.shared.router.core_of(shard));
+        let answer = router.submit_while_wanted(core, move |core| work(hosted(&core, shard)));
+        Box::pin(async move { answer.await.map_err(|_| Fatal) })
+    }
+
+    /// Begins a job that was sent here; the rest of it is a task that lets sockets in whenever it yields, as a
+    /// connection's requests do.
+    pub(crate) fn take_up(self: &Rc<Self>, job: Job) {
+        if let Started::Waiting(rest) = start(job(Rc::clone(self))) {
+            let runtime = Rc::clone(&self.runtime);
+            let rest = fair(move || runtime.yield_now(), rest);
+            self.runtime.spawn(Queue::Latency, "job", Box::pin(rest));
+        }
     }
 
     /// Makes a catalog that of every core, at one moment, and completes when the shards have followed it: streams come
@@ -259,6 +265,10 @@ impl Core {
         let answers = join_all(sent.collect::<Vec<_>>()).await;
         if answers.iter().all(Result::is_ok) { Ok(()) } else { Err(Fatal) }
     }
+}
+
+fn hosted(core: &Core, shard: ShardId) -> Rc<Shard> {
+    Rc::clone(core.shards.get(&shard).expect("the router knows which core hosts a shard"))
 }
 
 impl Core {
@@ -323,3 +333,6 @@ impl Core {
         self.stopping.set(true);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -279,11 +279,7 @@ async fn run_core(index: usize, runtime: Rc<dyn Runtime>, seed: CoreSeed, starte
         runtime.spawn(Queue::Latency, "first-catalog", Box::pin(first));
     }
     while let Some(job) = mailbox.next().await {
-        let work = job(Rc::clone(&core));
-        match crate::spawned::start(work) {
-            crate::spawned::Started::Done(()) => {}
-            crate::spawned::Started::Waiting(rest) => runtime.spawn(Queue::Latency, "job", rest),
-        }
+        core.take_up(job);
         if core.stopping.get() {
             break;
         }

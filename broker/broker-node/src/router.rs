@@ -64,34 +64,6 @@ impl Router {
         ShardId(crc32fast::hash(group.as_bytes()) % self.shard_count)
     }
 
-    /// As [`Router::submit`], for work that only waits: it is dropped when the asker is.
-    pub(crate) fn submit_while_wanted<T, F>(
-        &self,
-        core: usize,
-        work: F,
-    ) -> impl Future<Output = Result<T, CoreGone>> + Send + use<T, F>
-    where
-        T: Send + 'static,
-        F: FnOnce(Rc<Core>) -> LocalFuture<'static, T> + Send + 'static,
-    {
-        let (mut tx, rx) = oneshot::channel();
-        let job: Job = Box::new(move |core| {
-            let work = work(core);
-            Box::pin(async move {
-                let unwanted = tx.cancellation();
-                if let Either::Left((result, _)) = select(work, unwanted).await {
-                    // The asker may have gone away just now.
-                    let _ = tx.send(result);
-                }
-            })
-        });
-        let sent = self.mailboxes[core].unbounded_send(job);
-        async move {
-            sent.map_err(|_| CoreGone)?;
-            rx.await.map_err(|_| CoreGone)
-        }
-    }
-
     /// Tells every core to stop; what was sent before is still started.
     pub(crate) fn stop(&self) {
         for mailbox in self.mailboxes.iter() {
@@ -104,7 +76,8 @@ impl Router {
         }
     }
 
-    /// Runs `work` on a core and gives its result. The message is sent before this returns; the future only waits.
+    /// Runs `work` on a core and gives its result. The message is sent before this returns; the future only waits, and the
+    /// work is done also when nobody does any more.
     pub(crate) fn submit<T, F>(
         &self,
         core: usize,
@@ -114,15 +87,56 @@ impl Router {
         T: Send + 'static,
         F: FnOnce(Rc<Core>) -> LocalFuture<'static, T> + Send + 'static,
     {
-        let (tx, rx) = oneshot::channel();
-        let job: Job = Box::new(move |core| {
-            let work = work(core);
-            Box::pin(async move {
-                // The asker may have gone away; then nobody wants the result.
-                let _ = tx.send(work.await);
+        self.ask(core, |tx| {
+            Box::new(move |core| {
+                let work = work(core);
+                Box::pin(async move {
+                    // The asker may have gone away; then nobody wants the result.
+                    let _ = tx.send(work.await);
+                })
             })
-        });
-        let sent = self.mailboxes[core].unbounded_send(job);
+        })
+    }
+
+    /// The same for work that leaves nothing undone when it is dropped, as it is when the asker has gone.
+    pub(crate) fn submit_while_wanted<T, F>(
+        &self,
+        core: usize,
+        work: F,
+    ) -> impl Future<Output = Result<T, CoreGone>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(Rc<Core>) -> LocalFuture<'static, T> + Send + 'static,
+    {
+        self.ask(core, |mut tx| {
+            Box::new(move |core| {
+                if tx.is_canceled() {
+                    return Box::pin(async {});
+                }
+                let work = work(core);
+                Box::pin(async move {
+                    let unwanted = tx.cancellation();
+                    if let Either::Left((result, _)) = select(work, unwanted).await {
+                        // The asker may have gone away just now.
+                        let _ = tx.send(result);
+                    }
+                })
+            })
+        })
+    }
+
+    /// Sends a job that answers; the future waits for that.
+    fn ask<T, F>(
+        &self,
+        core: usize,
+        job: F,
+    ) -> impl Future<Output = Result<T, CoreGone>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(oneshot::Sender<T>) -> Job,
+    {
+        let (tx, rx) = oneshot::channel();
+        let sent = self.mailboxes[core].unbounded_send(job(tx));
         async move {
             sent.map_err(|_| CoreGone)?;
             rx.await.map_err(|_| CoreGone)

@@ -20,7 +20,7 @@ use log_io::LocalFuture;
 use log_types::{LeaderEpoch, Offset, ShardId, TopicId};
 
 use super::Core;
-use crate::shard::{AppendItem, META_SHARD};
+use crate::shard::{AppendItem, META_SHARD, Shard};
 
 /// Producer ids a core takes from the catalog at a time.
 const PRODUCER_IDS_RESERVED: i64 = 1000;
@@ -83,9 +83,9 @@ impl CoreBroker {
         let mut answers = Vec::new();
         for (shard, indices) in by_shard(requests.iter().map(|request| request.place)) {
             let wanted: Vec<ReadRequest> = indices.iter().map(|index| requests[*index]).collect();
-            let reading = self
-                .0
-                .on_shard(shard, move |shard| Box::pin(shard.read_all(wanted, left, at_least_one)));
+            let reading = self.0.read_on_shard(shard, move |shard| {
+                Box::pin(shard.read_all(wanted, left, at_least_one))
+            });
             let replies = reading.await?;
             let bytes: usize = replies.iter().flatten().map(ReadReply::bytes).sum();
             at_least_one &= bytes == 0;
@@ -220,7 +220,7 @@ impl Broker for CoreBroker {
                 .iter()
                 .map(|index| (partitions[*index].0.stream, partitions[*index].1))
                 .collect();
-            let watch = self.0.watch_shard(shard, streams);
+            let watch = self.0.read_on_shard(shard, move |shard| Box::pin(shard.watch(streams)));
             watching.push(Box::pin(async move {
                 // A core that stopped wakes its watchers too: they look again and find out.
                 let _ = watch.await;
@@ -240,7 +240,7 @@ impl Broker for CoreBroker {
         query: OffsetQuery,
         current_epoch: LeaderEpoch,
     ) -> Answer<Result<FoundOffset, PartitionError>> {
-        self.0.on_shard(place.shard, move |shard| {
+        self.0.read_on_shard(place.shard, move |shard| {
             Box::pin(shard.find_offset(place.stream, query, current_epoch))
         })
     }
@@ -251,7 +251,7 @@ impl Broker for CoreBroker {
         epoch: LeaderEpoch,
         current_epoch: LeaderEpoch,
     ) -> Answer<Result<Option<(LeaderEpoch, Offset)>, PartitionError>> {
-        self.0.on_shard(place.shard, move |shard| {
+        self.0.read_on_shard(place.shard, move |shard| {
             Box::pin(async move { shard.epoch_end(place.stream, epoch, current_epoch) })
         })
     }
@@ -270,7 +270,7 @@ impl Broker for CoreBroker {
     fn partition_sizes(&self, places: Vec<PartitionPlace>) -> Answer<Vec<PartitionSize>> {
         let sent = by_shard(places.iter().copied()).into_iter().map(|(shard, indices)| {
             let wanted: Vec<_> = indices.iter().map(|index| places[*index]).collect();
-            let sizes = self.0.on_shard(shard, move |shard| {
+            let sizes = self.0.read_on_shard(shard, move |shard| {
                 let size = |place: PartitionPlace| PartitionSize {
                     place,
                     bytes: shard.journal.stream_bytes(place.stream),
@@ -304,7 +304,13 @@ impl Broker for CoreBroker {
 
     fn group(&self, call: GroupCall) -> Answer<GroupAnswer> {
         let shard = self.0.shared.router.shard_of_group(call.group_id());
-        let answering = self.0.on_shard(shard, move |shard| Box::pin(shard.group_call(call)));
+        let reads = call.only_reads();
+        let work =
+            move |shard: Rc<Shard>| -> LocalFuture<'static, _> { Box::pin(shard.group_call(call)) };
+        let answering = match reads {
+            true => self.0.read_on_shard(shard, work),
+            false => self.0.on_shard(shard, work),
+        };
         Box::pin(async move { answering.await? })
     }
 
