@@ -23,7 +23,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::expr::{AggregateFunctionParams, ScalarFunction};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
@@ -100,9 +100,15 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::AggregateFunction(mut it) => {
             let widened = casts::widened(&mut it.params.args, schema)?;
-            let guarded = guard(&mut it.params)?;
+            let guarded = guard(&mut it.params.args, it.params.filter.as_deref())?;
             let expr = Expr::AggregateFunction(it);
             Ok(if widened || guarded { Transformed::yes(expr) } else { Transformed::no(expr) })
+        }
+        Expr::WindowFunction(mut it) => {
+            let params = &mut it.params;
+            let guarded = guard(&mut params.args, params.filter.as_deref())?;
+            let expr = Expr::WindowFunction(it);
+            Ok(if guarded { Transformed::yes(expr) } else { Transformed::no(expr) })
         }
         Expr::Cast(it) => {
             let source = type_of(&it.expr, schema)?;
@@ -113,15 +119,15 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 }
 
 /// Arguments that may fail are worked out only where the aggregate's FILTER holds: groups take them before it.
-fn guard(params: &mut AggregateFunctionParams) -> Result<bool> {
-    let Some(filter) = &params.filter else { return Ok(false) };
+fn guard(args: &mut [Expr], filter: Option<&Expr>) -> Result<bool> {
+    let Some(filter) = filter else { return Ok(false) };
     let mut any = false;
-    for arg in &mut params.args {
+    for arg in args {
         let fallible = |it: &Expr| {
             Ok(matches!(it, Expr::ScalarFunction(_) | Expr::BinaryExpr(_) | Expr::Cast(_)))
         };
         if arg.exists(fallible)? {
-            *arg = when((**filter).clone(), std::mem::take(arg)).end()?;
+            *arg = when(filter.clone(), std::mem::take(arg)).end()?;
             any = true;
         }
     }

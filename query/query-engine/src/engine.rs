@@ -38,6 +38,7 @@ use crate::dialect::BoundedDialect;
 use crate::error::Text;
 use crate::functions::joined::Concatenations;
 use crate::guarded::GuardFilters;
+use crate::guarded::hoist::Hoist;
 use crate::intervals::order;
 use crate::literals::ArrayLiterals;
 use crate::memory::{MemoryLimits, StatementPool, Total};
@@ -45,6 +46,7 @@ use crate::metered::MeterWindows;
 use crate::operators::Operators;
 use crate::relations::Relations;
 use crate::rewrite::{self, Names};
+use crate::scan::edges::ReadEdges;
 use crate::session::Session;
 use crate::shape::Shape;
 use crate::snapshot::Snapshot;
@@ -195,6 +197,7 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
     let mut analysis = Analyzer::new().rules;
     analysis.insert(0, Arc::new(IntegerSums));
     analysis.push(Arc::new(Checked));
+    analysis.push(Arc::new(Hoist));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
@@ -203,6 +206,7 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
         .with_default_features()
         .with_analyzer_rules(analysis)
         .with_type_planner(Arc::new(pg_catalog::PgTypes))
+        .with_physical_optimizer_rule(Arc::new(ReadEdges))
         .with_physical_optimizer_rule(Arc::new(GuardFilters))
         .with_physical_optimizer_rule(Arc::new(MeterWindows))
         .build();

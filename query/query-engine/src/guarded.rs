@@ -11,7 +11,10 @@
 //!
 //! Invariants:
 //! - A value stays the same; only errors of rows that are decided without it are gone.
-//! - Filters, select lists and conditions of joins are looked at; other operators work on columns that these made.
+//! - Filters, select lists and conditions of joins are looked at; [`hoist`] moves into a select list what other operators
+//!   would ask.
+
+pub(crate) mod hoist;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -14,6 +14,8 @@
 //! - After `limit` rows nothing more is read; dropping the stream drops the read in flight.
 //! - Progress: a read that moves nowhere before the end is an error, never a loop.
 
+pub(crate) mod edges;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -47,6 +49,7 @@ use crate::decode::{Builder, Projection};
 use crate::memory::Passing;
 use crate::records::{self, LogRecord, RecordSink};
 use crate::table::ScanContext;
+use edges::Edges;
 
 /// Asked of the log per read.
 pub(crate) const READ_BYTES: usize = 1024 * 1024;
@@ -76,6 +79,7 @@ pub(crate) struct TopicScan {
     /// One list per partition, ascending.
     ranges: Vec<Vec<ScanRange>>,
     limit: Option<usize>,
+    edges: Option<Edges>,
     properties: Arc<PlanProperties>,
 }
 
@@ -98,7 +102,24 @@ impl TopicScan {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { topic, context, projection, ranges, limit, properties: Arc::new(properties) }
+        let properties = Arc::new(properties);
+        Self { topic, context, projection, ranges, limit, edges: None, properties }
+    }
+
+    /// A scan of the records at the edges of each partition; `None` where its limit counts others.
+    fn with_edges(&self, edges: Edges) -> Option<Self> {
+        if self.limit.is_some() {
+            return None;
+        }
+        Some(Self {
+            topic: Arc::clone(&self.topic),
+            context: self.context.clone(),
+            projection: self.projection.clone(),
+            ranges: self.ranges.clone(),
+            limit: None,
+            edges: Some(edges),
+            properties: Arc::clone(&self.properties),
+        })
     }
 }
 
@@ -110,6 +131,9 @@ impl DisplayAs for TopicScan {
         }
         if let Some(limit) = self.limit {
             write!(f, ", limit={limit}")?;
+        }
+        if self.edges.is_some() {
+            write!(f, ", edges")?;
         }
         Ok(())
     }
@@ -160,7 +184,11 @@ impl ExecutionPlan for TopicScan {
         let range = ranges.next().unwrap_or(ScanRange { partition: 0, start: 0, end: 0 });
         let pool = Passing::of(&context);
         let piece_bytes = piece_bytes(pool.as_ref(), self.ranges.len());
-        let limited = if self.limit.is_some() { READ_BYTES_LIMITED } else { READ_BYTES };
+        let limited = if self.limit.is_some() || self.edges.is_some() {
+            READ_BYTES_LIMITED
+        } else {
+            READ_BYTES
+        };
         let reader = Reader {
             topic: Arc::clone(&self.topic),
             context: self.context.clone(),
@@ -168,6 +196,8 @@ impl ExecutionPlan for TopicScan {
             range,
             ranges,
             left: self.limit.unwrap_or(usize::MAX),
+            edges: self.edges.filter(|_| !self.ranges.is_empty()),
+            seen: range.start - 1,
             piece_bytes,
             read_bytes: limited.min(piece_bytes),
             chunk: VecDeque::new(),
@@ -205,6 +235,10 @@ struct Reader {
     next: i64,
     /// Rows still wanted.
     left: usize,
+    /// Only these are wanted, and not read yet.
+    edges: Option<Edges>,
+    /// Offset of the last row.
+    seen: i64,
     /// Of a read, and of the keys and values of an Arrow batch.
     piece_bytes: usize,
     /// Of the next read.
@@ -219,21 +253,10 @@ struct Reader {
 
 impl Reader {
     async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        while self.left > 0 && !self.full() {
-            let Some(batch) = self.chunk.pop_front() else {
-                if self.next >= self.range.end {
-                    let Some(range) = self.ranges.next() else { break };
-                    (self.range, self.next) = (range, range.start);
-                }
-                self.reserve()?;
-                self.read().await.map_err(external)?;
-                self.hold()?;
-                continue;
-            };
-            self.decode(&batch)?;
-            drop(batch);
-            self.hold()?;
+        if let Some(edges) = self.edges.take() {
+            self.read_edges(edges).await?;
         }
+        self.fill().await?;
         if self.builder.rows() == 0 {
             self.held.free();
             return Ok(None);
@@ -245,6 +268,30 @@ impl Reader {
         // Fails for no batch that is there: its successor is what is refused.
         let _ = self.hold();
         Ok(Some(batch))
+    }
+
+    /// Reads and decodes until a batch is full or nothing more is wanted.
+    async fn fill(&mut self) -> Result<()> {
+        while self.left > 0 && !self.full() {
+            let Some(batch) = self.chunk.pop_front() else {
+                if self.next >= self.range.end {
+                    let Some(range) = self.ranges.next() else { break };
+                    (self.range, self.next) = (range, range.start);
+                }
+                self.read_next().await?;
+                continue;
+            };
+            self.decode(&batch)?;
+            drop(batch);
+            self.hold()?;
+        }
+        Ok(())
+    }
+
+    async fn read_next(&mut self) -> Result<()> {
+        self.reserve()?;
+        self.read().await.map_err(external)?;
+        self.hold()
     }
 
     /// Takes memory for the next read; a smaller one where it is short.
@@ -346,6 +393,7 @@ impl RecordSink for Sink<'_> {
             return false;
         }
         reader.left -= 1;
+        reader.seen = record.offset;
         if let Err(reason) = reader.builder.push(partition, record) {
             let topic = &reader.topic;
             match reader.context.policy {

@@ -24,6 +24,125 @@ fn reads(log: &Log, sql: &str, expected: Expect) {
 }
 
 #[test]
+fn the_least_and_the_greatest_offset_are_read_at_the_edges() {
+    let log = Log::long("t", 90, 10, 10_000);
+    reads(
+        &log,
+        "SELECT min(_offset), max(_offset) FROM t",
+        expect![[r#"
+        t/0 [0, 900)
+        t/0 [899, 900)
+        1 rows
+    "#]],
+    );
+    reads(
+        &log,
+        "SELECT max(_offset) FROM t WHERE _partition = 0 AND _offset < 805",
+        expect![[r#"
+        t/0 [804, 805)
+        1 rows
+    "#]],
+    );
+    reads(
+        &log,
+        "SELECT min(_offset) FROM t WHERE _offset > 15",
+        expect![[r#"
+        t/0 [16, 900)
+        1 rows
+    "#]],
+    );
+    reads(
+        &log,
+        "SELECT _partition, max(_offset) FROM t GROUP BY _partition",
+        expect![[r#"
+        t/0 [899, 900)
+        1 rows
+    "#]],
+    );
+    log.check(
+        "SELECT min(_offset), max(_offset) FROM t",
+        expect![[r#"
+        min|max
+        Int8(0)|Int8(899)
+    "#]],
+    );
+    log.check(
+        "SELECT min(_offset), max(_offset) FROM t WHERE _offset > 15 AND _offset < 805",
+        expect![[r#"
+            min|max
+            Int8(16)|Int8(804)
+        "#]],
+    );
+    // What looks at the records reads them.
+    reads(
+        &log,
+        "SELECT max(_offset) FROM t WHERE id < 5 AND _offset < 30",
+        expect![[r#"
+        t/0 [0, 30)
+        1 rows
+    "#]],
+    );
+    reads(
+        &log,
+        "SELECT max(_offset), count(*) FROM t WHERE _offset < 30",
+        expect![[r#"
+        t/0 [0, 30)
+        1 rows
+    "#]],
+    );
+}
+
+#[test]
+fn the_greatest_offset_is_that_of_a_record() {
+    let log = Log::new("t", &[&[r#"{"id":1}"#, r#"{"id":2}"#], &[]]);
+    log.check(
+        "SELECT min(_offset), max(_offset), max(_partition) FROM t",
+        expect![[r#"
+        min|max|max
+        Int8(0)|Int8(1)|Int4(0)
+    "#]],
+    );
+    // As control batches and compaction leave it.
+    log.memory.leave_out("t", 0, 3);
+    log.memory.leave_out("t", 1, 2);
+    log.check(
+        "SELECT min(_offset), max(_offset), max(_partition) FROM t",
+        expect![[r#"
+        min|max|max
+        Int8(0)|Int8(1)|Int4(0)
+    "#]],
+    );
+    reads(
+        &log,
+        "SELECT max(_offset) FROM t",
+        expect![[r#"
+        t/0 [4, 5)
+        t/0 [0, 5)
+        t/0 [2, 5)
+        t/1 [1, 2)
+        t/1 [0, 2)
+        1 rows
+    "#]],
+    );
+    log.memory.push("t", 1, [r#"{"id":3}"#.to_owned()].into_iter());
+    log.check(
+        "SELECT _partition, min(_offset), max(_offset) FROM t GROUP BY 1 ORDER BY 1",
+        expect![[r#"
+            _partition|min|max
+            Int4(0)|Int8(0)|Int8(1)
+            Int4(1)|Int8(2)|Int8(2)
+        "#]],
+    );
+    log.check(
+        "SELECT min(_offset) FROM t WHERE _partition = 1",
+        expect![[r#"
+        min
+        Int8(2)
+    "#]],
+    );
+}
+
+#[test]
 fn offsets_and_partitions_are_pushed_down() {
     let log = Log::long("t", 4, 10, 1);
     reads(

@@ -214,6 +214,13 @@ impl Memory {
         self.add_batch(name, partition, end, builder.build().unwrap());
     }
 
+    /// Offsets without records at the end of a partition.
+    pub(crate) fn leave_out(&self, name: &str, partition: usize, count: i64) {
+        let mut topics = self.topics.lock().unwrap();
+        let topic = topics.iter_mut().find(|it| it.info.name == name).unwrap();
+        topic.info.partitions[partition].end += count;
+    }
+
     fn add_batch(&self, name: &str, partition: usize, end: i64, bytes: Bytes) -> i64 {
         let mut topics = self.topics.lock().unwrap();
         let topic = topics.iter_mut().find(|it| it.info.name == name).unwrap();
@@ -252,6 +259,10 @@ impl Memory {
             size += batch.bytes.len();
             read.next = batch.end.min(end);
             read.batches.push(self.hand_out(&batch.bytes));
+        }
+        // Past offsets without records.
+        if read.batches.is_empty() {
+            read.next = end;
         }
         read
     }
