@@ -7,6 +7,7 @@
 mod crash;
 mod damage;
 mod format;
+mod pipeline;
 mod read;
 mod recovery;
 mod rig;

@@ -209,6 +209,15 @@ struct State {
     faults: BTreeMap<u64, Fault>,
     halt_at: Option<u64>,
     rng: SimRng,
+    /// Writes by what their bytes begin with.
+    under_way: BTreeMap<[u8; 4], UnderWay>,
+}
+
+/// Writes of one kind that were started and have not completed.
+#[derive(Clone, Copy, Default)]
+struct UnderWay {
+    now: usize,
+    max: usize,
 }
 
 /// An in-memory disk; clones share the same state.
@@ -234,6 +243,7 @@ impl SimDisk {
             faults: BTreeMap::new(),
             halt_at: None,
             rng: SimRng::new(options.seed),
+            under_way: BTreeMap::new(),
         };
         Self { state: Rc::new(RefCell::new(state)) }
     }
@@ -281,6 +291,26 @@ impl SimDisk {
     #[must_use]
     pub fn pending_writes(&self) -> u64 {
         self.state.borrow().pending_sequences().len() as u64
+    }
+
+    /// How many sectors each pending write has, in the order they were issued; a name change has one.
+    #[must_use]
+    pub fn pending_sectors(&self) -> Vec<u64> {
+        let state = self.state.borrow();
+        let order = state.pending_sequences();
+        let mut sectors = vec![0; order.len()];
+        let written = state.inodes.values().flat_map(|inode| inode.pending.keys());
+        let renamed = state.pending_dir.iter().map(|(sequence, _)| *sequence);
+        for sequence in written.map(|(_, sequence)| *sequence).chain(renamed) {
+            sectors[order.partition_point(|&other| other < sequence)] += 1;
+        }
+        sectors
+    }
+
+    /// The most writes whose bytes begin with `magic` that were under way at the same time.
+    #[must_use]
+    pub fn writes_at_once_max(&self, magic: [u8; 4]) -> usize {
+        self.state.borrow().under_way.get(&magic).map_or(0, |under_way| under_way.max)
     }
 
     /// The disk as a power cut at this instant may leave it. `self` stays as it is.
@@ -458,6 +488,16 @@ impl State {
         Ok((sequence, first, data.len().div_ceil(sector_bytes) as u64))
     }
 
+    fn write_started(&mut self, magic: [u8; 4]) {
+        let under_way = self.under_way.entry(magic).or_default();
+        under_way.now += 1;
+        under_way.max = under_way.max.max(under_way.now);
+    }
+
+    fn write_ended(&mut self, magic: [u8; 4]) {
+        self.under_way.entry(magic).or_default().now -= 1;
+    }
+
     fn dir_op(&mut self, op: DirOp) {
         op.apply(&mut self.names);
         let sequence = self.next_sequence();
@@ -518,6 +558,7 @@ impl State {
         self.halt_at = None;
         self.ops = 0;
         self.counts.clear();
+        self.under_way.clear();
     }
 }
 
@@ -667,16 +708,20 @@ impl File for SimFile {
         Box::pin(async move {
             assert!(len.is_multiple_of(BLOCK_BYTES), "length {len} is a multiple of the block");
             assert!(position.is_multiple_of(BLOCK_BYTES as u64), "position {position} is aligned");
-            let (sequence, first, sectors) = self
+            let magic = *block.bytes().first_chunk().expect("a block has four bytes");
+            let written = self
                 .disk
                 .operate(OpKind::Write, |state, fault| {
+                    state.write_started(magic);
                     if fault == Some(Fault::Torn) {
                         state.write(self.id, position, &block.bytes()[..len / 2])?;
                     }
                     check(fault)?;
                     state.write(self.id, position, &block.bytes()[..len])
                 })
-                .await?;
+                .await;
+            self.disk.state.borrow_mut().write_ended(magic);
+            let (sequence, first, sectors) = written?;
             if durability == Durability::Synced {
                 let mut state = self.disk.state.borrow_mut();
                 let sector_bytes = state.options.sector_bytes as u64;
