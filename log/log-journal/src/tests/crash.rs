@@ -50,10 +50,10 @@ struct Left {
     log_start: std::collections::BTreeMap<u64, i64>,
 }
 
-fn run(disk: &SimDisk, seed: u64) -> Left {
+fn run(disk: &SimDisk, script: &[Step], seed: u64) -> Left {
     match Rig::open(disk.clone(), options(), seed, Vec::new()) {
         Some(Ok(mut rig)) => {
-            let finished = rig.run(&script());
+            let finished = rig.run(script);
             let failed = matches!(*rig.outcome.borrow(), Some(Err(_)));
             let acknowledged = rig.acknowledged();
             Left {
@@ -105,28 +105,44 @@ fn recovers(disk: SimDisk, left: &Left, what: &str) {
     rig.audit(acknowledged);
 }
 
+/// Every prefix of the un-synced writes, torn ones included: of the write after the whole ones none, one, half of and all but
+/// one of its sectors, and with `SLOW=1` every number of them. Then everything, nothing, and random subsets.
 fn policies(disk: &SimDisk, op: u64) -> Vec<CrashPolicy> {
     let mut policies = vec![CrashPolicy::DropAll, CrashPolicy::KeepAll];
-    let pending = disk.pending_writes();
-    for writes in 0..pending.min(4) {
-        policies.push(CrashPolicy::Prefix { writes, sectors: 1 + op % 7 });
+    let pending = disk.pending_sectors();
+    for (writes, count) in (0..).zip(&pending) {
+        let mut torn = match std::env::var_os("SLOW") {
+            Some(_) => (0..*count).collect(),
+            None => vec![0, 1, count / 2, count - 1],
+        };
+        torn.dedup();
+        torn.retain(|sectors| sectors < count);
+        policies.extend(torn.into_iter().map(|sectors| CrashPolicy::Prefix { writes, sectors }));
     }
-    if pending > 0 {
+    policies.push(CrashPolicy::Prefix { writes: pending.len() as u64, sectors: 0 });
+    if !pending.is_empty() {
         policies.extend((0..3).map(|seed| CrashPolicy::Subset { seed: op * 100 + seed }));
     }
     policies
 }
 
-fn crash_everywhere(seed: u64, sector_bytes: usize, stride: usize) {
-    let disk = simulated(seed, sector_bytes);
-    let whole = run(&disk, seed);
-    assert!(whole.finished, "the script runs to its end without faults");
-    let total = disk.ops();
+/// Crashes at every `stride`-th operation of `script`. Gives the most writes that were un-synced at one of them.
+fn crash_everywhere(
+    script: &[Step],
+    disk: impl Fn() -> SimDisk,
+    seed: u64,
+    stride: usize,
+) -> usize {
+    let whole = disk();
+    assert!(run(&whole, script, seed).finished, "the script runs to its end without faults");
+    let total = whole.ops();
     assert!(total > 100, "{total} operations");
+    let mut most = 0;
     for op in (0..total).step_by(stride) {
-        let disk = simulated(seed, sector_bytes);
+        let disk = disk();
         disk.halt_at(op);
-        let left = run(&disk, seed);
+        let left = run(&disk, script, seed);
+        most = most.max(disk.pending_sectors().len());
         for policy in policies(&disk, op) {
             recovers(
                 disk.crash_image(policy),
@@ -135,27 +151,43 @@ fn crash_everywhere(seed: u64, sector_bytes: usize, stride: usize) {
             );
         }
     }
+    most
 }
 
 #[test]
 fn a_power_cut_at_every_operation_loses_nothing_acknowledged() {
-    crash_everywhere(1, 512, 1);
+    crash_everywhere(&script(), || simulated(1, 512), 1, 1);
 }
 
 #[test]
 fn a_power_cut_with_large_sectors_and_another_schedule() {
-    crash_everywhere(2, 4096, 5);
+    crash_everywhere(&script(), || simulated(2, 4096), 2, 5);
+}
+
+/// Frames that nobody waits for are many at a time before one sync covers them.
+#[test]
+fn a_power_cut_among_many_unsynced_frames_leaves_a_prefix_of_them() {
+    let mut script = Vec::new();
+    for _ in 0..3 {
+        for number in 0..12 {
+            script.extend([volatile(30 + number % 3, 1, 900), Step::Settle]);
+        }
+        script.extend([append(20, 1, 900), Step::Settle, volatile(30, 1, 10), Step::Sync]);
+    }
+    script.push(Step::Close);
+    let most = crash_everywhere(&script, || simulated(6, 512), 6, 1);
+    assert!(most >= 12, "{most} un-synced writes");
 }
 
 #[test]
 fn a_power_cut_during_recovery_is_recovered_from() {
     let disk = simulated(3, 512);
-    run(&disk, 3);
+    run(&disk, &script(), 3);
     let total = disk.ops();
     for op in (total / 5..total).step_by(41) {
         let disk = simulated(3, 512);
         disk.halt_at(op);
-        let left = run(&disk, 3);
+        let left = run(&disk, &script(), 3);
         let crashed = disk.crash_image(CrashPolicy::Subset { seed: op });
         for inner in 0..40 {
             let disk = crashed.fork();
@@ -163,12 +195,11 @@ fn a_power_cut_during_recovery_is_recovered_from() {
             let opened = Rig::open(disk.clone(), options(), 3, Vec::new());
             let complete = opened.is_some();
             drop(opened);
-            for seed in 0..4 {
-                let image = disk.crash_image(CrashPolicy::Subset { seed });
+            for policy in policies(&disk, inner) {
                 recovers(
-                    image,
+                    disk.crash_image(policy),
                     &left,
-                    &format!("operation {op}, then {inner} of recovery, seed {seed}"),
+                    &format!("operation {op}, then {inner} of recovery, {policy:?}"),
                 );
             }
             if complete {
@@ -182,14 +213,14 @@ fn a_power_cut_during_recovery_is_recovered_from() {
 #[test]
 fn every_operation_failing_once_is_reported_and_loses_nothing_acknowledged() {
     let disk = simulated(4, 512);
-    run(&disk, 4);
+    run(&disk, &script(), 4);
     let total = disk.ops();
     for fault in [Fault::Io, Fault::Torn] {
         let step = if fault == Fault::Torn { 3 } else { 1 };
         for op in (0..total).step_by(step) {
             let disk = simulated(4, 512);
             disk.fail_at(op, fault);
-            let left = run(&disk, 4);
+            let left = run(&disk, &script(), 4);
             assert!(left.failed || left.finished, "operation {op}: neither failed nor finished");
             assert!(left.failed, "operation {op}: the error surfaced");
             for policy in

@@ -429,11 +429,8 @@ impl Rig {
         }
         for (stream, entries) in streams {
             let start = self.log_start.get(&stream).copied().unwrap_or(0);
-            let wanted: Vec<u8> = entries
-                .iter()
-                .filter(|entry| entry.last.0 >= start)
-                .flat_map(|entry| entry.bytes.iter().copied())
-                .collect();
+            let kept = entries.iter().filter(|entry| entry.last.0 >= start);
+            let wanted = kept.map(|entry| &entry.bytes[..]).collect::<Vec<_>>().concat();
             if start == i64::MAX {
                 continue;
             }
