@@ -35,6 +35,9 @@ impl ApiKey {
 
 /// What a decoded element of the crate takes at most: its structs hold a map of unknown tags beside their fields.
 const CRATE_ELEMENT_BYTES: usize = 192;
+/// What that map takes besides with its first tag in it, and for each further one.
+const CRATE_TAGS_BYTES: usize = 448;
+const CRATE_TAG_BYTES: usize = 128;
 
 /// Decodes the body of an API that has no codec of its own.
 ///
@@ -161,7 +164,11 @@ fn check_struct(fields: &[Field], reader: &mut Reader<'_>) -> Result<(), WireErr
         }
     }
     if version.flexible {
-        reader.tags(|_, _| Ok(false))?;
+        let mut tag_bytes = CRATE_TAGS_BYTES;
+        reader.tags(|_, inner| {
+            inner.weigh_kept(std::mem::replace(&mut tag_bytes, CRATE_TAG_BYTES));
+            Ok(false)
+        })?;
     }
     Ok(())
 }

@@ -153,6 +153,11 @@ impl<'a> Reader<'a> {
         Ok(bytes.is_some())
     }
 
+    /// The decoder keeps so many bytes of what was walked over.
+    pub(crate) fn weigh_kept(&mut self, bytes: usize) {
+        self.cost.bytes += bytes;
+    }
+
     /// A bytes or records field, or `None` for null.
     pub(crate) fn blob(&mut self) -> Result<Option<&'a [u8]>, WireError> {
         let length = if self.version.flexible {
