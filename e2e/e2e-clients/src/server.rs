@@ -58,9 +58,22 @@ impl Server {
     /// # Errors
     /// When it is not ready in time, with the end of its log.
     pub fn start(name: &str, settings: &[&str]) -> Result<Self, String> {
+        Self::start_under(&|_| Vec::new(), name, settings)
+    }
+
+    /// As [`Server::start`], with the first start at the end of the command line that `wrapper` gives for the directory of
+    /// the test. A restart goes without.
+    ///
+    /// # Errors
+    /// When it is not ready in time, with the end of its log.
+    pub fn start_under(
+        wrapper: &dyn Fn(&Path) -> Vec<OsString>,
+        name: &str,
+        settings: &[&str],
+    ) -> Result<Self, String> {
         let dir = scratch(name)?;
-        let data = dir.join("data");
-        Self::start_in(dir, data, settings)
+        let (data, wrapper) = (dir.join("data"), wrapper(&dir));
+        Self::start_in(dir, data, &wrapper, settings)
     }
 
     /// As [`Server::start`], with the data below `disk`, which must be empty.
@@ -68,10 +81,15 @@ impl Server {
     /// # Errors
     /// When it is not ready in time, with the end of its log.
     pub fn start_on(disk: &Path, name: &str, settings: &[&str]) -> Result<Self, String> {
-        Self::start_in(scratch(name)?, disk.join("data"), settings)
+        Self::start_in(scratch(name)?, disk.join("data"), &[], settings)
     }
 
-    fn start_in(dir: PathBuf, data: PathBuf, settings: &[&str]) -> Result<Self, String> {
+    fn start_in(
+        dir: PathBuf,
+        data: PathBuf,
+        wrapper: &[OsString],
+        settings: &[&str],
+    ) -> Result<Self, String> {
         if env::var("LUMADB_E2E_PEER").is_ok_and(|peer| peer == "kafka") {
             return Self::start_kafka(dir, settings);
         }
@@ -79,7 +97,8 @@ impl Server {
         let extra: Vec<String> = settings.iter().map(ToString::to_string).collect();
         let any = "127.0.0.1:0".to_owned();
         let wanted = Addresses { kafka: any.clone(), pg: any.clone(), http: any };
-        let (child, addresses) = launch(&binary, &dir, &data, &wanted, &extra)?;
+        let words = [wrapper, &[binary.clone().into_os_string()]].concat();
+        let (child, addresses) = launch(&words, &dir, &data, &wanted, &extra)?;
         Ok(Self { dir, data, extra, kind: Kind::Luma { binary, child }, addresses })
     }
 
@@ -144,6 +163,18 @@ impl Server {
         Ok(())
     }
 
+    /// Waits until the server ends by itself; the code it ends with.
+    ///
+    /// # Errors
+    /// When the peer is Kafka, when a signal ended it, or when it goes on.
+    pub fn ended(&mut self, deadline: Duration) -> Result<i32, String> {
+        let Kind::Luma { child, .. } = &mut self.kind else {
+            return Err("only lumadb is watched".to_owned());
+        };
+        let status = process::wait(child, "the server", deadline)?;
+        status.code().ok_or_else(|| format!("the server: {status}"))
+    }
+
     /// After a crash: `lumadb verify` must find every checksum and index right; then a start over the same data on the
     /// same ports.
     ///
@@ -157,7 +188,8 @@ impl Server {
         // The kernel tears a killed process's io_uring down after the process itself is reaped, and its listening
         // sockets with it: an address may be in use for a moment longer.
         let (new, addresses) = process::until("a free address", READY_DEADLINE, || {
-            match launch(binary, &self.dir, &self.data, &self.addresses, &self.extra) {
+            let words = [binary.clone().into_os_string()];
+            match launch(&words, &self.dir, &self.data, &self.addresses, &self.extra) {
                 Ok(started) => Ok(Some(started)),
                 Err(error) => {
                     let end = process::last_lines(&error, 2);
@@ -236,8 +268,9 @@ fn scratch(name: &str) -> Result<PathBuf, String> {
     Ok(dir)
 }
 
+/// Starts `lumadb serve`; `words` is the beginning of the command line.
 fn launch(
-    binary: &Path,
+    words: &[OsString],
     dir: &Path,
     data: &Path,
     wanted: &Addresses,
@@ -248,14 +281,16 @@ fn launch(
     let log_path = dir.join("server.log");
     let log =
         File::options().create(true).append(true).open(&log_path).map_err(|e| e.to_string())?;
-    let mut serve = Command::new(binary);
-    serve.arg("serve").arg("--data-dir").arg(data).arg("--ready-file").arg(&ready);
+    let (program, rest) = words.split_first().ok_or("no command")?;
+    let mut serve = Command::new(program);
+    serve.args(rest).arg("serve").arg("--data-dir").arg(data).arg("--ready-file").arg(&ready);
     serve.args(["--kafka", &wanted.kafka, "--pg", &wanted.pg, "--http", &wanted.http]);
     for setting in extra {
         serve.args(["--set", setting]);
     }
     serve.stdin(Stdio::null()).stdout(log.try_clone().map_err(|e| e.to_string())?).stderr(log);
-    let mut child = serve.spawn().map_err(|e| format!("cannot start {}: {e}", binary.display()))?;
+    let mut child =
+        serve.spawn().map_err(|e| format!("cannot start {}: {e}", program.display()))?;
     let started = process::until("the ready file", READY_DEADLINE, || {
         if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
             return Err(format!("the server ended while starting: {status}"));

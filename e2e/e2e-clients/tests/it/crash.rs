@@ -1,7 +1,7 @@
 //! SIGKILL at random moments while three kinds of clients produce: what was acknowledged is there exactly once, in
 //! order, with its offset.
 //!
-//! The producers live through all crashes and come back by themselves. 20 rounds on epoll, 3 on io_uring; 200 each with
+//! The producers live through all crashes and come back by themselves. 20 rounds on io_uring, 3 on epoll; 200 each with
 //! `SLOW=1`. The moments follow from a seed (`LUMADB_SEED`), which is printed; the interleaving with the kernel does not,
 //! so a failure is evidence even when the same seed passes later. A crash says something only when records were on their
 //! way: each kind must have been acknowledged something in half of the rounds at least.
@@ -34,23 +34,23 @@ const ROUNDS_SLOW: u32 = 200;
 const RUN_MS_MIN: u64 = 150;
 const RUN_MS_SPAN: u64 = 600;
 
-struct Producer {
-    kind: &'static str,
+pub(super) struct Producer {
+    pub(super) kind: &'static str,
     acks: PathBuf,
     child: Child,
 }
 
 impl Producer {
-    fn topic(&self) -> String {
+    pub(super) fn topic(&self) -> String {
         format!("crash-{}", self.kind)
     }
 
     /// Bytes of acknowledgements so far.
-    fn written(&self) -> u64 {
-        fs::metadata(&self.acks).unwrap().len()
+    pub(super) fn written(&self) -> u64 {
+        fs::metadata(&self.acks).map_or(0, |file| file.len())
     }
 
-    fn acknowledged(&self) -> Vec<(u64, u64)> {
+    pub(super) fn acknowledged(&self) -> Vec<(u64, u64)> {
         pairs(&fs::read_to_string(&self.acks).unwrap())
     }
 }
@@ -139,11 +139,7 @@ fn survive(reactor: &str) {
     };
     say(format!("\nkill -9 under load | {reactor} | {rounds} rounds | LUMADB_SEED={seed}\n"));
 
-    let mut producers: Vec<Producer> = KINDS.iter().map(|kind| produce(&server, kind)).collect();
-    process::until("a first acknowledgement for each", Duration::from_secs(60), || {
-        Ok(producers.iter().all(|p| fs::metadata(&p.acks).is_ok_and(|m| m.len() > 0)).then_some(()))
-    })
-    .unwrap();
+    let mut producers = producing(&server);
     let mut state = seed;
     let mut busy_rounds = vec![0; producers.len()];
     for round in 0..rounds {
@@ -154,13 +150,7 @@ fn survive(reactor: &str) {
         }
         server.crash_and_restart().unwrap_or_else(|error| panic!("round {round}: {error}"));
     }
-    for producer in &mut producers {
-        drop(producer.child.stdin.take());
-        let status =
-            process::wait(&mut producer.child, producer.kind, Duration::from_secs(180)).unwrap();
-        let said = fs::read_to_string(producer.acks.with_extension("err")).unwrap();
-        assert!(status.success(), "{}: {}", producer.kind, process::last_lines(&said, 5));
-    }
+    stop(&mut producers);
     for (producer, busy) in producers.iter().zip(busy_rounds) {
         let acknowledged = producer.acknowledged();
         let log = dump(&server, &producer.topic());
@@ -175,6 +165,27 @@ fn survive(reactor: &str) {
     }
 }
 
+/// A producer of each kind, at work.
+pub(super) fn producing(server: &Server) -> Vec<Producer> {
+    let producers: Vec<Producer> = KINDS.iter().map(|kind| produce(server, kind)).collect();
+    process::until("a first acknowledgement for each", Duration::from_secs(60), || {
+        Ok(producers.iter().all(|producer| producer.written() > 0).then_some(()))
+    })
+    .unwrap();
+    producers
+}
+
+/// Has the producers send no more and wait for what is on its way.
+pub(super) fn stop(producers: &mut [Producer]) {
+    for producer in producers {
+        drop(producer.child.stdin.take());
+        let status =
+            process::wait(&mut producer.child, producer.kind, Duration::from_secs(180)).unwrap();
+        let said = fs::read_to_string(producer.acks.with_extension("err")).unwrap();
+        assert!(status.success(), "{}: {}", producer.kind, process::last_lines(&said, 5));
+    }
+}
+
 fn produce(server: &Server, kind: &'static str) -> Producer {
     let acks = server.dir().join(format!("{kind}.acks"));
     let mut command = Command::new(tools::installed().join("python/bin/python"));
@@ -185,7 +196,7 @@ fn produce(server: &Server, kind: &'static str) -> Producer {
     Producer { kind, acks, child }
 }
 
-fn dump(server: &Server, topic: &str) -> Vec<(u64, u64)> {
+pub(super) fn dump(server: &Server, topic: &str) -> Vec<(u64, u64)> {
     let mut command = Command::new(tools::installed().join("python/bin/python"));
     command.arg(tools::repository().join("e2e/clients/crash/dump.py"));
     command.args([&server.addresses.kafka, topic]);
@@ -195,7 +206,7 @@ fn dump(server: &Server, topic: &str) -> Vec<(u64, u64)> {
     pairs(&out)
 }
 
-fn check(kind: &str, acknowledged: &[(u64, u64)], log: &[(u64, u64)]) {
+pub(super) fn check(kind: &str, acknowledged: &[(u64, u64)], log: &[(u64, u64)]) {
     let mut at = BTreeMap::new();
     let mut times: BTreeMap<u64, u32> = BTreeMap::new();
     for (index, &(sequence, offset)) in log.iter().enumerate() {

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 mod clients;
 mod crash;
 mod disk_full;
+mod failing_device;
 mod kafka_python;
 mod librdkafka;
 mod lists;
