@@ -6,8 +6,8 @@
 //! | `bigint`, `numeric` | `numeric` | `numeric` |
 //! | `real`, `double precision` | `double precision` | `double precision` |
 //!
-//! DataFusion sums bigints in a bigint that wraps, and averages integers as floating point. Here the argument is widened
-//! first; everything else is left to DataFusion's own functions.
+//! DataFusion sums bigints in a bigint that wraps. Here the argument is widened first; everything else is left to
+//! DataFusion's own functions. Averages of exact numbers are sums that are divided: [`crate::averages`].
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -28,13 +28,12 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use crate::arithmetic::rewritten;
+use crate::intervals::INTERVAL;
+use crate::operators::exact::EXACT;
+use crate::operators::scale;
 
-/// Digits of a decimal of 128 bits.
-const DIGITS_MAX: u8 = 38;
 /// From here on a sum may need more than 128 bits.
 const SUM_DIGITS_MAX: u8 = 28;
-/// DataFusion adds four digits to the fraction of an average; PostgreSQL shows sixteen.
-const AVERAGE_SCALE: i8 = 12;
 
 /// The type in which an argument is taken; `None` for what has no sum.
 type Widen = fn(&DataType) -> Option<DataType>;
@@ -69,12 +68,11 @@ fn summed(argument: &DataType) -> Option<DataType> {
     })
 }
 
+/// The type in which values are averaged: exact ones never are, but divided ([`crate::averages`]).
 fn averaged(argument: &DataType) -> Option<DataType> {
-    use DataType::{Decimal128, Decimal256};
     Some(match argument {
-        Decimal128(_, scale) if *scale < AVERAGE_SCALE => Decimal128(DIGITS_MAX, AVERAGE_SCALE),
-        Decimal128(..) | Decimal256(..) => argument.clone(),
-        other if other.is_integer() => Decimal128(DIGITS_MAX - 4, AVERAGE_SCALE),
+        other if scale(other).is_some() => EXACT,
+        DataType::Duration(_) | DataType::Interval(_) => argument.clone(),
         other => return summed(other),
     })
 }
@@ -162,7 +160,12 @@ impl AggregateUDFImpl for Widened {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(arguments)
+        match arguments {
+            [argument] if self.inner.name() == "avg" && !argument.is_floating() => {
+                Ok(if scale(argument).is_some() { EXACT } else { INTERVAL })
+            }
+            _ => self.inner.return_type(arguments),
+        }
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {

@@ -31,6 +31,7 @@ use query_api::text;
 use crate::arithmetic::{answer, only, overflow, underflow};
 use crate::error::{fault, type_name};
 use crate::intervals::intervals;
+use crate::operators::exact;
 
 /// Of the largest bigint.
 const INTEGER_DIGITS: i16 = 19;
@@ -78,7 +79,10 @@ fn differs(source: &DataType, target: &DataType) -> bool {
         (Float32 | Float64 | Decimal128(..) | Decimal256(..), Int16 | Int32 | Int64)
             | (Float64, Float32)
             | (Decimal128(..) | Decimal256(..) | Utf8, Float32 | Float64)
-            | (Float32 | Float64 | Timestamp(..) | Interval(_) | Duration(_), Utf8)
+            | (
+                Decimal256(..) | Float32 | Float64 | Timestamp(..) | Interval(_) | Duration(_),
+                Utf8
+            )
             | (Utf8, Binary)
     )
 }
@@ -118,6 +122,12 @@ fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
     match (array.data_type(), target) {
         (DataType::Utf8, DataType::Binary) => bytea(array),
         (DataType::Utf8, _) => parsed(array, target),
+        (DataType::Decimal256(_, scale), DataType::Utf8) => {
+            let numbers = array.as_primitive::<Decimal256Type>().iter();
+            let texts: Result<StringArray> =
+                numbers.map(|it| it.map(|it| exact::spelled(it, *scale)).transpose()).collect();
+            Ok(Arc::new(texts?))
+        }
         (DataType::Interval(_) | DataType::Duration(_), DataType::Utf8) => {
             let spelled = |it: IntervalMonthDayNano| {
                 text::interval(it.months, it.days, it.nanoseconds / 1000)

@@ -52,7 +52,9 @@ use crate::shape::Shape;
 use crate::snapshot::Snapshot;
 use crate::stop::{self, Stop};
 use crate::table::{ScanContext, TopicTable};
-use crate::{aggregates, floats, functions, guard, infer, pg_catalog, subquery, types, weight};
+use crate::{
+    aggregates, averages, floats, functions, guard, infer, pg_catalog, subquery, types, weight,
+};
 
 /// Stack of each engine thread; virtual memory until it is used.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
@@ -106,6 +108,7 @@ pub(crate) struct Shared {
     pub(crate) ingest: Arc<dyn Ingest>,
     pub(crate) handle: Handle,
     base: SessionState,
+    averages: averages::Parts,
     memory: Arc<Total>,
     pub(crate) bad: Arc<BadTotals>,
     read_bytes: Arc<AtomicU64>,
@@ -148,6 +151,10 @@ impl Engine {
         let base = base_state(&options).map_err(|error| {
             Error::new(ErrorKind::Internal, format!("cannot set up the query engine: {error}"))
         })?;
+        let part = |name: &str| base.aggregate_functions().get(name).cloned();
+        let (Some(sum), Some(count)) = (part("sum"), part("count")) else {
+            return Err(Error::new(ErrorKind::Internal, "the query engine has no sum and count"));
+        };
         let handle = runtime.handle().clone();
         let shared = Arc::new(Shared {
             options,
@@ -155,6 +162,7 @@ impl Engine {
             ingest,
             handle,
             base,
+            averages: averages::Parts { sum, count },
             memory: Arc::default(),
             bad: Arc::default(),
             read_bytes: Arc::default(),
@@ -317,7 +325,8 @@ impl Shared {
         let statement = DfStatement::Statement(Box::new(statement));
         let plan = async {
             let plan = state.statement_to_plan(statement).await?;
-            subquery::single_rows(order::by_length(floats::beside_numerics(plan)?)?)
+            let plan = averages::divided(floats::beside_numerics(plan)?, &self.averages)?;
+            subquery::single_rows(order::by_length(plan)?)
         };
         let plan = weight::planning(&state, plan)
             .await

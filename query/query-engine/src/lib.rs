@@ -17,6 +17,7 @@
 
 mod aggregates;
 mod arithmetic;
+mod averages;
 mod bad;
 mod casts;
 mod command;

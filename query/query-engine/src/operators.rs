@@ -7,22 +7,22 @@
 //! - An operator that PostgreSQL does not have for its types is 42883, at the operator; a string literal is of the other
 //!   side's type, and bad syntax for it is an error at the literal.
 //! - Integers that are written out are `integer` where they fit, beside another number.
-//! - `numeric / numeric` has sixteen digits after the point.
+//! - `numeric / numeric` has as many digits as PostgreSQL gives it: [`exact`].
 //! - `date ± interval` is a timestamp; an interval may be multiplied and divided; a time is an interval beside these.
 //!
 //! Invariants:
 //! - Nothing is decided here that a parameter's type, which is not known yet, could change.
 
+pub(crate) mod exact;
 mod kinds;
 pub(crate) mod place;
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
+use datafusion::arrow::array::{AsArray, PrimitiveArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Decimal128Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
-    TimeUnit, i256,
+    DataType, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, TimeUnit,
 };
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::error::DataFusionError;
@@ -35,14 +35,9 @@ use datafusion::logical_expr::{
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use crate::arithmetic::{answer, sides};
-use crate::casts::out_of_range;
 use crate::error::fault;
 use crate::floats;
 use crate::intervals::{INTERVAL, with_days};
-
-/// Digits after the point of a quotient.
-const QUOTIENT_SCALE: i8 = 16;
-const DIGITS_MAX: u8 = 38;
 
 #[derive(Debug)]
 pub(crate) struct Operators;
@@ -92,12 +87,22 @@ impl ExprPlanner for Operators {
                 expr.right = with_days(expr.right, &right);
                 PlannerResult::Original(expr)
             }
-            (_, Divide, _) => match (digits(&left), digits(&right)) {
+            (_, Divide, _) => match (scale(&left), scale(&right)) {
                 (Some(dividend), Some(divisor)) if !(left.is_integer() && right.is_integer()) => {
-                    PlannerResult::Planned(quotient(expr, dividend, divisor))
+                    let scales = [dividend, divisor];
+                    PlannerResult::Planned(exact::quotient(expr.left, expr.right, scales))
                 }
                 _ => PlannerResult::Original(expr),
             },
+            (_, Multiply, _) if left == exact::EXACT || right == exact::EXACT => {
+                match (scale(&left), scale(&right)) {
+                    (Some(factor), Some(other)) => {
+                        let scales = [factor, other];
+                        PlannerResult::Planned(exact::product(expr.left, expr.right, scales))
+                    }
+                    _ => PlannerResult::Original(expr),
+                }
+            }
             _ => PlannerResult::Original(expr),
         })
     }
@@ -144,91 +149,19 @@ fn call(function: impl ScalarUDFImpl + 'static, args: Vec<Expr>) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(function, args))
 }
 
-/// Precision and scale of a number that is exact; `None` for floating point.
-fn digits(data_type: &DataType) -> Option<(u8, i8)> {
+/// Digits after the point of a number that is exact; `None` for floating point.
+pub(crate) fn scale(data_type: &DataType) -> Option<i8> {
     Some(match data_type {
-        DataType::Decimal128(precision, scale) => (*precision, *scale),
-        // A sum; what has more digits than these is out of range.
-        DataType::Decimal256(_, scale) => (DIGITS_MAX, *scale),
-        DataType::Int8 | DataType::UInt8 | DataType::Int16 | DataType::UInt16 => (5, 0),
-        DataType::Int32 | DataType::UInt32 => (10, 0),
-        DataType::Int64 | DataType::UInt64 => (20, 0),
+        DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => *scale,
+        other if other.is_integer() => 0,
         _ => return None,
     })
 }
 
-fn quotient(expr: RawBinaryExpr, left: (u8, i8), right: (u8, i8)) -> Expr {
-    let scale = QUOTIENT_SCALE.max(left.1).max(right.1);
-    let decimal = |expr: Expr, (precision, scale): (u8, i8)| {
-        datafusion::logical_expr::cast(expr, DataType::Decimal128(precision, scale))
-    };
-    let signature = Signature::any(2, Volatility::Immutable);
-    call(Quotient { scale, signature }, vec![decimal(expr.left, left), decimal(expr.right, right)])
-}
-
-fn scaled(interval: Expr, number: Expr, divides: bool) -> Expr {
+pub(crate) fn scaled(interval: Expr, number: Expr, divides: bool) -> Expr {
     let number = datafusion::logical_expr::cast(number, DataType::Float64);
     let signature = Signature::any(2, Volatility::Immutable);
     call(Scaled { divides, signature }, vec![interval, number])
-}
-
-/// `numeric / numeric`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Quotient {
-    scale: i8,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for Quotient {
-    fn name(&self) -> &'static str {
-        "luma_quotient"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Decimal128(DIGITS_MAX, self.scale))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [left, right] = sides(&args.args, args.number_rows)?;
-        let scale_of = |array: &ArrayRef| match array.data_type() {
-            DataType::Decimal128(_, scale) => i32::from(*scale),
-            _ => 0,
-        };
-        // What the dividend or, when it is negative, the divisor is multiplied by, as a power of ten.
-        let shift = i32::from(self.scale) + scale_of(&right) - scale_of(&left);
-        let quotients: PrimitiveArray<Decimal128Type> = datafusion::arrow::compute::try_binary(
-            left.as_primitive::<Decimal128Type>(),
-            right.as_primitive::<Decimal128Type>(),
-            |left, right| divide(left, right, shift).map_err(external),
-        )?;
-        let quotients = quotients.with_precision_and_scale(DIGITS_MAX, self.scale)?;
-        answer(&args.args, Arc::new(quotients))
-    }
-}
-
-/// `left · 10^shift / right`, half away from zero.
-fn divide(left: i128, right: i128, shift: i32) -> Result<i128> {
-    if right == 0 {
-        return Err(fault("22012", "division by zero"));
-    }
-    let wide = |number: i128, shift: i32| {
-        let factor = i256::from_i128(10).checked_pow(u32::try_from(shift.max(0)).ok()?)?;
-        i256::from_i128(number).checked_mul(factor)
-    };
-    let quotient = || {
-        let (left, right) = (wide(left, shift)?, wide(right, -shift)?);
-        let quotient = left.checked_div(right)?;
-        let rest = left.checked_sub(quotient.checked_mul(right)?)?;
-        let up = rest.checked_abs()?.checked_mul(i256::from_i128(2))? >= right.checked_abs()?;
-        let away = if (left < i256::ZERO) == (right < i256::ZERO) { 1 } else { -1 };
-        let step = if up { i256::from_i128(away) } else { i256::ZERO };
-        quotient.checked_add(step)?.to_i128()
-    };
-    quotient().ok_or_else(|| out_of_range(&DataType::Decimal128(DIGITS_MAX, 0)))
 }
 
 /// `interval * number`, `interval / number`.

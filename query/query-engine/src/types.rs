@@ -22,6 +22,8 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use query_api::calendar::DAY_US;
 use query_api::{Column, DataType, Error, ErrorKind, RegKind, Row, Value};
 
+use crate::operators::exact::{self, EXACT};
+
 /// Field metadata key that names a PostgreSQL type Arrow does not have.
 pub(crate) const PG_TYPE: &str = "pg.type";
 
@@ -30,6 +32,7 @@ pub(crate) fn field(name: &str, data_type: &DataType, nullable: bool) -> Field {
     let field = Field::new(name, to_arrow(data_type), nullable);
     match data_type {
         DataType::Json => marked(field, "json"),
+        DataType::Numeric(precision, _) if *precision > 0 => marked(field, "numeric"),
         DataType::Name => marked(field, "name"),
         DataType::InternalChar => marked(field, "char"),
         DataType::Reg(kind) => marked(field, kind.type_name()),
@@ -50,6 +53,7 @@ pub(crate) fn to_arrow(data_type: &DataType) -> Arrow {
         DataType::Int8 => Arrow::Int64,
         DataType::Float4 => Arrow::Float32,
         DataType::Float8 => Arrow::Float64,
+        DataType::Numeric(0, scale) => Arrow::Decimal128(38, *scale),
         DataType::Numeric(precision, scale) => Arrow::Decimal128(*precision, *scale),
         DataType::Text
         | DataType::Name
@@ -83,6 +87,10 @@ pub(crate) fn from_field(field: &Field) -> DataType {
         Some("json") => DataType::Json,
         Some("name") => DataType::Name,
         Some("char") => DataType::InternalChar,
+        Some("numeric") => match field.data_type() {
+            Arrow::Decimal128(precision, scale) => DataType::Numeric(*precision, *scale),
+            other => from_arrow(other),
+        },
         other => match RegKind::ALL.into_iter().find(|kind| Some(kind.type_name()) == other) {
             Some(kind) => DataType::Reg(kind),
             None => from_arrow(field.data_type()),
@@ -100,8 +108,8 @@ pub(crate) fn from_arrow(data_type: &Arrow) -> DataType {
         Arrow::Int64 | Arrow::UInt64 => DataType::Int8,
         Arrow::Float16 | Arrow::Float32 => DataType::Float4,
         Arrow::Float64 => DataType::Float8,
-        Arrow::Decimal128(precision, scale) => DataType::Numeric(*precision, *scale),
-        Arrow::Decimal256(_, scale) => DataType::Numeric(38, *scale),
+        // Its digits are a column's, which says so, or what this engine needs for the values.
+        Arrow::Decimal128(_, scale) | Arrow::Decimal256(_, scale) => DataType::Numeric(0, *scale),
         Arrow::Binary | Arrow::LargeBinary | Arrow::BinaryView | Arrow::FixedSizeBinary(_) => {
             DataType::Bytea
         }
@@ -182,8 +190,14 @@ fn value(array: &ArrayRef, index: usize, data_type: &DataType) -> Result<Value, 
             Value::Numeric(array.as_primitive::<Decimal128Type>().value(index), *scale)
         }
         Arrow::Decimal256(_, scale) => {
-            let number = array.as_primitive::<Decimal256Type>().value(index).to_i128();
-            Value::Numeric(number.ok_or_else(|| out_of_range("numeric"))?, *scale)
+            let number = array.as_primitive::<Decimal256Type>().value(index);
+            let shown = if *array.data_type() == EXACT {
+                exact::shown(number)
+            } else {
+                number.to_i128().map(|it| (it, *scale))
+            };
+            let (number, scale) = shown.ok_or_else(|| out_of_range("numeric"))?;
+            Value::Numeric(number, scale)
         }
         Arrow::Utf8 => {
             let text = array.as_string::<i32>().value(index).to_owned();

@@ -1,0 +1,284 @@
+//! `numeric` whose digits depend on the values: quotients, products with them, and what is made of these.
+//!
+//! PostgreSQL gives each quotient at least sixteen significant digits, in groups of four, so how many stand after the point
+//! depends on the numbers. Here a column has one scale. So quotients are [`EXACT`]: rounded where PostgreSQL rounds them,
+//! zeros up to the scale, and shown without those.
+//!
+//! ```text
+//!  1.0 / 3      0.3333333333333333333300000000000000000000   shown as 0.33333333333333333333
+//!  100000.0 / 3     33333.3333333333330000000000000000000000000000   shown as 33333.333333333333
+//! ```
+//!
+//! Invariants:
+//! - A number that has no sixteen significant digits in this scale is an error, unless it is exact; never rounded to less.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray, PrimitiveArray};
+use datafusion::arrow::datatypes::{DataType, Decimal256Type, i256};
+use datafusion::common::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
+
+use super::{call, external};
+use crate::arithmetic::{answer, sides};
+use crate::error::fault;
+
+const DIGITS_MAX: u8 = 76;
+const SCALE: i8 = 40;
+/// 36 digits before the point, 40 after it.
+pub(crate) const EXACT: DataType = DataType::Decimal256(DIGITS_MAX, SCALE);
+/// Digits of a group. Source: `DEC_DIGITS` of PostgreSQL's `numeric.c`.
+const GROUP: i32 = 4;
+/// Significant digits of a quotient. Source: `NUMERIC_MIN_SIG_DIGITS`.
+const SIGNIFICANT: i32 = 16;
+const ONE: i256 = i256::ONE;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Operation {
+    Divide,
+    Multiply,
+}
+
+/// `left / right`, both exact.
+pub(crate) fn quotient(left: Expr, right: Expr, scales: [i8; 2]) -> Expr {
+    exact(Operation::Divide, [left, right], scales)
+}
+
+/// `left * right`, both exact.
+pub(super) fn product(left: Expr, right: Expr, scales: [i8; 2]) -> Expr {
+    exact(Operation::Multiply, [left, right], scales)
+}
+
+fn exact(operation: Operation, sides: [Expr; 2], scales: [i8; 2]) -> Expr {
+    let mut scales = scales.into_iter();
+    let sides = sides.map(|side| {
+        let target = DataType::Decimal256(DIGITS_MAX, scales.next().unwrap_or(0));
+        datafusion::logical_expr::cast(side, target)
+    });
+    let signature = Signature::any(2, Volatility::Immutable);
+    call(Exact { operation, signature }, sides.into())
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Exact {
+    operation: Operation,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Exact {
+    fn name(&self) -> &'static str {
+        match self.operation {
+            Operation::Divide => "luma_quotient",
+            Operation::Multiply => "luma_product",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(EXACT)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [left, right] = sides(&args.args, args.number_rows)?;
+        let (left_scale, right_scale) = (scale_of(&left), scale_of(&right));
+        let run = match self.operation {
+            Operation::Divide => divided,
+            Operation::Multiply => multiplied,
+        };
+        let results: PrimitiveArray<Decimal256Type> = datafusion::arrow::compute::try_binary(
+            left.as_primitive::<Decimal256Type>(),
+            right.as_primitive::<Decimal256Type>(),
+            |left, right| {
+                run(Number::new(left, left_scale), Number::new(right, right_scale))
+                    .map_err(external)
+            },
+        )?;
+        answer(&args.args, Arc::new(results.with_precision_and_scale(DIGITS_MAX, SCALE)?))
+    }
+}
+
+fn scale_of(array: &ArrayRef) -> i32 {
+    match array.data_type() {
+        DataType::Decimal256(_, scale) => i32::from(*scale),
+        _ => 0,
+    }
+}
+
+/// `unscaled · 10^-scale`, as short as it can be written.
+#[derive(Clone, Copy, Debug)]
+struct Number {
+    unscaled: i256,
+    scale: i32,
+    /// Digits that its type shows after the point.
+    shown: i32,
+}
+
+impl Number {
+    fn new(unscaled: i256, scale: i32) -> Self {
+        let mut number = Self { unscaled, scale, shown: scale };
+        if unscaled == i256::ZERO {
+            number.scale = 0;
+        }
+        for zeros in [32, 16, 8, 4, 2, 1] {
+            let power = i256::from_i128(10_i128.pow(zeros));
+            while unscaled != i256::ZERO && number.unscaled.wrapping_rem(power) == i256::ZERO {
+                number.unscaled = number.unscaled.wrapping_div(power);
+                number.scale -= i32::try_from(zeros).unwrap_or(0);
+            }
+        }
+        if i8::try_from(scale) == Ok(SCALE) {
+            number.shown = digits_shown(number);
+        }
+        number
+    }
+
+    /// The power of ten of the first digit.
+    fn magnitude(self) -> i32 {
+        let digits = match self.unscaled.to_i128() {
+            Some(it) => it.unsigned_abs().checked_ilog10().unwrap_or(0),
+            None => {
+                let text = self.unscaled.wrapping_abs().to_string();
+                u32::try_from(text.len() - 1).unwrap_or(0)
+            }
+        };
+        i32::try_from(digits).unwrap_or(0) - self.scale
+    }
+
+    /// The group in which the first digit stands, 0 before the point, and what that group is.
+    fn first_group(self) -> (i32, i256) {
+        if self.unscaled == i256::ZERO {
+            return (0, i256::ZERO);
+        }
+        let weight = self.magnitude().div_euclid(GROUP);
+        let shift = self.scale + weight * GROUP;
+        let digits = self.unscaled.wrapping_abs();
+        let group = if shift >= 0 {
+            power(shift).and_then(|it| digits.checked_div(it))
+        } else {
+            power(-shift).and_then(|it| digits.checked_mul(it))
+        };
+        (weight, group.unwrap_or(i256::ZERO))
+    }
+}
+
+fn power(exponent: i32) -> Option<i256> {
+    i256::from_i128(10).checked_pow(u32::try_from(exponent).ok()?)
+}
+
+fn out_of_range() -> datafusion::error::DataFusionError {
+    fault("22003", "numeric out of range")
+}
+
+/// Digits after the point. Source: `select_div_scale`.
+fn quotient_scale(left: Number, right: Number) -> i32 {
+    let ((left_weight, left_group), (right_weight, right_group)) =
+        (left.first_group(), right.first_group());
+    let weight = left_weight - right_weight - i32::from(left_group <= right_group);
+    (SIGNIFICANT - weight * GROUP).max(left.shown).max(right.shown).max(0)
+}
+
+fn divided(left: Number, right: Number) -> Result<i256> {
+    if right.unscaled == i256::ZERO {
+        return Err(fault("22012", "division by zero"));
+    }
+    let wanted = quotient_scale(left, right).min(i32::from(SCALE));
+    let quotient = long_division(left, right, wanted + right.scale - left.scale);
+    let (quotient, is_exact) = quotient.ok_or_else(out_of_range)?;
+    in_scale(quotient, wanted, is_exact)
+}
+
+/// `left · 10^exponent / right`, half away from zero, and whether that is all of it.
+fn long_division(left: Number, right: Number, exponent: i32) -> Option<(i256, bool)> {
+    let ten = i256::from_i128(10);
+    let (mut left, mut right) = (left.unscaled, right.unscaled);
+    if exponent < 0 {
+        right = right.checked_mul(power(-exponent)?)?;
+    }
+    let mut steps = exponent.max(0);
+    // All at once where it fits, else digit by digit.
+    if let Some(whole) = power(steps).and_then(|it| left.checked_mul(it)) {
+        (left, steps) = (whole, 0);
+    }
+    let (mut quotient, mut rest) = (left.checked_div(right)?, left.checked_rem(right)?);
+    for _ in 0..steps {
+        let more = rest.checked_mul(ten)?;
+        quotient = quotient.checked_mul(ten)?.checked_add(more.checked_div(right)?)?;
+        rest = more.checked_rem(right)?;
+    }
+    let up = rest.checked_abs()? >= right.checked_abs()?.checked_sub(rest.checked_abs()?)?;
+    if up {
+        let away = if rest.is_negative() == right.is_negative() { ONE } else { ONE.wrapping_neg() };
+        quotient = quotient.checked_add(away)?;
+    }
+    Some((quotient, rest == i256::ZERO))
+}
+
+fn multiplied(left: Number, right: Number) -> Result<i256> {
+    let product = left.unscaled.checked_mul(right.unscaled).ok_or_else(out_of_range)?;
+    let (scale, wanted) = (left.scale + right.scale, i32::from(SCALE));
+    if scale <= wanted {
+        return in_scale(product, scale, true);
+    }
+    let number = Number { unscaled: product, scale, shown: scale };
+    let one = Number { unscaled: ONE, scale: 0, shown: 0 };
+    let rounded = long_division(number, one, wanted - scale).ok_or_else(out_of_range)?;
+    in_scale(rounded.0, wanted, rounded.1)
+}
+
+/// The number in the scale of [`EXACT`].
+fn in_scale(unscaled: i256, scale: i32, is_exact: bool) -> Result<i256> {
+    let enough = power(SIGNIFICANT - 1).is_some_and(|it| unscaled.wrapping_abs() >= it);
+    if scale == i32::from(SCALE) && !is_exact && !enough {
+        return Err(fault("22003", "numeric out of range: too small for its digits"));
+    }
+    let scaled = power(i32::from(SCALE) - scale).and_then(|it| unscaled.checked_mul(it));
+    let max = power(i32::from(DIGITS_MAX)).ok_or_else(out_of_range)?;
+    scaled.filter(|it| it.wrapping_abs() < max).ok_or_else(out_of_range)
+}
+
+/// The digits it has, or those that a quotient has.
+fn digits_shown(number: Number) -> i32 {
+    let (weight, _) = match number.unscaled {
+        i256::ZERO => (-1, i256::ZERO),
+        _ => number.first_group(),
+    };
+    number.scale.max(SIGNIFICANT - weight * GROUP).clamp(0, i32::from(SCALE))
+}
+
+/// A value of type [`EXACT`] with the digits that are shown: unscaled, and how many stand after the point.
+///
+/// No more than 38 digits are shown, the last of them rounded; `None` where more stand before the point.
+pub(crate) fn shown(unscaled: i256) -> Option<(i128, i8)> {
+    let number = Number::new(unscaled, i32::from(SCALE));
+    let one = Number { unscaled: ONE, scale: 0, shown: 0 };
+    let in_digits = |digits: i32| {
+        let (rounded, _) = long_division(number, one, digits - number.scale)?;
+        Some((rounded.to_i128()?, i8::try_from(digits).ok()?))
+    };
+    (0..=number.shown).rev().find_map(in_digits)
+}
+
+/// A value of a `Decimal256` as text.
+pub(crate) fn spelled(unscaled: i256, scale: i8) -> Result<String> {
+    let (unscaled, scale) = if scale == SCALE {
+        shown(unscaled).ok_or_else(out_of_range)?
+    } else {
+        (unscaled.to_i128().ok_or_else(out_of_range)?, scale)
+    };
+    let digits = usize::try_from(scale).unwrap_or(0);
+    let whole = format!("{:0>width$}", unscaled.unsigned_abs(), width = digits + 1);
+    let (before, after) = whole.split_at(whole.len() - digits);
+    let mut text = String::from(if unscaled < 0 { "-" } else { "" });
+    text.push_str(before);
+    if digits > 0 {
+        // Writing to a string does not fail.
+        let _ = write!(text, ".{after}");
+    }
+    Ok(text)
+}
