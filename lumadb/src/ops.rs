@@ -169,8 +169,7 @@ impl NodeOps {
                 protocol: "http",
                 connections_active: count(&self.http.active),
                 connections: count(&self.http.accepted),
-                // It has no limit of its own yet.
-                connections_refused: 0,
+                connections_refused: count(&self.http.refused),
             },
         ]
     }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use broker_node::{Node, NodeError, NodeSettings};
 use client_cli::{Exit, Failure, PORTS_TRIED_MAX, PortError, bind_listener};
 use config_schema::Loaded;
+use proto_http::HttpOptions;
 use proto_pg::PgOptions;
 use query_engine::{Engine, EngineOptions};
 use tokio::runtime::Runtime;
@@ -137,9 +138,12 @@ pub(crate) fn start(
     let serving = Arc::new(AtomicBool::new(true));
     let (name, reason) = node.reactor();
     let reactor = (name, reason.to_owned());
-    let pg_options = PgOptions {
-        connections_max: usize::try_from(config.pg.connections_max).unwrap_or(usize::MAX),
-        ..PgOptions::default()
+    let pg_options =
+        PgOptions { connections_max: count(config.pg.connections_max), ..PgOptions::default() };
+    let http_options = HttpOptions {
+        connections_max: count(config.http.connections_max),
+        connections_per_address_max: count(config.http.connections_per_address_max),
+        ..HttpOptions::default()
     };
     let meter = Arc::<SqlMeter>::default();
     let ops = NodeOps {
@@ -147,7 +151,7 @@ pub(crate) fn start(
         engine: Arc::clone(&engine),
         pg: Arc::clone(&pg_options.counters),
         meter: Arc::clone(&meter),
-        http: Arc::default(),
+        http: Arc::clone(&http_options.counters),
         storage: Arc::default(),
         reactor: name.to_owned(),
         started,
@@ -158,14 +162,13 @@ pub(crate) fn start(
         let pg_listener = tokio::net::TcpListener::from_std(pg_listener)?;
         let http_listener = tokio::net::TcpListener::from_std(http_listener)?;
         let (pg_stop, http_stop) = (stopped(stopping.clone()), stopped(stopping));
-        let http_counters = Arc::clone(&ops.http);
         vec![
             runtime.spawn(async move {
                 let sql = Arc::new(Metered { sql: engine, meter });
                 proto_pg::serve(pg_listener, sql, pg_options, pg_stop).await
             }),
             runtime.spawn(async move {
-                proto_http::serve(http_listener, Arc::new(ops), http_counters, http_stop).await
+                proto_http::serve(http_listener, Arc::new(ops), http_options, http_stop).await
             }),
         ]
     };
@@ -250,6 +253,10 @@ fn usize_of(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
+fn count(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
 fn node_settings(
     loaded: &Loaded,
     data_dir: PathBuf,
@@ -276,7 +283,6 @@ fn node_settings(
     settings.tail_bytes_max = usize_of(config.log.tail_bytes_max.0);
     settings.request_bytes_max = usize_of(config.kafka.request_bytes_max.0);
     settings.request_memory_bytes_max = usize_of(config.kafka.request_memory_bytes_max.0);
-    let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
     settings.connections_max = count(config.kafka.connections_max);
     settings.connections_per_ip_max = count(config.kafka.connections_per_address_max);
     settings.broker = broker_settings(loaded);

@@ -178,6 +178,11 @@ settings! {
     http: Http {
         /// Address to listen on; port 0 takes a free one.
         addr: SocketAddr = "127.0.0.1:8080", Kind::Addr, Restart;
+        /// Connections at one time; one more is closed at once. Each holds at most one request head of 16 KiB and one answer,
+        /// and 60 s without a request or with an answer that is not read to its end cut it off.
+        connections_max: u32 = "256", Kind::Int { min: 1, max: 100_000 }, Restart;
+        /// Connections of one client address at one time; one more is closed at once.
+        connections_per_address_max: u32 = "64", Kind::Int { min: 1, max: 100_000 }, Restart;
     }
 
     /// The log: defaults of topics, and the journal beneath them.

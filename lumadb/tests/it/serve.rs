@@ -172,6 +172,47 @@ fn connections_of_one_address_have_a_limit_that_is_set_shown_and_logged() {
     assert_eq!(shown.ok(), "");
 }
 
+/// The HTTP listener had no limit at all.
+#[test]
+fn http_connections_have_limits_that_are_set_shown_and_logged() {
+    for limit in ["http.connections_max", "http.connections_per_address_max"] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut command = serve(&dir.path().join("data"));
+        command.args(["--set", &format!("{limit}=2")]);
+        let mut server = Server::spawn(command, dir);
+        let http = server.addrs["http"].clone();
+        let open = || std::net::TcpStream::connect(&http).expect("a listener");
+        let (mut first, _second) = (open(), open());
+        let mut byte = [0];
+        assert_eq!(std::io::Read::read(&mut open(), &mut byte).expect("closed"), 0);
+        server.read_until(&format!("limit=\"{limit}\" refused=1"));
+        let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        std::io::Write::write_all(&mut first, request).expect("an open connection");
+        let page = std::io::read_to_string(first).expect("a page");
+        assert!(page.contains("lumadb_connections_refused_total{protocol=\"http\"} 1"), "{page}");
+    }
+}
+
+/// What a log collector reads: one object for each line, with the fields beside the message.
+#[test]
+fn log_lines_are_json_objects_where_that_is_asked_for() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut command = serve(&dir.path().join("data"));
+    command.args(["--set", "logging.format=json", "--set", "http.connections_max=1"]);
+    let mut server = Server::spawn(command, dir);
+    let http = server.addrs["http"].clone();
+    let open = || std::net::TcpStream::connect(&http).expect("a listener");
+    let _sockets = (open(), open());
+    server.read_until("connections refused");
+    let line = server.said.last().expect("just read");
+    let event: serde_json::Value = serde_json::from_str(line).expect("an object");
+    let text = |field: &str| event[field].as_str().unwrap_or_else(|| panic!("no {field}: {line}"));
+    assert_eq!(text("message"), "connections refused: a limit is reached");
+    assert_eq!((text("level"), text("limit")), ("WARN", "http.connections_max"));
+    assert_eq!((text("address"), event["refused"].as_u64()), ("127.0.0.1", Some(1)));
+    assert!(text("timestamp").ends_with('Z') && text("target").starts_with("proto_http"), "{line}");
+}
+
 #[test]
 fn metrics_count_what_was_done_and_promtool_accepts_them() {
     let server = Server::start();

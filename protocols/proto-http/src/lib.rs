@@ -12,22 +12,25 @@
 //! - The adapter holds no number of its own: every answer is made of one [`Ops::stats`] taken at the request.
 //! - No answer depends on the network, a lock of a shard or a disk other than `/proc`: of the data's disk it says what was
 //!   last heard.
-//! - A request body is never read; a request head is bounded by hyper (about 400 KiB) and must come within
-//!   hyper's header timeout.
+//! - A request body is never read. What a client may cost is in [`HttpOptions`]: sockets, those of one address, the bytes of a
+//!   request head, the time it may take to send one and to take its answer.
 //!
 //! Deliberately absent: console, REST, TLS, authentication (so the listener belongs on loopback).
 
-mod counted;
+mod deadline;
 mod error;
 mod metrics;
 mod ops;
+mod options;
+mod pages;
+mod places;
 mod process;
 mod server;
 
-pub use counted::HttpCounters;
 pub use metrics::{GROUP_METRIC_NAMES, METRIC_NAMES, render};
 pub use ops::{
     ApiStats, GroupLag, Histogram, JournalStats, LagsFuture, LogStats, Ops, ProtocolStats,
     QueryStats, Readiness, SqlStats, Stats, StatsFuture, StorageStats,
 };
+pub use options::{HttpCounters, HttpOptions};
 pub use server::serve;

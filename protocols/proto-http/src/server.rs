@@ -1,159 +1,121 @@
-//! Routes and the server loop.
+//! The accept loop: gives out places, runs each connection as a task, and is where a connection's panic ends.
 
 use std::future::Future;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use serde_json::{Value, json};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tracing::{debug, error, warn};
 
-use crate::counted::{CountedListener, HttpCounters};
-use crate::error::{json_response, not_rendered};
-use crate::metrics::render;
-use crate::ops::{Histogram, Ops, SqlStats, Stats};
+use crate::deadline::Deadline;
+use crate::ops::Ops;
+use crate::options::HttpOptions;
+use crate::pages::routes;
+use crate::places::{Place, Places};
 
-const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// Answers that are being made when shutdown begins have this long to reach their clients.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// Serves until `shutdown` completes and counts the connections in `counters`; open requests are answered before it returns.
+/// A pause after an accept that failed for want of descriptors or memory, so that the loop does not spin.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Serves until `shutdown` resolves; open requests are answered before it returns, unless their clients do not read.
+///
+/// Runs on the tokio runtime that polls it; each connection is its own task there.
 ///
 /// # Errors
-/// When the listener fails.
+/// When the listener is broken. A failing connection or a shortage of descriptors is logged and survived.
 pub async fn serve(
     listener: TcpListener,
     ops: Arc<dyn Ops>,
-    counters: Arc<HttpCounters>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let listener = CountedListener::new(listener, counters);
-    axum::serve(listener, routes(ops)).with_graceful_shutdown(shutdown).await
-}
-
-fn routes(ops: Arc<dyn Ops>) -> Router {
-    let mut router = Router::new();
-    for path in ["/live", "/livez"] {
-        router = router.route(path, get(async || "ok\n"));
+    options: HttpOptions,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let (stop, stopping) = watch::channel(false);
+    let http = protocol(&options);
+    let answer_timeout = options.answer_timeout;
+    let places = Places::new(options);
+    let router = routes(ops);
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(ended) = connections.join_next() => log_end(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let Some(place) = places.take(peer.ip()) else { continue };
+                    let stream = Deadline::new(stream, answer_timeout);
+                    let router = router.clone();
+                    connections.spawn(run(http.clone(), stream, router, stopping.clone(), place));
+                }
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            },
+        }
     }
-    for path in ["/ready", "/readyz"] {
-        router = router.route(path, get(ready));
+    drop(listener);
+    stop.send_replace(true);
+    let drain = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(SHUTDOWN_GRACE, drain).await.is_err() {
+        connections.shutdown().await;
     }
-    for path in ["/health", "/healthz"] {
-        router = router.route(path, get(health));
-    }
-    router.route("/metrics", get(metrics)).route("/stats", get(stats)).with_state(ops)
+    Ok(())
 }
 
-fn readiness(ops: &dyn Ops) -> (StatusCode, Value) {
-    let readiness = ops.readiness();
-    let status = if readiness.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({
-        "ready": readiness.ready(),
-        "waiting_for": readiness.waiting_for,
-        "degraded": readiness.degraded,
-    });
-    (status, body)
+fn protocol(options: &HttpOptions) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(options.head_timeout)
+        .max_headers(options.headers_max)
+        .max_header_size(options.head_bytes_max)
+        // Of bodies as well, which nobody reads.
+        .max_buf_size(options.head_bytes_max);
+    http
 }
 
-async fn ready(State(ops): State<Arc<dyn Ops>>) -> Response {
-    let (status, body) = readiness(&*ops);
-    json_response(status, &body)
-}
-
-async fn health(State(ops): State<Arc<dyn Ops>>) -> Response {
-    let (status, mut body) = readiness(&*ops);
-    let stats = ops.stats().await;
-    body["live"] = json!(true);
-    body["version"] = json!(stats.version);
-    body["reactor"] = json!(stats.reactor);
-    body["uptime_seconds"] = json!(stats.uptime.as_secs_f64());
-    body["disk_free_bytes"] = json!(stats.storage.map(|it| it.free_bytes));
-    json_response(status, &body)
-}
-
-async fn metrics(State(ops): State<Arc<dyn Ops>>, RawQuery(query): RawQuery) -> Response {
-    let parameters = query.as_deref().unwrap_or_default().split('&');
-    let mut details = parameters.filter_map(|it| {
-        let (name, value) = it.split_once('=').unwrap_or((it, ""));
-        (name == "detail").then_some(value)
-    });
-    let lags = match details.next() {
-        None => None,
-        Some("groups") => Some(ops.group_lags().await),
-        Some(_) => return (StatusCode::BAD_REQUEST, "expected ?detail=groups\n").into_response(),
+async fn run(
+    http: http1::Builder,
+    stream: Deadline,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+    _place: Place,
+) {
+    let service = TowerToHyperService::new(router);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
     };
-    match render(ops.stats().await, lags) {
-        Ok(page) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], page).into_response(),
-        Err(error) => not_rendered(error),
+    if let Err(error) = ended {
+        debug!(%error, "a connection ended early");
     }
 }
 
-async fn stats(State(ops): State<Arc<dyn Ops>>) -> Response {
-    json_response(StatusCode::OK, &stats_json(&ops.stats().await))
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-fn histogram_json(histogram: &Histogram) -> Value {
-    json!({ "count": histogram.count, "sum_seconds": histogram.sum })
-}
-
-fn sql_json(sql: &SqlStats) -> Value {
-    let queries = &sql.queries;
-    let ended =
-        queries.by_status.iter().map(|(status, count)| ((*status).to_owned(), json!(count)));
-    json!({
-        "bad_records": sql.bad_records,
-        "read_bytes": sql.read_bytes,
-        "memory_bytes": sql.memory_bytes,
-        "active_queries": queries.active,
-        "queries": ended.collect::<serde_json::Map<_, _>>(),
-    })
-}
-
-fn stats_json(stats: &Stats) -> Value {
-    let protocols = stats.protocols.iter().map(|one| {
-        let counts = json!({
-            "active": one.connections_active,
-            "total": one.connections,
-            "refused": one.connections_refused,
-        });
-        (one.protocol.to_owned(), counts)
-    });
-    let apis = stats.kafka_apis.iter().map(|one| (one.api.clone(), histogram_json(&one.duration)));
-    json!({
-        "version": stats.version,
-        "reactor": stats.reactor,
-        "cores": stats.cores,
-        "uptime_seconds": stats.uptime.as_secs_f64(),
-        "topics": stats.topics,
-        "partitions": stats.partitions,
-        "groups": stats.groups,
-        "request_memory_bytes": stats.request_memory_bytes,
-        "answer_memory_bytes": stats.answer_memory_bytes,
-        "connections": protocols.collect::<serde_json::Map<_, _>>(),
-        "kafka_requests": apis.collect::<serde_json::Map<_, _>>(),
-        "log": {
-            "produced_bytes": stats.log.produced_bytes,
-            "produced_batches": stats.log.produced_batches,
-            "fetched_bytes": stats.log.fetched_bytes,
-            "segments": stats.log.segments,
-            "spare_segments": stats.log.spare_segments,
-            "tail_bytes": stats.log.tail_bytes,
-            "disk_full_shards": stats.log.disk_full_shards,
-            "fsync_duration": histogram_json(&stats.log.fsync_duration),
-        },
-        "journal": {
-            "frames": stats.journal.frames,
-            "written_bytes": stats.journal.written_bytes,
-            "syncs": stats.journal.syncs,
-            "checkpoints_rejected": stats.journal.checkpoints_rejected,
-        },
-        "storage": stats.storage.as_ref().map(|it| json!({
-            "used_bytes": it.used_bytes,
-            "free_bytes": it.free_bytes,
-            "total_bytes": it.total_bytes,
-        })),
-        "sql": sql_json(&stats.sql),
-    })
+fn log_end(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        // The panic hook has printed the message and the place; the other connections go on.
+        error!(%error, "a connection's task panicked");
+    }
 }

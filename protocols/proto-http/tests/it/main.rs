@@ -1,5 +1,7 @@
 //! The pages as a client sees them over TCP, the golden list of metric names, and promtool's opinion of the page.
 
+mod limits;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proto_http::{
-    ApiStats, GROUP_METRIC_NAMES, GroupLag, Histogram, HttpCounters, JournalStats, LagsFuture,
+    ApiStats, GROUP_METRIC_NAMES, GroupLag, Histogram, HttpOptions, JournalStats, LagsFuture,
     LogStats, METRIC_NAMES, Ops, ProtocolStats, QueryStats, Readiness, SqlStats, Stats,
     StatsFuture, StorageStats, render, serve,
 };
@@ -98,8 +100,9 @@ async fn health_follows_the_node_and_shutdown_ends_the_server() {
     let node = Arc::new(Node { ready: AtomicBool::new(false), degraded: Mutex::default() });
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let ops: Arc<dyn Ops> = node.clone();
-    let counters = Arc::<HttpCounters>::default();
-    let server = tokio::spawn(serve(listener, ops, Arc::clone(&counters), async move {
+    let options = HttpOptions::default();
+    let counters = Arc::clone(&options.counters);
+    let server = tokio::spawn(serve(listener, ops, options, async move {
         let _ = stopped.await;
     }));
 
