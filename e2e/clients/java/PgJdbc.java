@@ -8,7 +8,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
 
 public class PgJdbc {
     static final int COUNT = 100;
-    static final long BASE = 1_700_000_000_000L;
+    // Within every topic's retention.
+    static final long BASE = System.currentTimeMillis() / 1000 * 1000 - 3_600_000;
     static String bootstrap, pg, topic = "e2e-sql-jdbc";
     static Connection connection;
 

@@ -18,7 +18,7 @@ ARGS = common.arguments()
 TOPIC = f"{ARGS.prefix}-sql-{CLIENT}"
 HOST, _, PORT = ARGS.pg.rpartition(":")
 COUNT = 100
-BASE_MS = 1_700_000_000_000
+BASE_MS = common.TIMESTAMP_BASE_MS
 
 
 def delivered(error, _message):

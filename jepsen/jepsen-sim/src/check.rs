@@ -66,6 +66,8 @@ struct Committed {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub deletes: u64,
+    /// Log starts seen that only retention can have moved.
+    pub retained: u64,
     pub topics_deleted: u64,
     pub sent: u64,
     pub acked: u64,

@@ -156,14 +156,15 @@ impl Scenario {
         let count = partitions.to_string();
         let durability = if options.bug == Some(SeededBug::AsyncTopic) { "async" } else { "fsync" };
         let compression = ["producer", "producer", "uncompressed", "lz4", "zstd"][index(rng, 5)];
-        // More than the clocks are ever off, or little.
+        // Little, or without a limit; little, or more than the clocks are ever off.
         let bytes_max = if one_in(rng, 5) { "200000" } else { "-1" };
+        let age_max_ms = if one_in(rng, 5) { "300" } else { "172800000" };
         let broker = [
             ("num.partitions", count.as_str()),
             ("group.initial.rebalance.delay.ms", "50"),
             ("luma.durability", durability),
             ("compression.type", compression),
-            ("log.retention.ms", "172800000"),
+            ("log.retention.ms", age_max_ms),
             ("log.retention.bytes", bytes_max),
         ];
         let node = SimNode::new(world, cores, &broker);
@@ -174,7 +175,7 @@ impl Scenario {
             node.host.fail_nth(fail);
         }
         let history: Rc<History> = Rc::default();
-        if bytes_max != "-1" {
+        if bytes_max != "-1" || age_max_ms == "300" {
             history.retention_deletes();
         }
         world.note(&format!("{cores} cores, {partitions} partitions"));

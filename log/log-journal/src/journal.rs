@@ -206,6 +206,13 @@ impl Journal {
         self.inner.state.borrow().extents(stream)
     }
 
+    /// The last of [`Journal::extents`] in its parts, of at most 64 KiB unless one entry is larger, when it lies in the segment
+    /// still being written; else nothing.
+    #[must_use]
+    pub fn open_extents(&self, stream: StreamId) -> Vec<ExtentInfo> {
+        self.inner.state.borrow().open_extents(stream)
+    }
+
     #[must_use]
     pub fn stats(&self) -> JournalStats {
         let state = self.inner.state.borrow();

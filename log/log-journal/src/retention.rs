@@ -40,6 +40,22 @@ impl State {
         extents
     }
 
+    /// The pieces of the segment being written: a share like the others, part by part.
+    pub(crate) fn open_extents(&self, id: StreamId) -> Vec<ExtentInfo> {
+        let Some(stream) = self.index.stream(id) else { return Vec::new() };
+        let wanted = stream.runs.iter().filter(|run| run.last >= stream.log_start);
+        wanted
+            .map(|run| ExtentInfo {
+                base_offset: run.base,
+                last_offset: run.last,
+                max_timestamp: run.max_timestamp,
+                bytes: u64::from(run.len),
+                written_ms: None,
+                sealed: false,
+            })
+            .collect()
+    }
+
     /// When the segment was complete: the next one was made then.
     fn written_ms(&self, segment: SegmentId) -> Option<i64> {
         let after = (Bound::Excluded(segment), Bound::Unbounded);

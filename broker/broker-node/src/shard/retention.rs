@@ -1,8 +1,12 @@
 //! Retention by time and bytes: moves log starts forward, one run of the log at a time.
 //!
-//! A partition loses whole extents (the part of it in one journal segment), oldest first, never the newest: like
-//! Kafka's segments, what is deleted is a little less than the limits would allow. What is decided here by the clock is
-//! logged as a log start, so replay decides nothing.
+//! A partition loses whole extents (the part of it in one sealed journal segment), oldest first, and then, of the segment being
+//! written, whole runs of at most 64 KiB: a segment belongs to all partitions of its shard, so a quiet node would keep what
+//! is in it for years. Like Kafka's segments, what is deleted is a little less than the limits would allow; unlike there, the
+//! newest goes by the same rule and needs no roll. Files are given back when their segment is sealed and nobody has a live
+//! extent in it.
+//!
+//! What is decided here by the clock is logged as a log start, so replay decides nothing.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -67,9 +71,21 @@ impl Shard {
     }
 
     fn retention_target(&self, stream: StreamId, config: &TopicConfig) -> Option<Offset> {
-        let log_start = self.partitions.borrow().get(&stream)?.log_start();
-        let extents = self.journal.extents(stream);
-        target(&extents, config, self.retention_now_ms()).filter(|target| *target > log_start)
+        let (log_start, visible) = {
+            let partitions = self.partitions.borrow();
+            let partition = partitions.get(&stream)?;
+            (partition.log_start(), partition.visible())
+        };
+        let mut extents = self.journal.extents(stream);
+        if extents.last().is_some_and(|last| !last.sealed) {
+            extents.pop();
+            extents.extend(self.journal.open_extents(stream));
+        }
+        // What consumers have not been able to see yet stays, as in Kafka.
+        let seen = extents.partition_point(|extent| extent.last_offset < visible);
+        let bytes = extents.iter().map(|extent| extent.bytes).sum();
+        target(&extents[..seen], bytes, config, self.retention_now_ms())
+            .filter(|target| *target > log_start)
     }
 
     /// The time that retention goes by. A wall clock that was set forward while the shard is open is not believed before
@@ -79,17 +95,20 @@ impl Shard {
     }
 }
 
-/// Where the log should start, when some of it should go.
-fn target(extents: &[ExtentInfo], config: &TopicConfig, now_ms: i64) -> Option<Offset> {
+/// Where the log should start, when some of it should go; `bytes` are those of the whole partition.
+fn target(
+    extents: &[ExtentInfo],
+    mut bytes: u64,
+    config: &TopicConfig,
+    now_ms: i64,
+) -> Option<Offset> {
     if !config.delete {
         return None;
     }
-    let mut bytes: u64 = extents.iter().map(|extent| extent.bytes).sum();
     let oldest_ms = config.retention_ms.map(|ms| now_ms.saturating_sub(ms));
     let bytes_max = config.retention_bytes.and_then(|max| u64::try_from(max).ok());
     let mut target = None;
-    for pair in extents.windows(2) {
-        let [extent, newer] = pair else { break };
+    for extent in extents {
         let made_ms = made_ms(extent, now_ms);
         let too_old = oldest_ms.is_some_and(|oldest| made_ms.is_some_and(|made| made < oldest));
         let too_many = bytes_max.is_some_and(|max| bytes.saturating_sub(extent.bytes) >= max);
@@ -97,7 +116,7 @@ fn target(extents: &[ExtentInfo], config: &TopicConfig, now_ms: i64) -> Option<O
             break;
         }
         bytes -= extent.bytes;
-        target = Some(newer.base_offset);
+        target = Some(extent.last_offset.plus(1));
     }
     target
 }

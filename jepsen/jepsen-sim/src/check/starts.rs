@@ -53,7 +53,9 @@ impl State {
                 "L8: {who}: partition {partition} starts at {log_start} after {floor} was acknowledged"
             ));
         }
-        if log_start > asked && !self.retention {
+        if log_start > asked && self.retention {
+            self.counts.retained += 1;
+        } else if log_start > asked {
             self.violation(format!(
                 "L8: {who}: partition {partition} starts at {log_start}, at most {asked} was asked for"
             ));

@@ -49,6 +49,7 @@ fn runs_do_work_and_meet_faults() {
     assert!(total(|counts| counts.read) > 1_000, "records are read");
     assert!(total(|counts| counts.commits) > 10, "offsets are committed");
     assert!(total(|counts| counts.deletes) > 2, "records are deleted");
+    assert!(total(|counts| counts.retained) > 10, "retention deletes");
     assert!(total(|counts| counts.compressed) > 50, "batches are compressed");
     assert!(total(|counts| counts.session_fetches) > 50, "sessions are used");
     assert!(total(|counts| counts.topics_deleted) > 5, "topics are deleted");

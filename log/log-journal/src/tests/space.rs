@@ -428,3 +428,27 @@ fn a_sealed_share_knows_when_it_was_complete() {
         assert_eq!(rig.journal.extents(StreamId(20)), extents, "after {close:?}");
     }
 }
+
+/// The open segment of a quiet node holds data of all ages: retention takes it piece by piece.
+#[test]
+fn the_segment_being_written_is_shown_in_pieces() {
+    let mut rig = Rig::fresh();
+    for _ in 0..3 {
+        assert!(rig.run(&[append(20, 2, 10), Step::Wait, append(21, 1, 10), Step::Wait]));
+    }
+    let offsets = |rig: &Rig| {
+        let pieces = rig.journal.open_extents(StreamId(20));
+        let whole: Vec<_> =
+            rig.journal.extents(StreamId(20)).into_iter().map(|it| it.bytes).collect();
+        assert_eq!([pieces.iter().map(|it| it.bytes).sum::<u64>()], whole[..]);
+        pieces.iter().map(|it| (it.base_offset.0, it.last_offset.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(offsets(&rig), [(0, 1), (2, 3), (4, 5)]);
+    assert!(rig.run(&[Step::LogStart { stream: 20, offset: 3 }]));
+    assert_eq!(offsets(&rig), [(2, 3), (4, 5)]);
+    assert!(rig.run(&[Step::Settle, Step::Close]));
+    let mut rig = rig.reopen();
+    assert!(rig.run(&[Step::Remove { stream: 20 }]));
+    assert_eq!(rig.journal.open_extents(StreamId(20)), []);
+    assert_eq!(rig.journal.open_extents(StreamId(99)), []);
+}

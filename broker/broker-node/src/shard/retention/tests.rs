@@ -30,7 +30,9 @@ fn extents(times: &[(i64, Option<i64>)]) -> Vec<ExtentInfo> {
 
 #[track_caller]
 fn check(pairs: &[(&str, &str)], times: &[(i64, Option<i64>)], expected: Option<i64>) {
-    let found = target(&extents(times), &config(pairs), NOW_MS);
+    let extents = extents(times);
+    let bytes = extents.iter().map(|extent| extent.bytes).sum();
+    let found = target(&extents, bytes, &config(pairs), NOW_MS);
     assert_eq!(found, expected.map(Offset));
 }
 
@@ -46,10 +48,21 @@ const DAY: &[(&str, &str)] = &[("retention.ms", "86400000")];
 fn what_is_older_than_the_limit_goes_from_the_front() {
     check(DAY, &[ago(50), ago(30), ago(20), ago(1)], Some(20));
     check(DAY, &[ago(20), ago(50), ago(1)], None);
-    check(DAY, &[ago(50)], None);
     check(&[("retention.ms", "-1")], &[ago(50_000), ago(1)], None);
     let compact = [("retention.ms", "86400000"), ("cleanup.policy", "compact")];
     check(&compact, &[ago(50), ago(1)], None);
+}
+
+/// The newest extent stayed, whatever its age: a topic that nobody writes to any more kept its data for ever. Kafka rolls the
+/// active segment away and deletes it.
+#[test]
+fn the_newest_goes_when_it_is_old() {
+    check(DAY, &[ago(50)], Some(10));
+    check(DAY, &[ago(50), ago(30)], Some(20));
+    check(DAY, &[(NOW_MS - 30 * HOUR_MS, None)], Some(10));
+    check(DAY, &[(NOW_MS - 24 * HOUR_MS, None)], None);
+    check(&[("retention.ms", "0")], &[ago(1)], Some(10));
+    check(DAY, &[], None);
 }
 
 #[test]
@@ -57,6 +70,7 @@ fn bytes_beyond_the_limit_go_from_the_front() {
     let bytes = [("retention.bytes", "200"), ("retention.ms", "-1")];
     check(&bytes, &[ago(4), ago(3), ago(2), ago(1)], Some(20));
     check(&bytes, &[ago(2), ago(1)], None);
+    check(&[("retention.bytes", "0"), ("retention.ms", "-1")], &[ago(2), ago(1)], Some(20));
 }
 
 /// A producer whose clock is years ahead kept its own data, and everything behind it, for ever.
