@@ -74,6 +74,27 @@ pub const CONFINED: &[Confined] = &[
 const NOT_IN_LOG: &[&str] =
     &["serde", "serde_json", "thiserror", "tracing", "async-trait", "futures-util"];
 
+/// What no deterministic crate may name: clippy can only ban what it can resolve.
+const RANDOMNESS: &[&str] = &[
+    "fastrand",
+    "getrandom",
+    "nanorand",
+    "oorandom",
+    "rand",
+    "rand_core",
+    "ring",
+    "tempfile",
+    "ulid",
+    "uuid",
+];
+
+/// Crates that see no clock, randomness, thread, socket or file: what they need of these they take as arguments. Their
+/// `clippy.toml` is a link to `config/clippy-core.toml`.
+#[must_use]
+pub fn is_core(member: &str) -> bool {
+    member.starts_with("log-") || member == "broker-core"
+}
+
 /// Third-party packages of the normal build, at most. Raise a number only together with its reason.
 ///
 /// Set at the first build of the whole: `crc-fast` brings the digest family (5), `kafka-protocol` indexmap and anyhow
@@ -99,10 +120,9 @@ fn matches(pattern: &str, name: &str) -> bool {
 pub fn confined(graph: &Graph) -> Vec<String> {
     let mut violations = Vec::new();
     for (member, dependencies) in &graph.direct {
-        for (name, kind) in dependencies.iter().filter(|(name, _)| !graph.is_member(name)) {
-            for rule in
-                CONFINED.iter().filter(|rule| *kind != Use::Dev && matches(rule.package, name))
-            {
+        // Of tests as well: what they name stands in the same edit loop.
+        for (name, _) in dependencies.iter().filter(|(name, _)| !graph.is_member(name)) {
+            for rule in CONFINED.iter().filter(|rule| matches(rule.package, name)) {
                 if !rule.to.iter().any(|allowed| matches(allowed, member)) {
                     violations.push(format!(
                         "{member} names {name}, which only {:?} may: {}",
@@ -132,10 +152,13 @@ pub fn layers(graph: &Graph) -> Vec<String> {
 fn forbidden(member: &str, name: &str, kind: Use, is_ours: bool) -> Option<&'static str> {
     let group = |prefix: &str| name.starts_with(prefix);
     let in_group = |prefix: &str| member.starts_with(prefix);
-    if in_group("log-") && NOT_IN_LOG.contains(&name) && kind != Use::Dev {
+    if in_group("log-") && NOT_IN_LOG.contains(&name) {
         return Some(
             "log-* builds without procedural macros and frameworks, it is in everybody's edit loop",
         );
+    }
+    if is_core(member) && RANDOMNESS.contains(&name) {
+        return Some("the simulator owns randomness: take log_io::Random");
     }
     if !is_ours {
         return None;
@@ -147,12 +170,7 @@ fn forbidden(member: &str, name: &str, kind: Use, is_ours: bool) -> Option<&'sta
     {
         return Some("a testkit is a dev-dependency only, it must not ship");
     }
-    if member == "lumadb"
-        || in_group("bench-")
-        || in_group("jepsen-")
-        || in_group("e2e-")
-        || kind == Use::Dev
-    {
+    if member == "lumadb" || in_group("bench-") || in_group("jepsen-") || in_group("e2e-") {
         return None;
     }
     if in_group("log-") && !group("log-") {

@@ -204,26 +204,47 @@ pub fn environment_readers(sources: &[Source]) -> Vec<String> {
     violations
 }
 
-/// Metric names that are not `luma_<area>_<what>`, in lower case.
+/// Parts of a name that say a unit which is no base unit: Prometheus counts in seconds and bytes.
+const NOT_BASE_UNITS: &[&str] = &[
+    "ms",
+    "us",
+    "ns",
+    "millis",
+    "micros",
+    "nanos",
+    "milliseconds",
+    "minutes",
+    "hours",
+    "kb",
+    "kib",
+    "mb",
+    "mib",
+    "gb",
+    "gib",
+    "kilobytes",
+    "megabytes",
+    "percent",
+];
+
+/// Metric names that are not `lumadb_<area>_<what>` in lower case and base units. A name is a text literal with that prefix, or
+/// almost that prefix where nothing but metrics is named.
 #[must_use]
 pub fn metric_names(sources: &[Source]) -> Vec<String> {
     let mut violations = Vec::new();
-    // Elsewhere a name with this prefix is a function or a setting of SQL.
-    let has_metrics = |path: &str| {
-        ["broker/", "protocols/", "lumadb/"].iter().any(|group| path.starts_with(group))
-    };
-    for source in
-        sources.iter().filter(|source| has_metrics(&source.path) && !is_test(&source.path))
-    {
+    // Elsewhere a name with this prefix is a database, a file or a program.
+    let has_metrics =
+        |source: &&Source| source.path == METRICS_FILE || source.path.starts_with("broker/");
+    for source in sources.iter().filter(has_metrics).filter(|source| !is_test(&source.path)) {
         for (index, line) in source.text.lines().enumerate() {
-            for literal in line.split('"').skip(1).step_by(2).filter(|l| l.starts_with("luma_")) {
-                let plain = literal
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-                let parts = literal.trim_end_matches('_').split('_').count();
-                if plain && parts < 3 {
+            let literals = line.split('"').skip(1).step_by(2);
+            for literal in literals.filter(|literal| is_metric(&source.path, literal)) {
+                // Counters are named without their suffix where prometheus-client adds it.
+                let total = format!("{literal}_total");
+                let counted = source.text.contains(&format!("\"{total}\""));
+                let name = if counted { &total } else { literal };
+                if let Some(wrong) = wrong_metric_name(name) {
                     violations.push(format!(
-                        "{}:{}: metric {literal}: names are luma_<area>_<what>_<unit>",
+                        "{}:{}: metric {literal}: {wrong}; names are lumadb_<area>_<what>_<unit>",
                         source.path,
                         index + 1
                     ));
@@ -232,6 +253,31 @@ pub fn metric_names(sources: &[Source]) -> Vec<String> {
         }
     }
     violations
+}
+
+/// Where the names of all metrics stand.
+const METRICS_FILE: &str = "protocols/proto-http/src/metrics.rs";
+
+fn is_metric(path: &str, literal: &str) -> bool {
+    literal.starts_with("lumadb_") || (path == METRICS_FILE && literal.starts_with("luma"))
+}
+
+fn wrong_metric_name(literal: &str) -> Option<&'static str> {
+    let parts: Vec<&str> = literal.split('_').collect();
+    let plain = |part: &&str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    if parts[0] != "lumadb" {
+        return Some("another prefix");
+    }
+    if !parts.iter().all(plain) {
+        return Some("not in lower case");
+    }
+    if parts.len() < 3 {
+        return Some("no area");
+    }
+    let unit = parts.iter().any(|part| NOT_BASE_UNITS.contains(part));
+    unit.then_some("not a base unit")
 }
 
 /// Adapters that lack a file of the common shape.

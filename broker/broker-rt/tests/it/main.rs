@@ -2,5 +2,6 @@
 
 mod files;
 mod harness;
+mod refused;
 mod sockets;
 mod tasks;

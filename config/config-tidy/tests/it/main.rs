@@ -33,6 +33,21 @@ fn members_depend_downwards() {
     check(&dependencies::layers(&graph()));
 }
 
+/// Clippy takes the nearest `clippy.toml`: a crate without one has the workspace's, which bans nothing.
+#[test]
+fn core_crates_have_the_bans_of_clocks_randomness_threads_sockets_and_files() {
+    let bans = root().join("config/clippy-core.toml");
+    let graph = graph();
+    let core = graph.direct.keys().filter(|member| dependencies::is_core(member));
+    let unbanned = core.filter(|member| {
+        let group = member.split('-').next().expect("a first part");
+        let link = root().join(group).join(member).join("clippy.toml");
+        fs::canonicalize(link).ok() != fs::canonicalize(&bans).ok()
+    });
+    let violation = |member| format!("{member}/clippy.toml is no link to config/clippy-core.toml");
+    check(&unbanned.map(violation).collect::<Vec<_>>());
+}
+
 #[test]
 fn core_crates_stay_within_their_budgets() {
     check(&dependencies::budgets(&graph()));
