@@ -6,6 +6,8 @@
 //! Invariants:
 //! - Every config of Kafka 4.x topics is in [`TOPIC_CONFIGS`], whether or not this broker's storage gives it a meaning; what
 //!   cannot be honoured and would mislead is refused (`remote.storage.enable=true`, `luma.durability=quorum-memory`).
+//! - The README names those that act. What says how Kafka keeps its files does not, and `cleanup.policy=compact` does in part:
+//!   Connect, Streams and schema registries create such topics and could not start if it were refused.
 //! - Overrides are stored as text, validated before; [`TopicConfig::resolve`] therefore never fails: a value that an older
 //!   program cannot read falls back to the next source.
 //!

@@ -53,7 +53,8 @@ const LONG_MAX: &str = "9223372036854775807";
 const COMPRESSION: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 
 /// All broker configs, by name, with Kafka's defaults, except that connections are limited unless somebody says otherwise.
-/// Dynamic ones are those whose change this broker honours: defaults of topic configs.
+/// Dynamic ones are the defaults of topic configs: a change reaches every topic without an override at once, as far as the
+/// config acts at all ([`crate::config::TopicConfig`]).
 #[rustfmt::skip]
 pub const BROKER_CONFIGS: &[BrokerDef] = &[
     unset("advertised.listeners", Text, Any),

@@ -33,10 +33,12 @@ pub enum Durability {
     Async,
 }
 
-/// The effective configuration of a topic.
-#[derive(Clone, Debug, PartialEq)]
+/// The effective configuration of a topic: the settings that act. The others of [`crate::config::TOPIC_CONFIGS`] are validated,
+/// kept and shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicConfig {
-    /// `cleanup.policy` contains `compact`: records need keys.
+    /// `cleanup.policy` contains `compact`: records need keys. Nothing is compacted: every record stays, which a reader of a
+    /// compacted topic must be ready for anyway.
     pub compact: bool,
     /// `cleanup.policy` contains `delete`.
     pub delete: bool,
@@ -55,14 +57,6 @@ pub struct TopicConfig {
     /// `min.insync.replicas`, ≥ 1.
     pub min_insync_replicas: i32,
     pub durability: Durability,
-    /// `delete.retention.ms`: how long compaction keeps tombstones.
-    pub delete_retention_ms: i64,
-    /// `min.compaction.lag.ms`.
-    pub min_compaction_lag_ms: i64,
-    /// `max.compaction.lag.ms`.
-    pub max_compaction_lag_ms: i64,
-    /// `min.cleanable.dirty.ratio`, 0 to 1.
-    pub min_cleanable_dirty_ratio: f64,
 }
 
 impl TopicConfig {
@@ -91,10 +85,6 @@ impl TopicConfig {
                 "async" => Durability::Async,
                 _ => Durability::Fsync,
             },
-            delete_retention_ms: from.long("delete.retention.ms"),
-            min_compaction_lag_ms: from.long("min.compaction.lag.ms"),
-            max_compaction_lag_ms: from.long("max.compaction.lag.ms"),
-            min_cleanable_dirty_ratio: from.parsed("min.cleanable.dirty.ratio").unwrap_or(0.5),
         }
     }
 }

@@ -308,3 +308,23 @@ fn kafka_13609_wrong_values_of_brokers_are_wrong_requests() {
     );
     assert!(validate_broker("log.retention.ms", "5").is_ok());
 }
+
+/// Which settings of topics do something, found by setting each to another value, is what the README says.
+#[test]
+fn the_readme_names_the_topic_settings_that_act() {
+    let broker = BrokerConfigs::default();
+    let resolved = |name: &str, value: &str| TopicConfig::resolve(&map(&[(name, value)]), &broker);
+    let acts = |def: &&TopicDef| {
+        let other = ["compact", "async", "gzip", "LogAppendTime", "7", "true", "0:0"];
+        let mut valid = other.into_iter().filter(|value| validate_topic(def.name, value).is_ok());
+        let plain = TopicConfig::resolve(&BTreeMap::new(), &broker);
+        valid.any(|value| resolved(def.name, value) != plain)
+    };
+    let acting: Vec<&str> = TOPIC_CONFIGS.iter().filter(acts).map(|def| def.name).collect();
+    let readme = include_str!("../../../../README.md");
+    let (_, named) =
+        readme.split_once("Settings of topics that act: ").expect("the README says it");
+    let (named, _) = named.split_once(". ").expect("a sentence");
+    let named: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+    assert_eq!(named, acting);
+}
