@@ -268,9 +268,7 @@ impl ProducerStates {
         });
     }
 
-    /// Writes the state into a checkpoint:
-    /// `u8 version │ u32 count │ count × (i64 id, i16 epoch, i64 last timestamp, i64 idle ms, u8 n, n × (i32 base sequence, i32 last
-    /// sequence, i64 base offset, i64 timestamp))`, producers by ascending id.
+    /// Writes the state into a checkpoint, producers by ascending id: `log/FORMAT.md` "The owner's state".
     pub fn export(&self, out: &mut FieldWriter) {
         out.u8(EXPORT_VERSION).count(self.producers.len());
         for (producer_id, producer) in &self.producers {

@@ -267,7 +267,7 @@ pub struct FrameHeader {
     pub data_bytes: u32,
     /// Whole frame with header, directory and padding: a multiple of 4 KiB.
     pub frame_bytes: u32,
-    /// CRC-32 of everything after the header, padding included.
+    /// CRC-32C of everything after the header, padding included.
     pub payload_crc: u32,
 }
 

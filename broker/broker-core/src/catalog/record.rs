@@ -1,4 +1,4 @@
-//! Catalog records and their byte form: version byte 1, a kind byte, then the fields of the kind.
+//! Catalog records and their byte form: `log/FORMAT.md` "Catalog record".
 
 use std::collections::BTreeMap;
 

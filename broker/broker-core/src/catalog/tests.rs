@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use log_types::ShardId;
+use log_types::{ShardId, StreamId, TopicId};
 
-use super::{Catalog, CatalogError, CatalogRecord, NewTopicSpec};
+use super::{
+    Catalog, CatalogError, CatalogRecord, Declaration, NewTopicSpec, PartitionPlace, Topic,
+};
 
 fn spec(name: &str, partition_count: usize) -> NewTopicSpec {
     NewTopicSpec { name: name.to_owned(), partition_count, configs: BTreeMap::new() }
@@ -83,6 +85,67 @@ fn records_and_checkpoints_round_trip() {
     for len in 0..bytes.len() {
         assert!(Catalog::import(&bytes[..len]).is_err(), "cut at {len}");
     }
+}
+
+/// `log/FORMAT.md` "Catalog record" and "The owner's state".
+#[test]
+fn golden_bytes() {
+    let id = TopicId(*b"topic-identifier");
+    let places = vec![PartitionPlace { stream: StreamId(0x21), shard: ShardId(1) }];
+    let configs = BTreeMap::from([("k".to_owned(), "v1".to_owned())]);
+    let (name, topic) = ("tbl".to_owned(), "top".to_owned());
+    let created = CatalogRecord::TopicCreated(Topic {
+        name: topic.clone(),
+        id,
+        number: 5,
+        partitions: places.clone(),
+        configs: configs.clone(),
+    });
+    let declared = CatalogRecord::TableDeclared(Declaration {
+        name: name.clone(),
+        topic,
+        number: 6,
+        payload: vec![0xaa, 0xbb],
+    });
+    let place = [&[1, 0, 0, 0, 0x21][..], &[0; 7], &[1, 0, 0, 0]].concat();
+    let config = b"\x01\0\0\0\x01\0\0\0k\x02\0\0\0v1".as_slice();
+    let with_id = |kind| [&[1, kind], &id.0[..]].concat();
+    let topic = [b"\x01\0\x03\0\0\0top", &id.0[..], &[5, 0, 0, 0, 0, 0, 0, 0], &place, config];
+    let topic = topic.concat();
+    let table = b"\x01\x05\x03\0\0\0tbl\x03\0\0\0top\x06\0\0\0\0\0\0\0\x02\0\0\0\xaa\xbb".to_vec();
+    let golden = [
+        (created, topic.clone()),
+        (CatalogRecord::TopicDeleted { id }, with_id(1)),
+        (CatalogRecord::PartitionsAdded { id, places }, [&with_id(2)[..], &place].concat()),
+        (
+            CatalogRecord::TopicConfigured { id, configs: configs.clone() },
+            [&with_id(3), config].concat(),
+        ),
+        (CatalogRecord::BrokerConfigured { configs }, [b"\x01\x04", config].concat()),
+        (declared, table.clone()),
+        (CatalogRecord::TableDropped { name }, b"\x01\x06\x03\0\0\0tbl".to_vec()),
+        (
+            CatalogRecord::ProducerIdsReserved { next: 0x3e8 },
+            b"\x01\x07\xe8\x03\0\0\0\0\0\0".to_vec(),
+        ),
+    ];
+    let mut catalog = Catalog::new();
+    for (record, bytes) in golden {
+        assert_eq!(record.encode(), bytes, "{record:?}");
+        let kept = matches!(bytes[1], 0 | 4 | 5 | 7);
+        if kept {
+            catalog.apply(record);
+        }
+    }
+    let mut expected = vec![1, 4, 0, 0, 0, 0, 0, 0, 0, 0x22, 0, 0, 0, 0, 0, 0, 0];
+    expected.extend([7, 0, 0, 0, 0, 0, 0, 0, 0xe8, 3, 0, 0, 0, 0, 0, 0]);
+    for record in [&topic, &table] {
+        expected.extend([1, 0, 0, 0, u8::try_from(record.len()).expect("short"), 0, 0, 0]);
+        expected.extend(record);
+    }
+    expected.extend([17, 0, 0, 0, 1, 4]);
+    expected.extend(config);
+    assert_eq!(catalog.export(), expected);
 }
 
 #[test]

@@ -1,16 +1,4 @@
-//! The records whose fold is the state of the groups, and their bytes.
-//!
-//! ```text
-//! u8 version = 1 │ u8 kind │ str group │ fields by kind        (numbers little-endian, str = u32 length + UTF-8)
-//! 1 offset committed: str topic, [16] topic id, i32 partition, i64 offset, i32 leader epoch, str metadata,
-//!                     i64 committed at, i64 expires at (−1 = never asked for)
-//! 2 offset deleted:   str topic, i32 partition
-//! 3 metadata:         i32 generation, opt protocol type, opt protocol, opt leader, i64 state since,
-//!                     u32 count, then per member: str id, opt instance id, str client id, str client host,
-//!                     i32 session timeout, i32 rebalance timeout, bytes subscription, bytes assignment
-//! 4 deleted           (the group and all its offsets)
-//! opt = u8 0, or u8 1 and a str
-//! ```
+//! The records whose fold is the state of the groups, and their bytes: `log/FORMAT.md` "Group record".
 
 use crate::fields::{FieldError, FieldReader, FieldWriter};
 use crate::group::types::CommittedOffset;

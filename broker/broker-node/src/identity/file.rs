@@ -1,12 +1,4 @@
-//! The bytes of `node.luma`: text, one `name value` per line, and a CRC-32 of the lines before it.
-//!
-//! ```text
-//! lumadb-node 1
-//! cluster 0f3c…            32 hex digits
-//! shards 2                 fixed at the first start
-//! term 7                   the leader epoch of this start, larger than that of any before
-//! crc 1a2b3c4d
-//! ```
+//! The bytes of `node.luma`: `log/FORMAT.md` "node.luma".
 
 use std::fmt::Write as _;
 

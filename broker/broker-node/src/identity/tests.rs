@@ -14,6 +14,30 @@ fn scratch(name: &str) -> std::path::PathBuf {
     dir
 }
 
+/// `log/FORMAT.md` "node.luma".
+#[test]
+fn golden_bytes() {
+    let dir = scratch("golden");
+    let random = 0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f;
+    NodeIdentity::start(&dir, 2, random).expect("made");
+    let lines = |term, crc: &str| {
+        format!(
+            "lumadb-node 1\ncluster 000102030405060708090a0b0c0d0e0f\nshards 2\nterm {term}\ncrc {crc}\n"
+        )
+    };
+    let read = |name| fs::read_to_string(dir.join(name)).expect("read");
+    assert_eq!(read(FILE), lines(1, "2d054ff5"));
+    for _ in 1..7 {
+        NodeIdentity::start(&dir, 2, random).expect("read");
+    }
+    assert_eq!(read(FILE), lines(7, "7b5fe873"));
+    assert_eq!(read(OTHER), lines(6, "6244d932"), "of the start before");
+    for shard in ["shard-0", "shard-1"] {
+        assert!(dir.join(shard).is_dir(), "{shard}");
+    }
+    fs::remove_dir_all(&dir).expect("removed");
+}
+
 #[test]
 fn each_start_has_its_own_term() {
     let dir = scratch("term");

@@ -1,8 +1,6 @@
 //! The fold of a shard's journal: what replay rebuilds and what a checkpoint holds.
 //!
-//! Checkpoint state, version 2: version byte, stream count, per stream its number and `Partition::export`, group
-//! record count, group records, then the catalog (empty bytes outside the meta shard's use of it), then what the state
-//! has and the journal has not: group records (u32 count, records), log starts (u32 count, per stream u64 number, i64).
+//! The checkpoint's bytes are in `log/FORMAT.md`, "The owner's state". They end with what the state has and the journal has not.
 //!
 //! That last part is empty unless the disk was full: then groups go on in memory, and retention frees what is missing.
 //! It is logged as soon as that is possible, so replay may meet it again; folding it twice changes nothing.
@@ -187,3 +185,6 @@ pub(super) fn export(
     }
     out.finish()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,21 @@
 //! Golden bytes: `log/FORMAT.md` and the code say the same.
 
+use std::sync::Arc;
+
 use expect_test::{Expect, expect};
+use log_io::{Disk, Durability};
+use log_testkit::{SimDisk, SimDiskOptions};
 use log_types::{ClusterId, Offset, Position, SegmentId, ShardId, StreamId, Term};
 
 use crate::format::{
     BLOCK, CheckpointHeader, EntryHead, FRAME_HEADER_BYTES, FrameHeader, Identity, SegmentHeader,
     Trailer, Watermark, checkpoint_name, parse_name, segment_name, spare_name,
 };
+use crate::frame::{OpenFrame, Stamp};
 use crate::index::{Footer, Index, Run};
-use crate::options::EntryKind;
+use crate::options::{Entry, EntryKind};
+
+use super::{Rig, Step, append};
 
 const IDENTITY: Identity = Identity { cluster: ClusterId(*b"cluster-identity"), shard: ShardId(3) };
 const SEGMENT: SegmentId = SegmentId(0x1122);
@@ -172,6 +179,68 @@ fn frame() {
     assert_eq!(FrameHeader::decode(&bytes, IDENTITY, SEGMENT, 0x4000), Ok(frame_header()));
 }
 
+/// Header, the bytes of two entries, directory, padding.
+#[test]
+fn whole_frame() {
+    let disk = SimDisk::new(SimDiskOptions::default());
+    let mut frame = OpenFrame {
+        block: Arc::from(disk.alloc(4096)),
+        used: FRAME_HEADER_BYTES,
+        entries: Vec::new(),
+        crc: 0,
+        crc_end: FRAME_HEADER_BYTES,
+        durability: Durability::Synced,
+        position: Position(0x44),
+        segment: SEGMENT,
+        file_offset: 0x4000,
+    };
+    let mut entry = Entry {
+        stream: StreamId(0x20),
+        kind: EntryKind::BATCH,
+        base_offset: Offset(5),
+        last_offset: Offset(6),
+        max_timestamp: 77,
+        durability: Durability::Synced,
+        parts: &[b"batch", b" of two"],
+        last_part_crc: None,
+    };
+    frame.push(&entry, 12);
+    (entry.stream, entry.kind, entry.max_timestamp) = (StreamId(0), EntryKind(2), -1);
+    entry.parts = &[b"note"];
+    frame.push(&entry, 4);
+    let stamp = Stamp {
+        identity: IDENTITY,
+        term: Term(2),
+        durable: Position(0x43),
+        wall_ms: 1_700_000_000_000,
+        generation: 5,
+    };
+    let len = frame.finish(&stamp);
+    assert_eq!(len, 4096, "128 + 16 + 2 × 48, rounded up to whole blocks");
+    let bytes = &frame.block.bytes()[..len];
+    check(
+        bytes,
+        &expect![[r#"
+        0000 4c46524d 01000000 636c7573 7465722d
+        0016 6964656e 74697479 03000000 05000000
+        0032 22110000 00000000 00400000 00000000
+        0048 44000000 00000000 02000000 00000000
+        0064 43000000 00000000 0068e5cf 8b010000
+        0080 02000000 10000000 00100000 58ec0adf
+        0112 00000000 00000000 00000000 d69feb02
+        0128 62617463 68206f66 2074776f 6e6f7465
+        0144 20000000 00000000 05000000 00000000
+        0160 06000000 00000000 4d000000 00000000
+        0176 80000000 0c000000 00000000 00000000
+        0192 00000000 00000000 05000000 00000000
+        0208 06000000 00000000 ffffffff ffffffff
+        0224 8c000000 04000000 02000000 00000000
+    "#]],
+    );
+    let header = FrameHeader::decode(bytes, IDENTITY, SEGMENT, 0x4000).unwrap();
+    assert_eq!(header.payload_crc, log_record::crc32c(&bytes[FRAME_HEADER_BYTES..]));
+}
+
 /// Every bit, a wrong place and every truncation are noticed.
 #[test]
 fn a_frame_header_is_accepted_only_whole_and_in_its_place() {
@@ -291,6 +360,82 @@ fn checkpoint_index() {
     for len in 0..bytes.len() {
         assert_eq!(Index::decode(&bytes[..len]), None, "{len} bytes");
     }
+}
+
+/// A stream that was removed while the segment being written holds runs of it: bit 31 of its run count, and no extents.
+#[test]
+fn checkpoint_index_of_a_removed_stream() {
+    let head = EntryHead {
+        stream: StreamId(0x20),
+        kind: EntryKind::BATCH,
+        base_offset: Offset(0),
+        last_offset: Offset(4),
+        max_timestamp: 77,
+        frame_offset: 128,
+        len: 1000,
+    };
+    let mut index = Index::default();
+    index.set_term(Term(6));
+    index.push(0x4000, &head);
+    index.remove_stream(StreamId(0x20));
+    let mut bytes = Vec::new();
+    index.encode(&mut bytes);
+    check(
+        &bytes,
+        &expect![[r#"
+        0000 01000000 00000000 20000000 00000000
+        0016 00000000 00000000 00000000 01000080
+        0032 80400000 00000000 e8030000 06000000
+        0048 00000000 00000000 04000000 00000000
+        0064 4d000000 00000000
+    "#]],
+    );
+    let mut decoded = Index::decode(&bytes).unwrap();
+    decoded.set_term(Term(6));
+    assert_eq!(decoded, index);
+    assert!(decoded.stream(StreamId(0x20)).is_none(), "nobody sees it any more");
+}
+
+/// A checkpoint file as a journal writes it: header, the list of sealed segments, streams, the owner's state.
+#[test]
+fn checkpoint_file() {
+    let mut rig = Rig::fresh();
+    assert!(rig.run(&[append(0x20, 1, 30_000), Step::Wait, append(0x20, 1, 30_000), Step::Wait]));
+    assert!(rig.run(&[append(0x20, 1, 30_000), Step::Wait, Step::Settle]));
+    assert!(rig.run(&[append(0x21, 1, 10), Step::Wait, Step::Checkpoint]));
+    assert_eq!(rig.journal.stats().seals, 1);
+    let names = rig.disk.names();
+    let newest = names.iter().rfind(|name| parse_name(name, "checkpoint-").is_some()).unwrap();
+    let bytes = rig.disk.peek(newest).unwrap();
+    check(
+        &bytes,
+        &expect![[r#"
+        0000 4c554d41 434b5054 01000000 03000000
+        0016 07070707 07070707 07070707 07070707
+        0032 02000000 00000000 04000000 00000000
+        0048 02000000 00000000 00d00000 00000000
+        0064 e0000000 00000000 2c000000 00000000
+        0080 01000000 8ff3977b 00000000 00000000
+        4080 00000000 00000000 00000000 21b80480
+        4096 01000000 00000000 01000000 00000000
+        4112 01000000 00000000 02000000 00000000
+        4128 00800100 00000000 0068e5cf 8b010000
+        4144 02000000 00000000 20000000 00000000
+        4160 00000000 00000000 01000000 01000000
+        4176 01000000 00000000 00000000 00000000
+        4192 01000000 00000000 e9030000 00000000
+        4208 f0ea0000 00000000 80400000 00000000
+        4224 78750000 01000000 02000000 00000000
+        4240 02000000 00000000 ea030000 00000000
+        4256 21000000 00000000 00000000 00000000
+        4272 00000000 01000000 80c00000 00000000
+        4288 4e000000 01000000 00000000 00000000
+        4304 00000000 00000000 e8030000 00000000
+        4320 04000000 00000000 0cbbbccf 20000000
+        4336 00000000 03000000 00000000 21000000
+        4352 00000000 01000000 00000000 00000000
+    "#]],
+    );
 }
 
 #[test]
