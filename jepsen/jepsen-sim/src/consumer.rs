@@ -170,16 +170,16 @@ pub(crate) async fn read_all(context: Context) {
             context.pause(50).await;
             continue;
         };
-        if let Ok(logs) = read_up_to(&context, &rpc, &starts, &ends).await {
-            for (partition, end) in ends {
-                let log = logs.get(&partition).map_or(&[][..], Vec::as_slice);
-                // Retention may have gone on meanwhile.
-                let first = log.first().map_or(end, |(offset, _)| *offset);
-                let start = starts[&partition].max(first);
-                context.history.check_final(partition, start, end, log);
-            }
-            return;
+        let Ok(logs) = read_up_to(&context, &rpc, &starts, &ends).await else { continue };
+        // Retention may have gone on meanwhile, and have taken what was about to be read.
+        let Ok(Some(starts)) = offsets(&context, &rpc, EARLIEST).await else { continue };
+        for (partition, end) in ends {
+            let log = logs.get(&partition).map_or(&[][..], Vec::as_slice);
+            let start = starts[&partition];
+            let first = log.partition_point(|(offset, _)| *offset < start);
+            context.history.check_final(partition, start, end.max(start), &log[first..]);
         }
+        return;
     }
 }
 
