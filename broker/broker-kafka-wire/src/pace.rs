@@ -41,6 +41,14 @@ impl Pace {
         self.rest().await;
     }
 
+    /// Frees what holds very many pieces of memory, piece by piece.
+    pub async fn free<T>(&mut self, pieces: impl IntoIterator<Item = T>) {
+        for piece in pieces {
+            drop(piece);
+            self.element().await;
+        }
+    }
+
     /// Counts a text as checked and copied; whoever is between two elements yields for it.
     pub(crate) fn text(&mut self, bytes: usize) {
         self.worked(2 * bytes / BYTES_PER_NS);

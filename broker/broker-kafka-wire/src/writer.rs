@@ -59,6 +59,39 @@ impl Frame {
 
 const SIZE_BYTES: usize = 4;
 
+/// A longer head is put aside, and another begun: growing, it would be copied in one go.
+pub(crate) const PIECE_BYTES_MIN: usize = 128 << 10;
+
+/// A part of a message: its fields and the slices between them.
+#[derive(Debug)]
+struct Piece {
+    head: Vec<u8>,
+    /// (bytes of `head` before the slice, slice).
+    marks: Vec<(usize, Bytes)>,
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        self.head.len() + self.marks.iter().map(|(_, slice)| slice.len()).sum::<usize>()
+    }
+
+    /// Cuts the head at the marks.
+    fn cut(self, segments: &mut Vec<Bytes>) {
+        let head = Bytes::from(self.head);
+        let mut from = 0;
+        for (to, slice) in self.marks {
+            if to > from {
+                segments.push(head.slice(from..to));
+            }
+            segments.push(slice);
+            from = to;
+        }
+        if from < head.len() {
+            segments.push(head.slice(from..));
+        }
+    }
+}
+
 /// Collects one message.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -66,6 +99,8 @@ pub(crate) struct Writer {
     head: Vec<u8>,
     /// (bytes of `head` before the slice, slice).
     marks: Vec<(usize, Bytes)>,
+    /// What was written before `head`, its size field included; empty for most messages.
+    pieces: Vec<Piece>,
     too_large: Option<usize>,
     pace: Pace,
 }
@@ -76,6 +111,7 @@ impl Writer {
             version,
             head: Vec::with_capacity(256),
             marks: Vec::new(),
+            pieces: Vec::new(),
             too_large: None,
             pace: Pace::default(),
         }
@@ -83,6 +119,10 @@ impl Writer {
 
     /// One element is done; yields at the end of a slice of work.
     pub(crate) async fn element_done(&mut self) {
+        if self.head.len() >= PIECE_BYTES_MIN {
+            let head = std::mem::replace(&mut self.head, Vec::with_capacity(2 * PIECE_BYTES_MIN));
+            self.pieces.push(Piece { head, marks: std::mem::take(&mut self.marks) });
+        }
         self.pace.element().await;
     }
 
@@ -152,7 +192,8 @@ impl Writer {
     pub(crate) fn tags(&mut self, fields: Vec<(u32, Self)>) {
         self.uvarint(u32::try_from(fields.len()).unwrap_or(u32::MAX));
         for (tag, content) in fields {
-            assert!(content.marks.is_empty(), "tagged fields hold no records");
+            let whole = content.marks.is_empty() && content.pieces.is_empty();
+            assert!(whole, "tagged fields hold no records, and are written in one go");
             self.too_large = self.too_large.or(content.too_large);
             self.uvarint(tag);
             match u32::try_from(content.head.len()) {
@@ -163,30 +204,22 @@ impl Writer {
         }
     }
 
-    /// Puts the size in front and cuts the head at the marks.
+    /// Puts the size in front and cuts the pieces at their marks.
     pub(crate) fn finish(self) -> Result<Frame, WireError> {
         if let Some(length) = self.too_large {
             return Err(WireError::TooLarge { length });
         }
-        let slices_bytes: usize = self.marks.iter().map(|(_, slice)| slice.len()).sum();
-        let len = self.head.len() + slices_bytes;
+        let (mut pieces, mut last) = (self.pieces, Piece { head: self.head, marks: self.marks });
+        let len = pieces.iter().map(Piece::len).sum::<usize>() + last.len();
         let size = i32::try_from(len).map_err(|_| WireError::TooLarge { length: len })?;
-        let mut head = self.head;
-        let field = head.first_chunk_mut::<SIZE_BYTES>().expect("frame() put it there");
+        let first = pieces.first_mut().unwrap_or(&mut last);
+        let field = first.head.first_chunk_mut::<SIZE_BYTES>().expect("frame() put it there");
         *field = (size - 4).to_be_bytes();
-        let head = Bytes::from(head);
-        let mut segments = Vec::with_capacity(self.marks.len() * 2 + 1);
-        let mut from = 0;
-        for (to, slice) in self.marks {
-            if to > from {
-                segments.push(head.slice(from..to));
-            }
-            segments.push(slice);
-            from = to;
+        let mut segments = Vec::with_capacity(pieces.len() + last.marks.len() * 2 + 1);
+        for piece in pieces {
+            piece.cut(&mut segments);
         }
-        if from < head.len() {
-            segments.push(head.slice(from..));
-        }
+        last.cut(&mut segments);
         Ok(Frame { segments, len })
     }
 }

@@ -7,6 +7,7 @@
 //!   connection is closed instead, because nothing is known about the write.
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -309,6 +310,8 @@ pub struct LogDir {
 /// What was read, one reply per request.
 pub struct ReadReplies {
     pub replies: Vec<Result<ReadReply, PartitionError>>,
+    /// Bytes of all records.
+    pub bytes: usize,
     /// Less than was asked for might be read: memory is short.
     pub curtailed: bool,
     /// The memory that the records take, until they are sent.
@@ -369,7 +372,7 @@ pub trait Broker {
     /// batch (KIP-74).
     fn read(
         &self,
-        requests: Vec<ReadRequest>,
+        requests: Rc<Vec<ReadRequest>>,
         bytes_max: usize,
     ) -> LocalFuture<'static, Result<ReadReplies, Fatal>>;
 

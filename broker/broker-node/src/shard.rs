@@ -40,6 +40,7 @@ pub(crate) use append::AppendItem;
 use fold::Fold;
 pub(crate) use groups::GroupService;
 pub(crate) use prove::ShardProof;
+pub(crate) use read::Replies;
 use watch::Watchers;
 
 use crate::stats::DurationCounter;

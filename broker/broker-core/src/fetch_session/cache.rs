@@ -119,6 +119,12 @@ impl FetchSessions {
             return Err(FetchSessionError::TopicId);
         }
         let before = session.len();
+        // Before any of them is looked at: a session never has so many.
+        let named = partitions.len().max(forgotten.len());
+        if named > self.config.session_partitions_max {
+            self.close(session_id);
+            return Err(FetchSessionError::SessionIdNotFound);
+        }
         let added = partitions.iter().filter(|wanted| !session.contains(&wanted.key)).count();
         let too_many = self.partition_count.saturating_add(added) > self.config.partitions_max;
         if too_many || before.saturating_add(added) > self.config.session_partitions_max {

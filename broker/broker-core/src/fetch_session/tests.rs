@@ -252,3 +252,19 @@ fn kip_227_a_session_has_a_bounded_number_of_partitions() {
     assert_eq!(grown, Err(FetchSessionError::SessionIdNotFound));
     assert_eq!(cache.partition_count(), 0, "it is gone: the client asks for everything again");
 }
+
+/// However many a request names: each would be looked up before it is refused.
+#[test]
+fn kip_227_a_session_forgets_no_more_than_it_can_have() {
+    let mut cache = FetchSessions::new(FetchSessionConfig {
+        session_partitions_max: 2,
+        ..FetchSessionConfig::default()
+    });
+    let begun = cache.begin(0, 0, 0, false, false, vec![want("a")], &[]).unwrap();
+    let id = cache.finish(0, begun, &mut Vec::new(), 7).unwrap();
+    let forgotten = vec![key("b"); 3];
+    let stepped = cache.begin(0, id, 1, false, false, Vec::new(), &forgotten[..2]);
+    assert!(stepped.is_ok(), "as many as it may have");
+    let stepped = cache.begin(0, id, 2, false, false, Vec::new(), &forgotten);
+    assert_eq!(stepped, Err(FetchSessionError::SessionIdNotFound));
+}

@@ -6,7 +6,7 @@
 //!  what is sent:                                              fields │ count n │ elements │ no tags
 //! ```
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ResponseKind;
 use kafka_protocol::protocol::Encodable;
 
@@ -15,7 +15,7 @@ use crate::api::ApiKey;
 use crate::error::WireError;
 use crate::header::response_writer;
 use crate::pace::Pace;
-use crate::writer::{Frame, Writer};
+use crate::writer::{Frame, PIECE_BYTES_MIN, Writer};
 
 /// A response whose last field is an array.
 #[derive(Debug)]
@@ -23,6 +23,9 @@ pub struct GuardedElements {
     api: ApiKey,
     writer: Writer,
     count: usize,
+    /// Elements that are put aside: a buffer that grows is copied in one go.
+    pieces: Vec<Bytes>,
+    pieces_bytes: usize,
     elements: BytesMut,
     pace: Pace,
 }
@@ -47,14 +50,14 @@ impl GuardedElements {
         response.encode(&mut fields, version).map_err(|error| refused(api, version, &error))?;
         let fields = fields.strip_suffix(empty);
         writer.put(fields.ok_or_else(|| refused(api, version, &"no empty array at its end"))?);
-        let (elements, pace) = (BytesMut::new(), Pace::default());
-        Ok(Self { api, writer, count: 0, elements, pace })
+        let (pieces, elements, pace) = (Vec::new(), BytesMut::new(), Pace::default());
+        Ok(Self { api, writer, count: 0, pieces, pieces_bytes: 0, elements, pace })
     }
 
     /// Bytes of the elements so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.elements.len()
+        self.pieces_bytes + self.elements.len()
     }
 
     /// No element was written.
@@ -72,7 +75,13 @@ impl GuardedElements {
         let pushed = element.encode(&mut self.elements, version);
         pushed.map_err(|error| refused(self.api, version, &error))?;
         self.count += 1;
-        self.pace.partition(WRITE_FACTOR * (self.elements.len() - before)).await;
+        let written = self.elements.len() - before;
+        if self.elements.len() >= PIECE_BYTES_MIN {
+            self.pieces_bytes += self.elements.len();
+            let next = BytesMut::with_capacity(2 * PIECE_BYTES_MIN);
+            self.pieces.push(std::mem::replace(&mut self.elements, next).freeze());
+        }
+        self.pace.partition(WRITE_FACTOR * written).await;
         Ok(())
     }
 
@@ -84,6 +93,9 @@ impl GuardedElements {
         self.writer.length(Some(self.count));
         if self.writer.version.flexible {
             self.elements.put_u8(0);
+        }
+        for piece in self.pieces {
+            self.writer.slice(&piece);
         }
         self.writer.slice(&self.elements.freeze());
         self.writer.finish()

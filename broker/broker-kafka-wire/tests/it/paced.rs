@@ -182,3 +182,20 @@ fn element_by_element_refuses_what_is_not_empty_or_of_another_api() {
     response.groups = vec![ListedGroup::default()];
     assert!(matches!(new(&response, ApiKey::ListGroups), Err(WireError::Refused { .. })));
 }
+
+/// They are put together of pieces: a buffer that grows would be copied in one go.
+#[test]
+fn long_responses_of_many_elements() {
+    let mut metadata = samples::metadata_response();
+    let partition = metadata.topics[0].partitions[0].clone();
+    metadata.topics[0].partitions = vec![partition; 10_000];
+    let (paced, _) = run(metadata.clone().encode_paced(12, 5));
+    let paced = paced.expect("fits");
+    assert!(paced.segments().len() > 2, "several pieces");
+    assert_eq!(paced.to_bytes(), metadata.encode(12, 5).expect("fits").to_bytes());
+    let mut fetch = samples::fetch_response();
+    let partition = fetch.topics[0].partitions[0].clone();
+    fetch.topics[0].partitions = vec![partition; 10_000];
+    let (paced, _) = run(fetch.clone().encode_paced(12, 5));
+    assert_eq!(paced.expect("fits").to_bytes(), fetch.encode(12, 5).expect("fits").to_bytes());
+}

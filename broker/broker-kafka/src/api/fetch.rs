@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use broker_core::catalog::Catalog;
+use broker_core::catalog::{Catalog, PartitionPlace};
 use broker_core::config::BrokerCompression;
 use broker_core::fetch_session::{
     FetchKey, FetchPartition as Wanted, FetchResult, FetchTopic as TopicKey,
@@ -61,7 +61,7 @@ const LARGE_WAIT_MS_MAX: i32 = 1000;
 
 pub(crate) async fn handle(mut context: Context, request: FetchRequest) -> Response {
     let (version, correlation_id) = (context.header.version, context.header.correlation_id);
-    match fetch(&mut context, &request).await {
+    match fetch(&mut context, request).await {
         Ok((response, held)) => {
             let encoded = response.encode_paced(version, correlation_id).await;
             Response::of(encoded, Some(held))
@@ -72,7 +72,7 @@ pub(crate) async fn handle(mut context: Context, request: FetchRequest) -> Respo
 
 async fn fetch(
     context: &mut Context,
-    request: &FetchRequest,
+    request: FetchRequest,
 ) -> Result<(FetchResponse, Reserved), Fatal> {
     let names = request.topics.iter().map(|topic| &*topic.topic);
     let forgotten_names = request.forgotten_topics.iter().map(|topic| &*topic.topic);
@@ -87,7 +87,8 @@ async fn fetch(
         let response = FetchResponse { error_code, ..FetchResponse::default() };
         (response, Box::new(()) as Reserved)
     };
-    let (wanted, forgotten) = (wanted(request, by_id).await, forgotten(request, by_id));
+    let wanted = wanted(&request, by_id).await;
+    let forgotten = forgotten(&request, by_id).await;
     let begun = sessions.borrow_mut().begin(
         broker.now_ms(),
         request.session_id,
@@ -102,9 +103,13 @@ async fn fetch(
         Err(error) => return Ok(failed(error.code())),
     };
     let asked = resolve(broker, version, &begun.partitions).await;
+    let wait = Wait::of(&request);
+    let mut pace = Pace::default();
+    pace.free(request.topics).await;
+    pace.free(request.forgotten_topics).await;
     // Whatever is reserved while it waits for records, others wait for.
     context.hold(0);
-    let read = read_until_enough(broker, request, &asked).await?;
+    let read = read_until_enough(broker, &wait, &asked).await?;
     let ReadReplies { replies, held, .. } = read;
     context.hold(asked.len() * PARTITION_BYTES);
     let (answers, mut results) = answers(broker, asked, replies).await;
@@ -113,6 +118,7 @@ async fn fetch(
     match finished {
         Ok(session_id) => {
             let topics = by_topic(answers, &results).await;
+            pace.free(results).await;
             Ok((FetchResponse { session_id, topics, ..FetchResponse::default() }, held))
         }
         Err(error) => Ok(failed(error.code())),
@@ -125,7 +131,9 @@ fn topic_key(by_id: bool, name: &str, id: TopicId) -> TopicKey {
 
 /// The request's partitions.
 async fn wanted(request: &FetchRequest, by_id: bool) -> Vec<Wanted> {
-    let (mut wanted, mut pace) = (Vec::new(), Pace::default());
+    // With room for all, here and below: a list that grows is copied in one go.
+    let count = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+    let (mut wanted, mut pace) = (Vec::with_capacity(count), Pace::default());
     for topic in &request.topics {
         let key = topic_key(by_id, &topic.topic, topic.topic_id);
         for partition in &topic.partitions {
@@ -144,13 +152,17 @@ async fn wanted(request: &FetchRequest, by_id: bool) -> Vec<Wanted> {
 }
 
 /// The partitions that leave the session.
-fn forgotten(request: &FetchRequest, by_id: bool) -> Vec<FetchKey> {
-    let topics = request.forgotten_topics.iter().flat_map(|topic| {
+async fn forgotten(request: &FetchRequest, by_id: bool) -> Vec<FetchKey> {
+    let count = request.forgotten_topics.iter().map(|topic| topic.partitions.len()).sum();
+    let (mut forgotten, mut pace) = (Vec::with_capacity(count), Pace::default());
+    for topic in &request.forgotten_topics {
         let key = topic_key(by_id, &topic.topic, topic.topic_id);
-        let partitions = topic.partitions.iter();
-        partitions.map(move |partition| FetchKey { topic: key.clone(), partition: *partition })
-    });
-    topics.collect()
+        for partition in &topic.partitions {
+            forgotten.push(FetchKey { topic: key.clone(), partition: *partition });
+            pace.partition(0).await;
+        }
+    }
+    forgotten
 }
 
 async fn resolve(broker: &dyn Broker, version: i16, partitions: &[Wanted]) -> Vec<Asked> {
@@ -200,7 +212,8 @@ async fn answers(
         leader_epoch: broker.leader_epoch(),
     };
     let (mut reads, mut pace) = (reads.into_iter(), Pace::default());
-    let (mut answers, mut results) = (Vec::with_capacity(asked.len()), Vec::new());
+    let mut answers = Vec::with_capacity(asked.len());
+    let mut results = Vec::with_capacity(asked.len());
     for Asked { key, read } in asked {
         let partition = key.partition;
         let answer = match read {
@@ -230,65 +243,93 @@ fn result(key: &FetchKey, answer: &FetchPartitionResponse) -> FetchResult {
 
 /// The answers that are still in `kept`, whose order is theirs, by topic.
 async fn by_topic(answers: Answers, kept: &[FetchResult]) -> Vec<FetchTopicResponse> {
-    let (mut kept, mut pace) = (kept.iter().peekable(), Pace::default());
-    let mut topics: Vec<FetchTopicResponse> = Vec::new();
+    let mut pace = Pace::default();
+    let mut counts: BTreeMap<&TopicKey, usize> = BTreeMap::new();
+    for result in kept {
+        *counts.entry(&result.key.topic).or_default() += 1;
+        pace.element().await;
+    }
+    let mut kept = kept.iter().peekable();
+    let mut topics: Vec<FetchTopicResponse> = Vec::with_capacity(counts.len());
     let mut index: BTreeMap<TopicKey, usize> = BTreeMap::new();
     for (key, answer) in answers {
         pace.partition(0).await;
         if kept.next_if(|result| result.key == key).is_none() {
             continue;
         }
+        let count = counts.get(&key.topic).copied().unwrap_or_default();
         let at = *index.entry(key.topic).or_insert_with_key(|key| {
-            let mut topic = FetchTopicResponse::default();
-            match key {
-                TopicKey::Name(name) => topic.topic = name.to_string(),
-                TopicKey::Id(id) => topic.topic_id = *id,
-            }
-            topics.push(topic);
+            topics.push(new_topic(key, count));
             topics.len() - 1
         });
         topics[at].partitions.push(answer);
     }
+    pace.free(counts).await;
+    pace.free(index).await;
     topics
+}
+
+/// The answer of a topic of which so many partitions are answered.
+fn new_topic(key: &TopicKey, count: usize) -> FetchTopicResponse {
+    let partitions = Vec::with_capacity(count);
+    let mut topic = FetchTopicResponse { partitions, ..FetchTopicResponse::default() };
+    match key {
+        TopicKey::Name(name) => topic.topic = name.to_string(),
+        TopicKey::Id(id) => topic.topic_id = *id,
+    }
+    topic
+}
+
+/// How much is to be read at most, and at least unless that takes longer.
+struct Wait {
+    bytes_max: usize,
+    bytes_min: usize,
+    ms_max: i32,
+}
+
+impl Wait {
+    fn of(request: &FetchRequest) -> Self {
+        let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX);
+        let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max);
+        Self { bytes_max, bytes_min, ms_max: request.max_wait_ms }
+    }
 }
 
 /// Reads, and while that gives too little and nothing is wrong, waits for the partitions to grow.
 async fn read_until_enough(
     broker: &dyn Broker,
-    request: &FetchRequest,
+    wait: &Wait,
     asked: &[Asked],
 ) -> Result<ReadReplies, Fatal> {
-    let requests: Vec<ReadRequest> = asked.iter().filter_map(|asked| asked.read.ok()).collect();
-    let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX);
-    let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max);
+    let Wait { bytes_max, bytes_min, .. } = *wait;
+    let (mut requests, mut pace) = (Vec::with_capacity(asked.len()), Pace::default());
+    for asked in asked {
+        requests.extend(asked.read);
+        pace.element().await;
+    }
+    let requests = Rc::new(requests);
     let wait_ms_max = match asked.len() > LARGE_PARTITIONS_MIN {
         true => LARGE_WAIT_MS_MAX,
         false => WAIT_MS_MAX,
     };
-    let wait_ms = u64::try_from(request.max_wait_ms.min(wait_ms_max)).unwrap_or(0);
+    let wait_ms = u64::try_from(wait.ms_max.min(wait_ms_max)).unwrap_or(0);
     let refused = requests.len() < asked.len();
     if asked.is_empty() {
         // A session that only closes, or has nothing left, has nothing to wait for.
-        return Ok(ReadReplies { replies: Reads::new(), curtailed: false, held: Box::new(()) });
+        let (replies, held) = (Reads::new(), Box::new(()));
+        return Ok(ReadReplies { replies, bytes: 0, curtailed: false, held });
     }
     let mut deadline = None;
     loop {
-        let read = broker.read(requests.clone(), bytes_max).await?;
-        let reads = &read.replies;
-        let bytes: usize = reads.iter().flatten().map(ReadReply::bytes).sum();
-        let news = reads.iter().any(|read| match read {
-            Ok(reply) => reply.diverging.is_some(),
-            Err(_) => true,
-        });
-        let no_room = read.curtailed && bytes > 0;
-        if refused || news || no_room || bytes >= bytes_min || wait_ms == 0 {
+        let read = broker.read(Rc::clone(&requests), bytes_max).await?;
+        let no_room = read.curtailed && read.bytes > 0;
+        if refused || no_room || read.bytes >= bytes_min || wait_ms == 0 {
             return Ok(read);
         }
-        let growing = requests.iter().zip(reads);
-        let watched = growing
-            .filter_map(|(request, read)| Some((request.place, read.as_ref().ok()?.visible)));
-        let watch = broker.watch(watched.collect());
-        drop(read);
+        let Some(watched) = growing(&requests, &read.replies).await else { return Ok(read) };
+        let watch = broker.watch(watched);
+        pace.free(read.replies).await;
+        drop(read.held);
         let time_out =
             deadline.take().unwrap_or_else(|| broker.sleep(Duration::from_millis(wait_ms)));
         match select(watch, time_out).await {
@@ -296,6 +337,19 @@ async fn read_until_enough(
             Either::Right(((), _)) => return broker.read(requests, bytes_max).await,
         }
     }
+}
+
+/// What there is to wait for: each partition and where its records end. `None` when there is news of one already.
+async fn growing(requests: &[ReadRequest], reads: &Reads) -> Option<Vec<(PartitionPlace, Offset)>> {
+    let (mut watched, mut pace) = (Vec::with_capacity(reads.len()), Pace::default());
+    for (request, read) in requests.iter().zip(reads) {
+        match read {
+            Ok(reply) if reply.diverging.is_none() => watched.push((request.place, reply.visible)),
+            _ => return None,
+        }
+        pace.element().await;
+    }
+    Some(watched)
 }
 
 fn refused(partition: PartitionId, error_code: i16) -> FetchPartitionResponse {

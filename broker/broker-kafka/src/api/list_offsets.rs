@@ -58,6 +58,8 @@ pub(crate) async fn handle(context: Context, request: ListOffsetsRequest) -> Res
         }
         topics.push(ListOffsetsTopicResponse { name: topic.name.clone(), partitions });
     }
+    pace.free(repeated).await;
+    pace.free(request.topics).await;
     let response = ListOffsetsResponse { topics, ..ListOffsetsResponse::default() };
     context.send(response.encode_paced(version, correlation_id).await)
 }
@@ -77,6 +79,7 @@ async fn repeated<'a>(
             pace.partition(0).await;
         }
     }
+    pace.free(seen).await;
     repeated
 }
 

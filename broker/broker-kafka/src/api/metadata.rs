@@ -43,11 +43,7 @@ pub(crate) async fn handle(context: Context, request: MetadataRequest) -> Respon
         return Response::Close;
     }
     let Describing { context, mut topics, mut pace } = describing;
-    // Piece by piece, as they were made.
-    for topic in request.topics.into_iter().flatten() {
-        drop(topic);
-        pace.element().await;
-    }
+    pace.free(request.topics.into_iter().flatten()).await;
     if request.include_topic_authorized_operations {
         for topic in topics.iter_mut().filter(|topic| topic.error_code == code::NONE) {
             topic.topic_authorized_operations = TOPIC_OPERATIONS;
@@ -88,6 +84,7 @@ struct Describing {
 impl Describing {
     async fn all(&mut self) -> Result<(), Closed> {
         let catalog = self.context.broker.catalog();
+        self.topics.reserve_exact(catalog.topics.len());
         for topic in catalog.topics.values() {
             self.describe(topic).await;
         }
@@ -98,6 +95,8 @@ impl Describing {
         let broker = Rc::clone(&self.context.broker);
         // A topic that stands several times is described once: three bytes could ask for megabytes otherwise.
         let mut answered = BTreeSet::new();
+        // A list that grows is copied in one go.
+        self.topics.reserve_exact(request.topics.as_ref().map_or(0, Vec::len));
         for wanted in request.topics.iter().flatten() {
             if !answered.insert((&wanted.name, wanted.topic_id)) {
                 self.pace.element().await;
@@ -108,9 +107,7 @@ impl Describing {
                 Err(error_code) => self.refuse(wanted, error_code).await,
             }
         }
-        while answered.pop_first().is_some() {
-            self.pace.element().await;
-        }
+        self.pace.free(answered).await;
         Ok(())
     }
 

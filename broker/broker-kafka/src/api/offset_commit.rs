@@ -58,6 +58,7 @@ async fn prepare(context: &Context, request: OffsetCommitRequest) -> Result<Comm
     let (catalog, version) = (context.broker.catalog(), context.header.version);
     let mut pace = Pace::default();
     let (mut committing, topics) = Committing::of(version, request);
+    committing.response.topics.reserve_exact(topics.len());
     for topic in topics {
         let index = committing.response.topics.len();
         let found = topics::find_by(
@@ -67,7 +68,9 @@ async fn prepare(context: &Context, request: OffsetCommitRequest) -> Result<Comm
             topic.topic_id,
         );
         let (name, topic_id) = (topic.name, topic.topic_id);
-        let answer = OffsetCommitTopicResponse { name, topic_id, partitions: Vec::new() };
+        // With room for all: a list that grows is copied in one go.
+        let partitions = Vec::with_capacity(topic.partitions.len());
+        let answer = OffsetCommitTopicResponse { name, topic_id, partitions };
         committing.response.topics.push(answer);
         for wanted in topic.partitions {
             if committing.is_full() {

@@ -64,6 +64,7 @@ async fn several_groups(
 ) -> Result<OffsetFetchResponse, Fatal> {
     let mut response = OffsetFetchResponse::default();
     let (mut answered, mut pace) = (BTreeSet::new(), Pace::default());
+    response.groups.reserve_exact(request.groups.len());
     for OffsetFetchGroup { group_id, member_id, member_epoch, topics } in request.groups {
         // A group that stands several times is looked up once: three bytes could ask for megabytes otherwise.
         context.grow(GROUP_BYTES + 2 * group_id.len()).await;
@@ -80,6 +81,7 @@ async fn several_groups(
         response.groups.push(OffsetFetchGroupResponse { group_id, topics, error_code });
         pace.partition(0).await;
     }
+    pace.free(answered).await;
     Ok(response)
 }
 
@@ -119,7 +121,7 @@ impl Group<'_> {
     /// any more: its commits may still be there.
     async fn asked_for(&mut self, topics: Vec<OffsetFetchTopic>) -> Result<Fetched, Fatal> {
         let (catalog, by_id) = (self.context.broker.catalog(), self.by_id());
-        let mut asked = Asked::default();
+        let mut asked = Asked { answers: Vec::with_capacity(topics.len()), ..Asked::default() };
         for topic in topics {
             let found = topics::find_by(&catalog, by_id, &topic.name, topic.topic_id);
             let known = match found {
@@ -128,7 +130,7 @@ impl Group<'_> {
                 Err(_) => Some((topic.name.clone(), TopicId::default())),
             };
             self.context.grow(GROUP_BYTES + 2 * topic.name.len()).await;
-            asked.topic(topic.name, topic.topic_id);
+            asked.topic(topic.name, topic.topic_id, topic.partitions.len());
             for partition in topic.partitions {
                 if asked.wanted.len() == CALL_PARTITIONS_MAX
                     && let Err(refused) = self.look_up(&mut asked).await?
@@ -191,8 +193,10 @@ struct Asked {
 }
 
 impl Asked {
-    fn topic(&mut self, name: String, topic_id: TopicId) {
-        self.answers.push(OffsetFetchTopicResponse { name, topic_id, partitions: Vec::new() });
+    /// A topic of which so many partitions are asked for: a list that grows is copied in one go.
+    fn topic(&mut self, name: String, topic_id: TopicId, count: usize) {
+        let partitions = Vec::with_capacity(count);
+        self.answers.push(OffsetFetchTopicResponse { name, topic_id, partitions });
     }
 
     /// A partition of the last topic; `known` when that can be looked up.
@@ -236,7 +240,8 @@ fn add(
             topics.push(OffsetFetchTopicResponse {
                 name: offset.topic.clone(),
                 topic_id: topic.map_or(none, |topic| topic.id),
-                partitions: Vec::new(),
+                // A list that grows is copied in one go.
+                partitions: Vec::with_capacity(topic.map_or(0, |topic| topic.partitions.len())),
             });
         }
         let last = topics.last_mut().expect("pushed if there was none");

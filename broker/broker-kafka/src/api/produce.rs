@@ -93,7 +93,13 @@ pub(crate) async fn begin(
 async fn prepare_all(context: &Context, request: ProduceRequest) -> Result<Producing, Fatal> {
     let (broker, version) = (&*context.broker, context.header.version);
     let (mut producing, mut pace) = (Producing::default(), Pace::default());
+    // With room for all: a list that grows is copied in one go.
+    let count = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+    producing.slots.reserve_exact(count);
+    producing.results.reserve_exact(count);
+    producing.topics.reserve_exact(request.topics.len());
     for topic in request.topics {
+        let partitions = Vec::with_capacity(topic.partitions.len());
         for data in topic.partitions {
             if producing.appends.len() == APPENDS_MAX {
                 producing.append(broker).await?;
@@ -104,7 +110,7 @@ async fn prepare_all(context: &Context, request: ProduceRequest) -> Result<Produ
             pace.partition(0).await;
         }
         let (name, topic_id) = (topic.name, topic.topic_id);
-        producing.topics.push(TopicProduceResponse { name, topic_id, partitions: Vec::new() });
+        producing.topics.push(TopicProduceResponse { name, topic_id, partitions });
     }
     Ok(producing)
 }

@@ -344,11 +344,12 @@ impl Broker for Double {
 
     fn read(
         &self,
-        requests: Vec<ReadRequest>,
+        requests: Rc<Vec<ReadRequest>>,
         _: usize,
     ) -> LocalFuture<'static, Result<ReadReplies, Fatal>> {
-        let replies = requests.iter().map(|request| self.read_one(request)).collect();
-        Box::pin(ready(Ok(ReadReplies { replies, curtailed: false, held: Box::new(()) })))
+        let replies: Vec<_> = requests.iter().map(|request| self.read_one(request)).collect();
+        let bytes = replies.iter().flatten().map(ReadReply::bytes).sum();
+        Box::pin(ready(Ok(ReadReplies { replies, bytes, curtailed: false, held: Box::new(()) })))
     }
 
     fn watch(&self, _: Vec<(PartitionPlace, Offset)>) -> LocalFuture<'static, ()> {

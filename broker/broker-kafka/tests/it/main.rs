@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a helper is a failed test")]
 
+mod allocation;
 mod client;
 mod configs;
 mod double;
@@ -14,3 +15,4 @@ mod pace;
 mod produce;
 mod topics;
 mod versions;
+mod work;

@@ -13,14 +13,15 @@ use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_kafka::broker::{
     AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FoundOffset,
     GroupAnswer, GroupCall, Held as _, Identity, LogDir, OffsetQuery, PartitionError,
-    PartitionSize, ReadReplies, ReadReply, ReadRequest, Reserved,
+    PartitionSize, ReadReplies, ReadRequest, Reserved,
 };
+use broker_kafka_wire::Pace;
 use futures_util::future::{join_all, select_all};
 use log_io::LocalFuture;
 use log_types::{LeaderEpoch, Offset, ShardId, TopicId};
 
 use super::Core;
-use crate::shard::{AppendItem, META_SHARD, Shard};
+use crate::shard::{AppendItem, META_SHARD, Replies, Shard};
 
 /// Producer ids a core takes from the catalog at a time.
 const PRODUCER_IDS_RESERVED: i64 = 1000;
@@ -63,36 +64,48 @@ const READ_BYTES_MIN: usize = 64 << 10;
 impl CoreBroker {
     async fn read_leased(
         self,
-        requests: Vec<ReadRequest>,
+        requests: Rc<Vec<ReadRequest>>,
         bytes_max: usize,
     ) -> Result<ReadReplies, Fatal> {
         let mut lease = self.0.answers.take_up_to(bytes_max, READ_BYTES_MIN);
         let curtailed = lease.bytes() < bytes_max;
-        let replies = self.read_shards(requests, lease.bytes()).await?;
-        lease.resize(replies.iter().flatten().map(ReadReply::bytes).sum());
-        Ok(ReadReplies { replies, curtailed, held: Box::new(lease) })
+        let (replies, bytes) = self.read_shards(&requests, lease.bytes()).await?;
+        lease.resize(bytes);
+        Ok(ReadReplies { replies, bytes, curtailed, held: Box::new(lease) })
     }
 
+    /// The replies in the order of the requests, and the bytes of their records.
     async fn read_shards(
         self,
-        requests: Vec<ReadRequest>,
+        requests: &[ReadRequest],
         bytes_max: usize,
-    ) -> Result<Vec<Result<ReadReply, PartitionError>>, Fatal> {
-        let count = requests.len();
-        let (mut left, mut at_least_one) = (bytes_max, true);
-        let mut answers = Vec::new();
-        for (shard, indices) in by_shard(requests.iter().map(|request| request.place)) {
-            let wanted: Vec<ReadRequest> = indices.iter().map(|index| requests[*index]).collect();
+    ) -> Result<(Replies, usize), Fatal> {
+        let mut pace = Pace::default();
+        let mut wanted: BTreeMap<ShardId, Vec<ReadRequest>> = BTreeMap::new();
+        for request in requests {
+            wanted.entry(request.place.shard).or_default().push(*request);
+            pace.element().await;
+        }
+        let (mut left, mut read) = (bytes_max, 0);
+        let mut answers = BTreeMap::new();
+        for (shard, wanted) in wanted {
+            let at_least_one = read == 0;
             let reading = self.0.read_on_shard(shard, move |shard| {
                 Box::pin(shard.read_all(wanted, left, at_least_one))
             });
-            let replies = reading.await?;
-            let bytes: usize = replies.iter().flatten().map(ReadReply::bytes).sum();
-            at_least_one &= bytes == 0;
+            let (replies, bytes) = reading.await?;
             left = left.saturating_sub(bytes);
-            answers.push((indices, replies));
+            read += bytes;
+            answers.insert(shard, replies.into_iter());
         }
-        Ok(in_request_order(count, answers))
+        let mut replies = Vec::with_capacity(requests.len());
+        for request in requests {
+            let of_shard = answers.get_mut(&request.place.shard);
+            let reply = of_shard.and_then(Iterator::next);
+            replies.push(reply.expect("a shard answers every request"));
+            pace.element().await;
+        }
+        Ok((replies, read))
     }
 
     async fn change(self, command: CatalogCommand) -> Result<CatalogRecord, CatalogFailure> {
@@ -209,7 +222,7 @@ impl Broker for CoreBroker {
         })
     }
 
-    fn read(&self, requests: Vec<ReadRequest>, bytes_max: usize) -> Answer<ReadReplies> {
+    fn read(&self, requests: Rc<Vec<ReadRequest>>, bytes_max: usize) -> Answer<ReadReplies> {
         Box::pin(self.clone().read_leased(requests, bytes_max))
     }
 

@@ -6,6 +6,7 @@ use broker_kafka::broker::{Broker, Fatal, OffsetQuery, PartitionError, ReadReply
 use log_record::Batches;
 use log_types::{LeaderEpoch, Offset, PartitionId, TopicId};
 use query_api::{BoxFuture, Error, ErrorKind, Follow, PartitionInfo, ReadBatches, TopicInfo};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{NodeHandle, ingest, stopped};
@@ -53,7 +54,7 @@ impl NodeHandle {
         };
         let core = self.shared.router.core_of(place.shard);
         let reading = self.shared.router.submit(core, move |core| {
-            let reading = CoreBroker(core).read(vec![request], bytes_max);
+            let reading = CoreBroker(core).read(Rc::new(vec![request]), bytes_max);
             Box::pin(async move {
                 // What statements hold is theirs to bound.
                 let replies = reading.await?.replies;

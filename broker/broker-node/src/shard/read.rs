@@ -10,6 +10,9 @@ use log_types::{LeaderEpoch, Offset, StreamId};
 
 use super::{Shard, add};
 
+/// One for each partition.
+pub(crate) type Replies = Vec<Result<ReadReply, PartitionError>>;
+
 impl Shard {
     /// Compares the epoch a client knows with ours (KIP-320).
     pub(super) fn check_epoch(&self, current_epoch: LeaderEpoch) -> Result<(), PartitionError> {
@@ -23,14 +26,15 @@ impl Shard {
         })
     }
 
-    /// Reads the partitions in turn until `bytes_max`; the first one with data gives at least one batch.
+    /// Reads the partitions in turn until `bytes_max`; the first one with data gives at least one batch. With the bytes of
+    /// all records.
     pub(crate) async fn read_all(
         self: Rc<Self>,
         requests: Vec<ReadRequest>,
         bytes_max: usize,
         mut at_least_one: bool,
-    ) -> Vec<Result<ReadReply, PartitionError>> {
-        let (mut left, mut pace) = (bytes_max, Pace::default());
+    ) -> (Replies, usize) {
+        let (mut left, mut read, mut pace) = (bytes_max, 0, Pace::default());
         let mut replies = Vec::with_capacity(requests.len());
         for request in requests {
             let reply = self.read_one(&request, left, at_least_one).await;
@@ -38,12 +42,13 @@ impl Shard {
                 let bytes = reply.bytes();
                 at_least_one &= bytes == 0;
                 left = left.saturating_sub(bytes);
+                read += bytes;
                 add(&self.counters.read_bytes, bytes);
             }
             replies.push(reply);
             pace.partition(0).await;
         }
-        replies
+        (replies, read)
     }
 
     async fn read_one(

@@ -38,7 +38,7 @@ fn fetch(shard: &Rc<Shard>, offset: i64) -> (i64, usize) {
         last_fetched_epoch: LeaderEpoch(-1),
     };
     let reading = Rc::clone(shard).read_all(vec![request], 1 << 20, true).now_or_never();
-    let reply = reading.expect("from memory").remove(0).expect("in range");
+    let reply = reading.expect("from memory").0.remove(0).expect("in range");
     (reply.visible.0, reply.bytes())
 }
 
