@@ -9,8 +9,8 @@ use log_types::{ProducerEpoch, ProducerId};
 use super::*;
 
 /// A batch of three records of an idempotent producer, answered when it is on stable storage.
-fn synced() -> AppendItem {
-    let mut builder = BatchBuilder::new().producer(ProducerId(7), ProducerEpoch(0), 0);
+fn synced(sequence: i32) -> AppendItem {
+    let mut builder = BatchBuilder::new().producer(ProducerId(7), ProducerEpoch(0), sequence);
     for value in [b"a", b"b", b"c"] {
         builder.push(1_000, None, Some(value), &[]).expect("fits");
     }
@@ -20,8 +20,8 @@ fn synced() -> AppendItem {
 
 type Appending = LocalFuture<'static, Appended>;
 
-fn append(shard: &Rc<Shard>) -> Appending {
-    let appending = Rc::clone(shard).append_all(vec![synced()]);
+fn append(shard: &Rc<Shard>, sequence: i32) -> Appending {
+    let appending = Rc::clone(shard).append_all(vec![synced(sequence)]);
     Box::pin(async move {
         let answers = appending.await.expect("no failure");
         answers.into_iter().next().expect("one answer").expect("accepted")
@@ -58,7 +58,7 @@ fn semantics_11_nothing_is_read_before_it_is_durable() {
     run_with_shard(|shard| {
         Box::pin(async move {
             let mut flushing = shard.journal.run(Rc::clone(&shard) as Rc<_>);
-            let mut appending = append(&shard);
+            let mut appending = append(&shard, 0);
             for stage in ["in memory", "being written"] {
                 assert!(!poll(&mut appending), "{stage}: not acknowledged");
                 for offset in 0..=3 {
@@ -70,13 +70,22 @@ fn semantics_11_nothing_is_read_before_it_is_durable() {
                 // The device answers in a later turn only.
                 assert!(!poll(&mut flushing), "{stage}");
             }
-            let Either::Right((appended, _)) = select(flushing, appending).await else {
+            let Either::Right((appended, flushing)) = select(flushing, appending).await else {
                 panic!("the journal is open");
             };
             assert_eq!(appended.base_offset, Offset(0));
-            assert_eq!(fetch(&shard, 1), (3, synced().batch.len()));
+            let one = synced(0).batch.len();
+            assert_eq!(fetch(&shard, 1), (3, one));
             assert_eq!(find(&shard, OffsetQuery::Latest), 3);
             assert_eq!(find(&shard, OffsetQuery::Timestamp(0)), 0);
+            let mut appending = append(&shard, 3);
+            assert!(!poll(&mut appending));
+            assert_eq!(fetch(&shard, 1), (3, one), "the log has more");
+            assert_eq!(fetch(&shard, 3), (3, 0), "the log has more");
+            let Either::Right(_) = select(flushing, appending).await else {
+                panic!("the journal is open");
+            };
+            assert_eq!(fetch(&shard, 1), (6, 2 * one));
         })
     });
 }
@@ -87,12 +96,12 @@ fn semantics_2_a_duplicate_of_what_is_being_synced_waits_with_it() {
     run_with_shard(|shard| {
         Box::pin(async move {
             let mut flushing = shard.journal.run(Rc::clone(&shard) as Rc<_>);
-            let mut first = append(&shard);
+            let mut first = append(&shard, 0);
             assert!(!poll(&mut first));
-            let mut early = append(&shard);
+            let mut early = append(&shard, 0);
             assert!(!poll(&mut early), "the first copy is in memory");
             assert!(!poll(&mut flushing), "the journal is open");
-            let mut late = append(&shard);
+            let mut late = append(&shard, 0);
             assert!(!poll(&mut late), "the first copy is being written");
             for copy in [first, early, late] {
                 let Either::Right((appended, rest)) = select(flushing, copy).await else {
