@@ -129,17 +129,38 @@ impl Groups {
         out
     }
 
-    /// Undoes a commit that was not logged: its partition has what it had before. The last one comes first. A group that
-    /// the commit made stays until its next check for expiry.
-    pub fn take_back_commit(&mut self, record: OffsetCommitted, before: Option<CommittedOffset>) {
-        let Some(slot) = self.slots.get_mut(&record.group_id) else { return };
+    /// Undoes what a record that was not logged has done to an offset: its partition has what it had before. The last one
+    /// comes first. A group that a commit made stays until its next check for expiry.
+    pub fn take_back(&mut self, record: GroupRecord, before: Option<CommittedOffset>) {
+        let (group_id, topic, partition) = match record {
+            GroupRecord::OffsetCommitted(OffsetCommitted {
+                group_id, topic, partition, ..
+            })
+            | GroupRecord::OffsetDeleted { group_id, topic, partition } => {
+                (group_id, topic, partition)
+            }
+            GroupRecord::Metadata { .. } | GroupRecord::Deleted { .. } => return,
+        };
+        let Some(slot) = self.slots.get_mut(&group_id) else { return };
         match before {
             None => {
-                slot.group.remove_offset(&record.topic, record.partition);
+                slot.group.remove_offset(&topic, partition);
             }
             Some(value) => {
-                slot.group.put_offset(&OffsetCommitted { value, ..record });
+                slot.group.put_offset(&OffsetCommitted { group_id, topic, partition, value });
             }
+        }
+    }
+
+    /// What DeleteGroups of this group would log.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn plan_deletion(&self, group_id: &str) -> Result<GroupRecord, GroupError> {
+        match self.slots.get(group_id).map(|slot| slot.group.state) {
+            None => Err(GroupError::GroupIdNotFound),
+            Some(GroupState::Empty) => Ok(GroupRecord::Deleted { group_id: group_id.to_owned() }),
+            Some(_) => Err(GroupError::NonEmptyGroup),
         }
     }
 
@@ -148,15 +169,11 @@ impl Groups {
         let mut out = Outputs::default();
         let mut results = Vec::with_capacity(group_ids.len());
         for group_id in group_ids {
-            let error = match self.slots.get(&group_id).map(|slot| slot.group.state) {
-                None => Some(GroupError::GroupIdNotFound),
-                Some(GroupState::Empty) => {
-                    self.remove(&group_id, &mut out);
-                    None
-                }
-                Some(_) => Some(GroupError::NonEmptyGroup),
-            };
-            results.push((group_id, error));
+            let planned = self.plan_deletion(&group_id);
+            if planned.is_ok() {
+                self.remove(&group_id, &mut out);
+            }
+            results.push((group_id, planned.err()));
         }
         out.replies.push(super::Reply { to: reply_to, body: ReplyBody::DeleteGroups(results) });
         out

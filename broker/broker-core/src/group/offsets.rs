@@ -85,21 +85,31 @@ impl Group {
         partitions.insert(committed.partition, committed.value.clone())
     }
 
-    /// False when there was none.
-    pub(super) fn remove_offset(&mut self, topic: &str, partition: PartitionId) -> bool {
-        let Some(partitions) = self.offsets.get_mut(topic) else { return false };
-        let removed = partitions.remove(&partition).is_some();
+    /// The one that was there.
+    pub(super) fn remove_offset(
+        &mut self,
+        topic: &str,
+        partition: PartitionId,
+    ) -> Option<CommittedOffset> {
+        let partitions = self.offsets.get_mut(topic)?;
+        let removed = partitions.remove(&partition);
         if partitions.is_empty() {
             self.offsets.remove(topic);
         }
         removed
     }
 
-    fn delete_offset(&mut self, topic: &str, partition: PartitionId, ctx: &mut Ctx<'_>) {
-        if self.remove_offset(topic, partition) {
-            let (group_id, topic) = (self.id.clone(), topic.to_owned());
-            ctx.out.records.push(GroupRecord::OffsetDeleted { group_id, topic, partition });
-        }
+    /// The one that was there.
+    fn delete_offset(
+        &mut self,
+        topic: &str,
+        partition: PartitionId,
+        ctx: &mut Ctx<'_>,
+    ) -> Option<CommittedOffset> {
+        let removed = self.remove_offset(topic, partition)?;
+        let (group_id, topic) = (self.id.clone(), topic.to_owned());
+        ctx.out.records.push(GroupRecord::OffsetDeleted { group_id, topic, partition });
+        Some(removed)
     }
 
     /// The committed offset, unless it was committed for another topic of the same name.
@@ -128,8 +138,8 @@ impl Group {
         let mut results = Vec::with_capacity(partitions.len());
         for TopicPartition { topic, partition } in partitions {
             let subscribed = self.is_subscribed(topic);
-            if !subscribed {
-                self.delete_offset(topic, *partition, ctx);
+            if !subscribed && let Some(removed) = self.delete_offset(topic, *partition, ctx) {
+                ctx.out.before.push(Some(removed));
             }
             results.push(PartitionResult {
                 topic: topic.clone(),

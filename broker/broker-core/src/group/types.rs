@@ -275,7 +275,8 @@ pub enum ReplyBody {
 #[must_use]
 pub struct Outputs {
     pub records: Vec<GroupRecord>,
-    /// For each record of a commit, and for no others, what it replaced: for who cannot log it.
+    /// For each record of a commit or of a deletion of offsets that a client asks for, and for no others, what it replaced:
+    /// for who cannot log it.
     pub before: Vec<Option<CommittedOffset>>,
     pub replies: Vec<Reply>,
 }

@@ -9,7 +9,7 @@
 //!   and what does needs the other half.
 //!
 //! What a full disk takes: reads, heartbeats, and members that leave, which a restart may forget. Deletions of groups and
-//! offsets are answered when they are durable. Joins, syncs and commits are refused before they change anything
+//! offsets are answered when they are durable, and where there is no room for them nothing is deleted. Joins, syncs and commits are refused before they change anything
 //! (COORDINATOR_NOT_AVAILABLE): clients try again. An assignment must not be given out in a generation that the log does not
 //! know: after a crash another would have its number.
 
@@ -71,13 +71,13 @@ impl GroupService {
         self.backlog.borrow().clone()
     }
 
-    /// Undoes what a refused commit has in the backlog from this place on, where `before` begins: readers of offsets would
+    /// Undoes what a refused call has in the backlog from this place on, where `before` begins: readers of offsets would
     /// see what a crash takes back.
-    fn take_back_commits(&self, from: Place, before: Vec<Option<CommittedOffset>>) {
+    fn take_back(&self, from: Place, before: Vec<Option<CommittedOffset>>) {
         let (mut backlog, mut groups) = (self.backlog.borrow_mut(), self.groups.borrow_mut());
         for (place, before) in (from..).zip(before).collect::<Vec<_>>().into_iter().rev() {
-            if let Some(GroupRecord::OffsetCommitted(record)) = backlog.remove(place) {
-                groups.take_back_commit(record, before);
+            if let Some(record) = backlog.remove(place) {
+                groups.take_back(record, before);
             }
         }
     }
@@ -144,6 +144,9 @@ impl Shard {
         if (full && advances) || call_bytes(&call) > CALL_BYTES_MAX {
             return Ok(GroupAnswer::Unavailable);
         }
+        if !self.log_group_deletion(&call).await? {
+            return Ok(GroupAnswer::Unavailable);
+        }
         let now_ms = self.steady_ms();
         let answered = self.group_getter(&call, now_ms);
         if let Some(answer) = answered {
@@ -153,8 +156,12 @@ impl Shard {
             return Ok(answer);
         }
         let (reply_to, receiver) = self.groups.ask();
-        let deletes = matches!(call, GroupCall::Delete { .. } | GroupCall::DeleteOffsets { .. });
-        let outputs = self.group_command(call, reply_to, now_ms);
+        let deletes = matches!(call, GroupCall::DeleteOffsets { .. });
+        let logged_first = matches!(call, GroupCall::Delete { .. });
+        let mut outputs = self.group_command(call, reply_to, now_ms);
+        if logged_first {
+            outputs.records.clear();
+        }
         self.note_full();
         self.carry_out(outputs, deletes).await?;
         self.groups.nudge();
@@ -235,7 +242,7 @@ impl Shard {
                 self.log_deletions(from).await?;
             }
             if self.groups.backlog.borrow().first_from(from).is_some() {
-                self.groups.take_back_commits(from, outputs.before);
+                self.groups.take_back(from, outputs.before);
                 self.refuse_unlogged(&mut outputs.replies);
             }
         }
@@ -276,13 +283,36 @@ impl Shard {
                 }
                 Some((place, Some(bytes))) => (place, bytes),
             };
-            match self.journal.append_half_reserved(&self.group_entry(&[&bytes])) {
+            if !self.log_deletion(&bytes).await? {
+                return Ok(());
+            }
+            self.groups.backlog.borrow_mut().remove(place);
+        }
+    }
+
+    /// Logs what the deletion of a group would leave, before it is done: a group that is gone cannot be put back. `false`
+    /// when there is no room for that. What is logged is to be done in the same step.
+    async fn log_group_deletion(&self, call: &GroupCall) -> Result<bool, Fatal> {
+        let GroupCall::Delete { group_id } = call else { return Ok(true) };
+        let planned = self.groups.state().plan_deletion(group_id);
+        let Ok(record) = planned else { return Ok(true) };
+        if !self.log_deletion(&record.encode()).await? {
+            return Ok(false);
+        }
+        self.groups.backlog.borrow_mut().logged(&record);
+        Ok(true)
+    }
+
+    /// Logs a record that deletes, on a full disk in half of the reserve; `false` when that is used up.
+    async fn log_deletion(&self, bytes: &[u8]) -> Result<bool, Fatal> {
+        loop {
+            match self.journal.append_half_reserved(&self.group_entry(&[bytes])) {
                 Ok(position) => {
                     self.groups.logged.set(position);
-                    self.groups.backlog.borrow_mut().remove(place);
+                    return Ok(true);
                 }
                 Err(AppendError::Full) => self.journal.room().await,
-                Err(AppendError::DiskFull | AppendError::TooLarge { .. }) => return Ok(()),
+                Err(AppendError::DiskFull | AppendError::TooLarge { .. }) => return Ok(false),
                 Err(_) => return Err(Fatal),
             }
         }
@@ -376,9 +406,9 @@ fn encoded((place, record): (Place, &GroupRecord)) -> (Place, Vec<u8>) {
     (place, record.encode())
 }
 
-/// The bytes of a record that deletes.
+/// The bytes of a record that deletes an offset.
 fn deletion_bytes((place, record): (Place, &GroupRecord)) -> (Place, Option<Vec<u8>>) {
-    let deletes = matches!(record, GroupRecord::Deleted { .. } | GroupRecord::OffsetDeleted { .. });
+    let deletes = matches!(record, GroupRecord::OffsetDeleted { .. });
     (place, deletes.then(|| record.encode()))
 }
 

@@ -289,10 +289,13 @@ fn what_waited_for_space_is_logged_once_there_is_some() {
     });
 }
 
-/// They took all of the reserve, and what would have freed space was refused from then on.
+/// They took all of the reserve, and what would have freed space was refused from then on. Those that were refused for lack of
+/// it were gone all the same, until a crash.
 #[test]
 fn deletions_of_groups_leave_room_for_what_frees_a_full_disk() {
+    const DELETED_MAX: usize = 300;
     let disk = SimDisk::new(SimDiskOptions::default());
+    let mut left = 0;
     with_shard(&disk, async |shard| {
         let create = |shard: &Shard| {
             let (name, configs) = ("t".to_owned(), BTreeMap::new());
@@ -306,14 +309,14 @@ fn deletions_of_groups_leave_room_for_what_frees_a_full_disk() {
         let appended = Rc::clone(&shard).append_all(vec![item(stream)]).await.expect("works");
         assert!(appended[0].is_ok());
         let group = |index: usize| format!("group-{index}");
-        for index in 0..300 {
+        for index in 0..DELETED_MAX {
             let done = call(&shard, commit(&group(index), 0..1, 5, "")).await;
             assert!(matches!(done, GroupAnswer::Commit(_)), "{done:?}");
         }
         disk.set_capacity_bytes(0);
         fill(&shard).await;
         let mut deleted = 0;
-        for index in 0..300 {
+        for index in 0..DELETED_MAX {
             match call(&shard, GroupCall::Delete { group_id: group(index) }).await {
                 GroupAnswer::Deleted(None) => deleted += 1,
                 GroupAnswer::Unavailable => {}
@@ -321,12 +324,27 @@ fn deletions_of_groups_leave_room_for_what_frees_a_full_disk() {
             }
         }
         assert!((2..100).contains(&deleted), "they have a share of it: {deleted}");
+        let refused = DELETED_MAX - 1;
+        assert_eq!(committed(&shard, &group(refused)).await, [(0, 5)], "it is refused, and stays");
+        let one = TopicPartition { topic: "t".to_owned(), partition: PartitionId(0) };
+        let group_id = group(refused);
+        let delete = GroupCall::DeleteOffsets { group_id, partitions: vec![one] };
+        assert!(matches!(call(&shard, delete).await, GroupAnswer::Unavailable));
+        assert_eq!(committed(&shard, &group(refused)).await, [(0, 5)], "the same for offsets");
+        // Those, the filler and nothing else.
+        assert_eq!(shard.group_count(), DELETED_MAX - deleted + 1);
+        left = shard.group_count();
         let delete =
             |shard: &Shard| shard.catalog.borrow().plan_deletion(&TopicRef::Name("t".to_owned()));
         let change = shard.log_catalog_change(delete).await.expect("the rest is there");
         assert!(matches!(change.record, CatalogRecord::TopicDeleted { .. }));
         let start = Rc::clone(&shard).delete_records(stream, None).await.expect("works");
         assert_eq!(start, Ok(Offset(1)), "and for another");
+    });
+    let after = disk.crash_image(CrashPolicy::DropAll);
+    after.set_capacity_bytes(u64::MAX);
+    with_shard(&after, async |shard| {
+        assert_eq!(shard.group_count(), left, "what was refused lasts")
     });
 }
 
