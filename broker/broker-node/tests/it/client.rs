@@ -19,11 +19,14 @@ use tempfile::TempDir;
 /// A hang guard, far above anything that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Small segments on epoll. Records are kept whatever their time, which in most tests is 1970: a test that is held up for half a
+/// minute would lose them.
 pub(crate) fn settings(dir: &TempDir) -> NodeSettings {
     let addr = "127.0.0.1:0".parse().expect("an address");
     let mut settings = NodeSettings::new(dir.path().join("data"), addr);
     settings.reactor = Reactor::Epoll;
     settings.segment_bytes = 32 << 20;
+    settings.broker.insert("log.retention.ms".to_owned(), "-1".to_owned());
     settings
 }
 

@@ -96,7 +96,12 @@ fn an_idle_topic_loses_what_is_too_old_for_good_and_goes_on_where_it_ended() {
     fresh.push(i64::try_from(now).expect("a time"), None, Some(b"v"), &[]).expect("fits");
     let fresh = fresh.build().expect("a small batch");
 
-    let often = NodeSettings { retention_check: Duration::ZERO, ..settings(&dir) };
+    let expiring = || {
+        let mut settings = settings(&dir);
+        settings.broker.remove("log.retention.ms");
+        settings
+    };
+    let often = NodeSettings { retention_check: Duration::ZERO, ..expiring() };
     let node = start(often);
     let mut client = Client::connect(node.kafka_addr());
     for topic in ["old", "mixed"] {
@@ -110,7 +115,7 @@ fn an_idle_topic_loses_what_is_too_old_for_good_and_goes_on_where_it_ended() {
     assert_eq!(client.fetch("old", 1), (0, Vec::new()));
     node.shutdown().expect("a clean stop");
 
-    let never = NodeSettings { retention_check: Duration::MAX, ..settings(&dir) };
+    let never = NodeSettings { retention_check: Duration::MAX, ..expiring() };
     let node = start(never);
     let mut client = Client::connect(node.kafka_addr());
     for topic in ["old", "mixed"] {
