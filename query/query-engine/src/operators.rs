@@ -68,43 +68,51 @@ impl ExprPlanner for Operators {
             narrow(&mut expr.right);
         }
         temporal(&mut expr, [&mut left, &mut right]);
-        Ok(match (&left, &expr.op, &right) {
-            (DataType::Interval(_) | DataType::Duration(_), Multiply | Divide, other)
-                if other.is_numeric() =>
-            {
-                let interval = with_days(expr.left, &left);
-                PlannerResult::Planned(scaled(interval, expr.right, expr.op == Divide))
-            }
-            (other, Multiply, DataType::Interval(_) | DataType::Duration(_))
-                if other.is_numeric() =>
-            {
-                let interval = with_days(expr.right, &right);
-                PlannerResult::Planned(scaled(interval, expr.left, false))
-            }
-            (DataType::Interval(_), Plus | Minus, DataType::Duration(_))
-            | (DataType::Duration(_), Plus | Minus, DataType::Interval(_)) => {
-                expr.left = with_days(expr.left, &left);
-                expr.right = with_days(expr.right, &right);
-                PlannerResult::Original(expr)
-            }
-            (_, Divide, _) => match (scale(&left), scale(&right)) {
-                (Some(dividend), Some(divisor)) if !(left.is_integer() && right.is_integer()) => {
-                    let scales = [dividend, divisor];
-                    PlannerResult::Planned(exact::quotient(expr.left, expr.right, scales))
-                }
-                _ => PlannerResult::Original(expr),
-            },
-            (_, Multiply, _) if left == exact::EXACT || right == exact::EXACT => {
-                match (scale(&left), scale(&right)) {
-                    (Some(factor), Some(other)) => {
-                        let scales = [factor, other];
-                        PlannerResult::Planned(exact::product(expr.left, expr.right, scales))
-                    }
-                    _ => PlannerResult::Original(expr),
-                }
+        Ok(typed(expr, &left, &right))
+    }
+}
+
+/// An operator whose sides are of these types.
+fn typed(
+    mut expr: RawBinaryExpr,
+    left: &DataType,
+    right: &DataType,
+) -> PlannerResult<RawBinaryExpr> {
+    use BinaryOperator::{Divide, Minus, Multiply, Plus};
+    match (left, &expr.op, right) {
+        (DataType::Interval(_) | DataType::Duration(_), Multiply | Divide, other)
+            if other.is_numeric() =>
+        {
+            let interval = with_days(expr.left, left);
+            PlannerResult::Planned(scaled(interval, expr.right, expr.op == Divide))
+        }
+        (other, Multiply, DataType::Interval(_) | DataType::Duration(_)) if other.is_numeric() => {
+            let interval = with_days(expr.right, right);
+            PlannerResult::Planned(scaled(interval, expr.left, false))
+        }
+        (DataType::Interval(_), Plus | Minus, DataType::Duration(_))
+        | (DataType::Duration(_), Plus | Minus, DataType::Interval(_)) => {
+            expr.left = with_days(expr.left, left);
+            expr.right = with_days(expr.right, right);
+            PlannerResult::Original(expr)
+        }
+        (_, Divide, _) => match (scale(left), scale(right)) {
+            (Some(dividend), Some(divisor)) if !(left.is_integer() && right.is_integer()) => {
+                let scales = [dividend, divisor];
+                PlannerResult::Planned(exact::quotient(expr.left, expr.right, scales))
             }
             _ => PlannerResult::Original(expr),
-        })
+        },
+        (_, Multiply, _) if [left, right].contains(&&exact::EXACT) => {
+            match (scale(left), scale(right)) {
+                (Some(factor), Some(other)) => {
+                    let scales = [factor, other];
+                    PlannerResult::Planned(exact::product(expr.left, expr.right, scales))
+                }
+                _ => PlannerResult::Original(expr),
+            }
+        }
+        _ => PlannerResult::Original(expr),
     }
 }
 

@@ -208,7 +208,15 @@ async fn start(
             }
         }
     });
-    let task = Task(task);
+    Ok(handed_out(rx, Task(task), cancelled))
+}
+
+/// Pieces as rows, until the statement is cancelled.
+fn handed_out(
+    rx: mpsc::Receiver<Result<Piece, Error>>,
+    task: Task<()>,
+    cancelled: watch::Receiver<u64>,
+) -> RowStream {
     // The memory of a piece is given back when the next one is asked for.
     let rows = stream::unfold((rx, task, None, false), move |(mut rx, task, held, ended)| {
         let mut cancelled = cancelled.clone();
@@ -229,7 +237,7 @@ async fn start(
             }
         }
     });
-    Ok(Box::pin(rows))
+    Box::pin(rows)
 }
 
 async fn explain(

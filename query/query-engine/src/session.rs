@@ -333,15 +333,7 @@ impl Session {
                     cursor.savepoints = cursor.savepoints.min(at);
                 }
             }
-            Command::RollbackTo { name } => {
-                let block = self.block("ROLLBACK TO SAVEPOINT")?;
-                let at = savepoint(block, name)?;
-                block.savepoints.truncate(at + 1);
-                let settings = block.savepoints[at].settings.clone();
-                self.transaction = Transaction::Open(std::mem::take(block));
-                self.cursors.retain(|_, it| !it.in_block || it.savepoints <= at);
-                status = self.settings.replace(settings);
-            }
+            Command::RollbackTo { name } => status = self.roll_back_to(name)?,
             Command::Set { local: true, .. } if matches!(self.transaction, Transaction::Idle) => {
                 let outside = "WARNING: SET LOCAL can only be used in transaction blocks";
                 notices.push(outside.to_owned());
@@ -368,6 +360,17 @@ impl Session {
             | Command::Copy(_) => return Ok(None),
         }
         Ok(Some(query::noticed(command.tag(), status, notices)))
+    }
+
+    /// Settings that are others again: name, value.
+    fn roll_back_to(&mut self, name: &str) -> Result<Vec<(String, String)>, Error> {
+        let block = self.block("ROLLBACK TO SAVEPOINT")?;
+        let at = savepoint(block, name)?;
+        block.savepoints.truncate(at + 1);
+        let settings = block.savepoints[at].settings.clone();
+        self.transaction = Transaction::Open(std::mem::take(block));
+        self.cursors.retain(|_, it| !it.in_block || it.savepoints <= at);
+        Ok(self.settings.replace(settings))
     }
 
     /// The current block, failed or not.

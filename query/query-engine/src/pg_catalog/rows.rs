@@ -216,48 +216,58 @@ pub(super) fn rows(
             vec![cells([&it.oid.to_string(), "public", &it.name, "0", &count, "0"])]
         }),
         ("pg_catalog", "luma_bad_records") => each(snapshot, |it| bad_records(it, info)),
-        ("pg_catalog", "pg_namespace") => vec![
+        ("pg_catalog", _) => server_rows(name, info),
+        ("information_schema", _) => standard_rows(name, snapshot, shapes, user, database),
+        _ => Vec::new(),
+    }
+}
+
+/// Relations about the server and the session, which topics do not change.
+fn server_rows(name: &str, info: &SessionInfo) -> Vec<Vec<Cell>> {
+    let user = info.user.as_str();
+    let database = info.database.as_str();
+    match name {
+        "pg_namespace" => vec![
             cells([PG_CATALOG, "pg_catalog", OWNER, "~", "2615"]),
             cells([PUBLIC, "public", OWNER, "~", "2615"]),
             cells([INFORMATION_SCHEMA, "information_schema", OWNER, "~", "2615"]),
         ],
-        ("pg_catalog", "pg_database") => vec![cells([
+        "pg_database" => vec![cells([
             DATABASE, database, OWNER, "6", "c", "false", "true", "-1", "0", "1", "1663",
             "C.UTF-8", "C.UTF-8", "~", "~", "~", "1262",
         ])],
-        ("pg_catalog", "pg_am") => vec![line("2|heap|3|t"), line("403|btree|330|i")],
-        ("pg_catalog", "pg_type") => TYPES.iter().flat_map(type_rows).collect(),
-        ("pg_catalog", "pg_tablespace") => {
+        "pg_am" => vec![line("2|heap|3|t"), line("403|btree|330|i")],
+        "pg_type" => TYPES.iter().flat_map(type_rows).collect(),
+        "pg_tablespace" => {
             vec![line("1663|pg_default|10|~|~"), line("1664|pg_global|10|~|~")]
         }
-        ("pg_catalog", "pg_collation") => {
+        "pg_collation" => {
             vec![line("100|default|11|10|d|true|-1|~|~|~|~"), line("950|C|11|10|c|true|-1|C|C|~|~")]
         }
-        ("pg_catalog", "pg_language") => vec![line("14|sql|10|false|true|0|0|0|~|2612")],
-        ("pg_catalog", "pg_roles") => vec![cells([
+        "pg_language" => vec![line("14|sql|10|false|true|0|0|0|~|2612")],
+        "pg_roles" => vec![cells([
             user, "true", "true", "true", "true", "true", "true", "-1", "********", "~", "true",
             "~", OWNER,
         ])],
-        ("pg_catalog", "pg_authid") => {
+        "pg_authid" => {
             vec![cells([OWNER, user, "true", "true", "true", "true", "true", "true", "true", "-1"])]
         }
-        ("pg_catalog", "pg_user") => {
+        "pg_user" => {
             vec![cells([user, OWNER, "true", "true", "true", "true", "********"])]
         }
-        ("pg_catalog", "pg_cursors") => {
+        "pg_cursors" => {
             let row = |(name, sql, hold): &(String, String, bool)| {
                 let hold = if *hold { "true" } else { "false" };
                 cells([name, sql, hold, "false", "false"])
             };
             info.cursors.iter().map(row).collect()
         }
-        ("pg_catalog", "pg_settings") => settings(info),
-        ("pg_catalog", "pg_stat_activity") => {
+        "pg_settings" => settings(info),
+        "pg_stat_activity" => {
             let pid = info.process_id.to_string();
             let application = info.settings.get("application_name").unwrap_or_default();
             vec![cells([DATABASE, database, &pid, OWNER, user, &application, "~", "active", "~"])]
         }
-        ("information_schema", _) => standard_rows(name, snapshot, shapes, user, database),
         _ => Vec::new(),
     }
 }
