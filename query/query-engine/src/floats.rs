@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
-use datafusion::common::{Column, DFSchema, Result};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{
     Between, Case, InList, InSubquery, ScalarFunction, SetComparison,
 };
@@ -24,6 +24,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Ope
 use crate::arithmetic::rewritten;
 use crate::intervals;
 use crate::relations;
+use crate::rewrite::literals::with_seconds;
 
 /// The plan with numerics beside floating point cast to it; runs before anything else coerces types.
 ///
@@ -131,7 +132,26 @@ fn compared(exprs: Vec<&mut Expr>, schema: &DFSchema, target: Target) -> bool {
 }
 
 fn compared_as(mut exprs: Vec<&mut Expr>, types: &[DataType], target: Target) -> bool {
-    intervals::measured(&mut exprs, types) || unify_as(exprs, types, target)
+    intervals::measured(&mut exprs, types)
+        || timestamps(&mut exprs, types)
+        || unify_as(exprs, types, target)
+}
+
+/// Spells out the seconds of literals beside timestamps; whether there were any without.
+fn timestamps(exprs: &mut [&mut Expr], types: &[DataType]) -> bool {
+    let mut any = false;
+    if !types.iter().any(|it| matches!(it, DataType::Timestamp(..))) {
+        return any;
+    }
+    for expr in exprs {
+        if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = &mut **expr
+            && let Some(spelled) = with_seconds(text)
+        {
+            *text = spelled;
+            any = true;
+        }
+    }
+    any
 }
 
 /// `None` where one has no type: that is refused elsewhere.

@@ -3,6 +3,7 @@
 //! Invariants:
 //! - A function here is stable within a statement: it sees the statement's snapshot and settings.
 
+mod access;
 mod arrays;
 pub(crate) mod domain;
 pub(crate) mod joined;
@@ -91,7 +92,7 @@ impl ScalarUDFImpl for RowFunction {
         let first = || arguments.first().cloned().unwrap_or(DataType::Null);
         Ok(match &self.returns {
             Returns::Type(returns) => returns.clone(),
-            Returns::Name => DataType::Utf8,
+            Returns::Name | Returns::Json => DataType::Utf8,
             Returns::Reg(_) => DataType::UInt32,
             Returns::FirstArgument => first(),
             Returns::OtherZone => {
@@ -111,6 +112,7 @@ impl ScalarUDFImpl for RowFunction {
         let field = Field::new(self.name(), self.return_type(&arguments)?, true);
         Ok(Arc::new(match &self.returns {
             Returns::Name => crate::types::marked(field, "name"),
+            Returns::Json => crate::types::marked(field, "json"),
             Returns::Reg(kind) => crate::types::marked(field, kind.type_name()),
             Returns::Item(metadata) => field.with_metadata(metadata.clone()),
             _ => field,
@@ -162,6 +164,7 @@ pub(crate) fn register(
     text_functions(&mut add);
     arrays::register(&mut add);
     json::register(&mut add);
+    access::register(&mut add);
     times::register(&mut add);
     sized::register(state);
 }
@@ -190,6 +193,8 @@ enum Returns {
     Type(DataType),
     /// Text that clients see as PostgreSQL's `name`.
     Name,
+    /// Text that is JSON.
+    Json,
     /// An OID that clients see by name.
     Reg(RegKind),
     FirstArgument,
@@ -253,51 +258,53 @@ fn session_functions(add: &mut Add<'_>, info: &Arc<SessionInfo>) {
     add("current_setting", Returns::Type(DataType::Utf8), Arc::new(current_setting));
 }
 
+/// Schema public is always on the search path, and there is one role, a superuser: these are facts.
+const TRUE: [&str; 19] = [
+    "pg_table_is_visible",
+    "pg_type_is_visible",
+    "pg_function_is_visible",
+    "pg_operator_is_visible",
+    "pg_opclass_is_visible",
+    "pg_opfamily_is_visible",
+    "pg_collation_is_visible",
+    "pg_conversion_is_visible",
+    "pg_statistics_obj_is_visible",
+    "pg_ts_config_is_visible",
+    "pg_ts_dict_is_visible",
+    "pg_ts_parser_is_visible",
+    "pg_ts_template_is_visible",
+    "has_table_privilege",
+    "has_schema_privilege",
+    "has_database_privilege",
+    "has_any_column_privilege",
+    "has_column_privilege",
+    "pg_relation_is_publishable",
+];
+/// There are no comments, indexes, constraints, views, triggers or rules to describe.
+const UNDESCRIBED: [&str; 16] = [
+    "obj_description",
+    "col_description",
+    "shobj_description",
+    "pg_get_expr",
+    "pg_get_indexdef",
+    "pg_get_constraintdef",
+    "pg_get_viewdef",
+    "pg_get_triggerdef",
+    "pg_get_ruledef",
+    "pg_get_serial_sequence",
+    "pg_get_statisticsobjdef_columns",
+    "pg_get_function_result",
+    "pg_get_function_arguments",
+    "pg_get_functiondef",
+    "pg_tablespace_location",
+    "pg_get_partkeydef",
+];
+
 fn catalog_functions(add: &mut Add<'_>) {
-    // Schema public is always on the search path, and there is one role, a superuser: these are facts.
-    let yes = ScalarValue::Boolean(Some(true));
-    for name in [
-        "pg_table_is_visible",
-        "pg_type_is_visible",
-        "pg_function_is_visible",
-        "pg_operator_is_visible",
-        "pg_opclass_is_visible",
-        "pg_opfamily_is_visible",
-        "pg_collation_is_visible",
-        "pg_conversion_is_visible",
-        "pg_statistics_obj_is_visible",
-        "pg_ts_config_is_visible",
-        "pg_ts_dict_is_visible",
-        "pg_ts_parser_is_visible",
-        "pg_ts_template_is_visible",
-        "has_table_privilege",
-        "has_schema_privilege",
-        "has_database_privilege",
-        "has_any_column_privilege",
-        "has_column_privilege",
-        "pg_relation_is_publishable",
-    ] {
-        constant(add, name, yes.clone());
+    for name in TRUE {
+        constant(add, name, ScalarValue::Boolean(Some(true)));
     }
-    // There are no comments, indexes, constraints, views, triggers or rules to describe.
-    for name in [
-        "obj_description",
-        "col_description",
-        "shobj_description",
-        "pg_get_expr",
-        "pg_get_indexdef",
-        "pg_get_constraintdef",
-        "pg_get_viewdef",
-        "pg_get_triggerdef",
-        "pg_get_ruledef",
-        "pg_get_serial_sequence",
-        "pg_get_statisticsobjdef_columns",
-        "pg_get_function_result",
-        "pg_get_function_arguments",
-        "pg_get_functiondef",
-        "pg_tablespace_location",
-        "pg_get_partkeydef",
-    ] {
+    for name in UNDESCRIBED {
         constant(add, name, NO_TEXT);
     }
     add(

@@ -49,7 +49,7 @@ fn malformed(text: &str) -> DataFusionError {
 
 /// The items of a one-dimensional literal; `None` when it is malformed or nested.
 /// <https://www.postgresql.org/docs/15/arrays.html#ARRAYS-IO>
-fn items(text: &str) -> Option<Vec<Option<String>>> {
+pub(crate) fn items(text: &str) -> Option<Vec<Option<String>>> {
     let body = text.trim().strip_prefix('{')?.strip_suffix('}')?;
     let mut items = Vec::new();
     if body.trim().is_empty() {

@@ -10,6 +10,7 @@
 //! Invariants:
 //! - A statement that DataFusion already understands means the same afterwards.
 
+pub(crate) mod literals;
 mod registry;
 mod subquery;
 mod values;
@@ -440,31 +441,51 @@ fn type_name(shown: &str) -> String {
     .to_owned()
 }
 
-fn rewrite_expr(expr: &mut Expr) {
-    match expr {
-        Expr::Function(function) => {
-            let name = parts(&function.name);
-            if let [schema, _] = name.as_slice()
-                && (schema == "pg_catalog" || schema == "information_schema")
-            {
-                function.name.0.remove(0);
-            }
-            // Set-returning in PostgreSQL; arrays here, unnested where they are called.
-            let array = match parts(&function.name).join(".").as_str() {
-                "pg_partition_ancestors" => "luma_partition_ancestors",
-                "generate_subscripts" => "luma_subscripts",
-                "_pg_expandarray" => "luma_expanded",
-                // As a quoted name it is the array.
-                "generate_series" if !is_quoted(&function.name) => {
-                    let array = std::mem::replace(expr, null());
-                    *expr = subquery::call("unnest", vec![series(array)]);
-                    return;
-                }
-                _ => return values::call(expr),
-            };
-            let inner = std::mem::replace(expr, null());
-            *expr = subquery::call("unnest", vec![renamed(inner, array)]);
+/// A call without its schema, under DataFusion's name.
+fn rewrite_call(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let name = parts(&function.name);
+    if let [schema, _] = name.as_slice()
+        && (schema == "pg_catalog" || schema == "information_schema")
+    {
+        function.name.0.remove(0);
+    }
+    // Set-returning in PostgreSQL; arrays here, unnested where they are called.
+    let array = match parts(&function.name).join(".").as_str() {
+        "pg_partition_ancestors" => "luma_partition_ancestors",
+        "generate_subscripts" => "luma_subscripts",
+        "_pg_expandarray" => "luma_expanded",
+        // As a quoted name it is the array.
+        "generate_series" if !is_quoted(&function.name) => {
+            let array = std::mem::replace(expr, null());
+            *expr = subquery::call("unnest", vec![series(array)]);
+            return;
         }
+        _ => return values::call(expr),
+    };
+    let inner = std::mem::replace(expr, null());
+    *expr = subquery::call("unnest", vec![renamed(inner, array)]);
+}
+
+/// An operator on JSON as the function it is here.
+fn rewrite_access(expr: &mut Expr) {
+    let Expr::BinaryOp { left, op, right } = expr else { return };
+    let name = match op {
+        BinaryOperator::Arrow => "luma_json_get",
+        BinaryOperator::LongArrow => "luma_json_get_text",
+        BinaryOperator::HashArrow => "luma_json_path",
+        BinaryOperator::HashLongArrow => "luma_json_path_text",
+        _ => return,
+    };
+    let sides = [left, right].map(|it| std::mem::replace(it.as_mut(), null()));
+    *expr = subquery::call(name, sides.into());
+}
+
+fn rewrite_expr(expr: &mut Expr) {
+    literals::spell_out(expr);
+    rewrite_access(expr);
+    match expr {
+        Expr::Function(_) => rewrite_call(expr),
         Expr::Cast { .. } => {
             registry::cast(expr);
             values::cast_to_length(expr);
