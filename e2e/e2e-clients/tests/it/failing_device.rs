@@ -15,6 +15,7 @@ use std::{
     fs,
     io::{self, Write as _},
     path::Path,
+    process::Command,
     time::Duration,
 };
 
@@ -42,14 +43,11 @@ fn a_failed_fdatasync_ends_the_server_and_loses_nothing_acknowledged() {
 fn fails(reactor: &str, fault: &str, expected: &str) {
     let _alone = crate::alone();
     let say = |text: &str| io::stderr().lock().write_all(text.as_bytes()).unwrap();
-    if let Some(why) = impossible(reactor) {
+    if let Some(why) = impossible(reactor, fault) {
         assert!(!tools::all_required(), "{why}");
         return say(&format!("\nfailing device | {fault} | skipped because {why}\n"));
     }
-    let wrapper = |dir: &Path| -> Vec<OsString> {
-        let script = tools::repository().join("e2e/faults/failing_device.py");
-        vec![python().into(), script.into(), fault.into(), dir.join("trigger").into()]
-    };
+    let wrapper = |dir: &Path| wrapper(&dir.join("trigger"), fault);
     let settings = [&format!("node.reactor={reactor}"), "node.cores=2", SMALL_SEGMENTS];
     let mut server = Server::start_under(&wrapper, &format!("fails-{fault}"), &settings).unwrap();
     if !server.is_luma() {
@@ -87,12 +85,25 @@ fn python() -> std::path::PathBuf {
 }
 
 /// Why this cannot be tried here.
-fn impossible(reactor: &str) -> Option<String> {
+fn impossible(reactor: &str, fault: &str) -> Option<String> {
     if !python().exists() {
         return Some("the Python clients are missing: run e2e/tools.sh".to_owned());
     }
-    match reactor {
-        "io_uring" => server::io_uring_refusal(&[], &env::temp_dir()).unwrap(),
-        _ => None,
+    let dir = env::temp_dir();
+    if reactor == "io_uring"
+        && let Some(why) = server::io_uring_refusal(&[], &dir).unwrap()
+    {
+        return Some(why);
     }
+    let words = wrapper(Path::new("/nowhere"), fault);
+    let nothing = Command::new(&words[0]).args(&words[1..]).arg("true").output().unwrap();
+    let said = String::from_utf8_lossy(&nothing.stderr);
+    let refused = format!("the kernel refuses it: {}", process::last_lines(&said, 1));
+    (!nothing.status.success()).then_some(refused)
+}
+
+/// The beginning of a command line whose device fails once `trigger` is there.
+fn wrapper(trigger: &Path, fault: &str) -> Vec<OsString> {
+    let script = tools::repository().join("e2e/faults/failing_device.py");
+    vec![python().into(), script.into(), fault.into(), trigger.into()]
 }
