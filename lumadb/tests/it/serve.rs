@@ -245,6 +245,7 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
         ("lumadb_queries_total{status=\"ok\",protocol=\"pg\"}", 3.0),
         ("lumadb_query_duration_seconds_count{type=\"select\"}", 3.0),
         ("lumadb_consumer_groups", 1.0),
+        ("lumadb_core_cpu_seconds_total{core=\"0\"}", 0.0),
         ("lumadb_storage_bytes{tier=\"local\"}", 4096.0),
         ("lumadb_disk_free_bytes", 1.0),
         ("lumadb_disk_total_bytes", 4096.0),

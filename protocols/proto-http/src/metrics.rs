@@ -25,6 +25,7 @@ pub const METRIC_NAMES: &[&str] = &[
     "lumadb_connections_refused_total",
     "lumadb_connections_total",
     "lumadb_consumer_groups",
+    "lumadb_core_cpu_seconds_total",
     "lumadb_disk_free_bytes",
     "lumadb_disk_total_bytes",
     "lumadb_journal_checkpoints_rejected_total",
@@ -268,7 +269,15 @@ impl Page {
     fn process(&self, out: &mut Writer<'_>) -> fmt::Result {
         let started = float(self.stats.started_at_ms) / 1_000.0;
         out.gauge("process_start_time_seconds", "Start time since the Unix epoch", started)?;
-        let process = self.process;
+        let process = &self.process;
+        let labels: Vec<_> =
+            process.cores.iter().map(|(core, seconds)| (core.to_string(), *seconds)).collect();
+        let labels: Vec<_> =
+            labels.iter().map(|(core, seconds)| ([("core", core.as_str())], *seconds)).collect();
+        let samples: Vec<_> =
+            labels.iter().map(|(label, seconds)| (&label[..], *seconds)).collect();
+        let help = "User and system CPU time of the thread that runs a core; its rate is how busy the core is";
+        out.counters("lumadb_core_cpu_seconds", help, &samples)?;
         if let Some(seconds) = process.cpu_seconds {
             out.counter("process_cpu_seconds", "User and system CPU time spent", seconds)?;
         }

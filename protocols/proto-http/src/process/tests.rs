@@ -13,3 +13,11 @@ fn fields_are_found_whatever_the_command_is_called() {
     assert_eq!((process.max_fds, process.threads), (Some(1024), Some(3)));
     assert_eq!(Process::parse("", "", ""), Process::default());
 }
+
+#[test]
+fn a_core_is_known_by_the_name_of_its_thread() {
+    assert_eq!(core_of("luma-core-12\n"), Some(12));
+    for other in ["luma-disk-1\n", "luma-core-\n", "luma-core-x\n", "tokio-rt-worker\n", ""] {
+        assert_eq!(core_of(other), None, "{other}");
+    }
+}

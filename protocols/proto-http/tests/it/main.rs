@@ -158,7 +158,13 @@ fn names(page: &str) -> Vec<&str> {
 #[test]
 fn the_names_are_the_golden_list() {
     assert_eq!(names(&render(stats(), None).expect("formats")), METRIC_NAMES);
-    let page = render(stats(), Some(lags())).expect("formats");
+    // A thread of that name is a core.
+    let page = std::thread::Builder::new()
+        .name("luma-core-7".to_owned())
+        .spawn(|| render(stats(), Some(lags())).expect("formats"));
+    let page = page.expect("a thread").join().expect("no panic");
+    let core = "lumadb_core_cpu_seconds_total{core=\"7\"} ";
+    assert!(page.lines().any(|line| line.starts_with(core)), "{page}");
     let mut all = [METRIC_NAMES, GROUP_METRIC_NAMES].concat();
     all.sort_unstable();
     assert_eq!(names(&page), all);
