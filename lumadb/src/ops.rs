@@ -8,7 +8,8 @@ use broker_kafka_wire::ApiKey;
 use broker_node::{DURATION_BOUNDS_US, DiskSpace, DurationCounter, NodeHandle, NodeStats};
 use proto_http::{
     ApiStats, GroupLag, Histogram, HttpCounters, JournalStats, LagsFuture, LogStats, Ops,
-    ProtocolStats, Readiness, SqlStats, Stats, StatsFuture, StorageStats,
+    PartitionRange, PartitionsFuture, ProtocolStats, Readiness, SqlStats, Stats, StatsFuture,
+    StorageStats,
 };
 use proto_pg::PgCounters;
 use query_engine::Engine;
@@ -129,6 +130,20 @@ impl Ops for NodeOps {
                 records: one.records,
             };
             lags.into_iter().map(lag).collect()
+        })
+    }
+
+    fn partition_ranges(&self) -> PartitionsFuture<'_> {
+        Box::pin(async move {
+            // A node that is stopping has no partitions any more.
+            let ranges = self.node.partition_ranges().await.unwrap_or_default();
+            let range = |one: broker_node::PartitionRange| PartitionRange {
+                topic: one.topic,
+                partition: one.partition as u64,
+                start: one.start.unsigned_abs(),
+                end: one.end.unsigned_abs(),
+            };
+            ranges.into_iter().map(range).collect()
         })
     }
 

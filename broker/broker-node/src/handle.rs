@@ -5,6 +5,7 @@
 mod follow;
 mod ingest;
 mod lag;
+mod partitions;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ use query_api::{Error, ErrorKind};
 use crate::core::{CoreBroker, Shared};
 use crate::disk_space::{self, DiskSpace};
 pub use lag::GroupLag;
+pub use partitions::PartitionRange;
 
 use crate::stats::{JournalTotals, NodeStats};
 use broker_kafka::broker::Broker;

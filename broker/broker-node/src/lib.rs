@@ -30,7 +30,7 @@ mod stats;
 mod verify;
 
 pub use disk_space::DiskSpace;
-pub use handle::{GroupLag, NodeHandle};
+pub use handle::{GroupLag, NodeHandle, PartitionRange};
 pub use identity::IdentityError;
 pub use node::{HostedIdentity, HostedNode, Node, NodeError};
 pub use settings::NodeSettings;

@@ -228,6 +228,12 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
     let lags = server.http("/metrics?detail=groups");
     let lag = "lumadb_consumer_group_lag{group=\"readers\",topic=\"metered\"} 1";
     assert!(lags.lines().any(|line| line.trim_end_matches(".0") == lag), "{lags}");
+    let ranges = server.http("/metrics?detail=partitions");
+    for (end, at) in [("start", "0"), ("end", "2")] {
+        let line =
+            format!("lumadb_log_partition_{end}_offset{{topic=\"metered\",partition=\"0\"}} {at}");
+        assert!(ranges.lines().any(|found| found.trim_end_matches(".0") == line), "{ranges}");
+    }
     let page = server.http("/metrics");
     let sample = |name: &str| -> f64 {
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -5,7 +5,7 @@
 //! | `/live`, `/livez` | 200 while the process turns |
 //! | `/ready`, `/readyz` | 200 when clients are served, else 503 with the reasons; what does not work meanwhile is under `degraded` |
 //! | `/health`, `/healthz` | both of the above and the version, as JSON; 503 when not ready |
-//! | `/metrics` | Prometheus text format 0.0.4; `?detail=groups` adds the lag of each consumer group; other parameters are ignored |
+//! | `/metrics` | Prometheus text format 0.0.4; `?detail=groups` adds the lag of each consumer group, `?detail=partitions` the ends of each partition; other parameters are ignored |
 //! | `/stats` | the numbers behind the metrics, as JSON |
 //!
 //! Invariants:
@@ -27,10 +27,11 @@ mod places;
 mod process;
 mod server;
 
-pub use metrics::{GROUP_METRIC_NAMES, METRIC_NAMES, render};
+pub use metrics::{GROUP_METRIC_NAMES, METRIC_NAMES, PARTITION_METRIC_NAMES, render};
 pub use ops::{
-    ApiStats, GroupLag, Histogram, JournalStats, LagsFuture, LogStats, Ops, ProtocolStats,
-    QueryStats, Readiness, SqlStats, Stats, StatsFuture, StorageStats,
+    ApiStats, Detail, GroupLag, Histogram, JournalStats, LagsFuture, LogStats, Ops, PartitionRange,
+    PartitionsFuture, ProtocolStats, QueryStats, Readiness, SqlStats, Stats, StatsFuture,
+    StorageStats,
 };
 pub use options::{HttpCounters, HttpOptions};
 pub use server::serve;

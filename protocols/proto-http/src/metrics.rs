@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::ops::{GroupLag, Histogram, Stats};
+use crate::ops::{Detail, GroupLag, Histogram, PartitionRange, Stats};
 use crate::process::Process;
 
 /// Every family served, sorted; a public interface, so a change is a change for dashboards.
@@ -63,13 +63,17 @@ pub const METRIC_NAMES: &[&str] = &[
 /// The families that `?detail=groups` adds.
 pub const GROUP_METRIC_NAMES: &[&str] = &["lumadb_consumer_group_lag"];
 
+/// The families that `?detail=partitions` adds.
+pub const PARTITION_METRIC_NAMES: &[&str] =
+    &["lumadb_log_partition_end_offset", "lumadb_log_partition_start_offset"];
+
 /// The metrics page, in Prometheus' text format 0.0.4.
 ///
 /// # Errors
 /// Only when formatting into memory fails.
-pub fn render(stats: Stats, lags: Option<Vec<GroupLag>>) -> Result<String, fmt::Error> {
+pub fn render(stats: Stats, detail: Detail) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Page { stats, lags, process: Process::read() }));
+    registry.register_collector(Box::new(Page { stats, detail, process: Process::read() }));
     let mut open_metrics = String::new();
     prometheus_client::encoding::text::encode(&mut open_metrics, &registry)?;
     to_text_format(&open_metrics)
@@ -78,8 +82,7 @@ pub fn render(stats: Stats, lags: Option<Vec<GroupLag>>) -> Result<String, fmt::
 #[derive(Debug)]
 struct Page {
     stats: Stats,
-    /// With the detail of consumer groups.
-    lags: Option<Vec<GroupLag>>,
+    detail: Detail,
     process: Process,
 }
 
@@ -92,7 +95,11 @@ impl Collector for Page {
         self.storage(&mut writer)?;
         self.sql(&mut writer)?;
         self.memory(&mut writer)?;
-        self.groups(&mut writer)?;
+        match &self.detail {
+            Detail::None => {}
+            Detail::Groups(lags) => groups(&mut writer, lags)?,
+            Detail::Partitions(ranges) => partitions(&mut writer, ranges)?,
+        }
         self.process(&mut writer)
     }
 }
@@ -226,17 +233,6 @@ impl Page {
         out.gauges("lumadb_memory_bytes", "Memory that has a limit, by what it is for", &samples)
     }
 
-    fn groups(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let Some(lags) = &self.lags else { return Ok(()) };
-        let labels: Vec<_> = lags
-            .iter()
-            .map(|lag| [("group", lag.group.as_str()), ("topic", lag.topic.as_str())])
-            .collect();
-        let samples = labels.iter().zip(lags).map(|(label, lag)| (&label[..], float(lag.records)));
-        let help = "Records between a group's committed offsets and the end of the partitions";
-        out.gauges("lumadb_consumer_group_lag", help, &samples.collect::<Vec<_>>())
-    }
-
     fn sql(&self, out: &mut Writer<'_>) -> fmt::Result {
         let queries = &self.stats.sql.queries;
         let running = float(queries.active);
@@ -295,6 +291,31 @@ impl Page {
         }
         Ok(())
     }
+}
+
+fn groups(out: &mut Writer<'_>, lags: &[GroupLag]) -> fmt::Result {
+    let labels: Vec<_> = lags
+        .iter()
+        .map(|lag| [("group", lag.group.as_str()), ("topic", lag.topic.as_str())])
+        .collect();
+    let samples = labels.iter().zip(lags).map(|(label, lag)| (&label[..], float(lag.records)));
+    let help = "Records between a group's committed offsets and the end of the partitions";
+    out.gauges("lumadb_consumer_group_lag", help, &samples.collect::<Vec<_>>())
+}
+
+fn partitions(out: &mut Writer<'_>, ranges: &[PartitionRange]) -> fmt::Result {
+    let numbers: Vec<_> = ranges.iter().map(|range| range.partition.to_string()).collect();
+    let labels = numbers.iter().zip(ranges);
+    let labels: Vec<_> = labels
+        .map(|(number, range)| [("topic", range.topic.as_str()), ("partition", number.as_str())])
+        .collect();
+    let samples = |offset: fn(&PartitionRange) -> u64| -> Vec<_> {
+        labels.iter().zip(ranges).map(|(label, range)| (&label[..], float(offset(range)))).collect()
+    };
+    let help = "Offset of the first record that is kept";
+    out.gauges("lumadb_log_partition_start_offset", help, &samples(|range| range.start))?;
+    let help = "Offset of the next record that consumers will see";
+    out.gauges("lumadb_log_partition_end_offset", help, &samples(|range| range.end))
 }
 
 type Labels<'a> = [(&'a str, &'a str)];

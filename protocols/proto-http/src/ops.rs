@@ -10,11 +10,16 @@ pub type StatsFuture<'a> = Pin<Box<dyn Future<Output = Stats> + Send + 'a>>;
 /// The groups once every core has been asked.
 pub type LagsFuture<'a> = Pin<Box<dyn Future<Output = Vec<GroupLag>> + Send + 'a>>;
 
+/// The partitions once every core has been asked.
+pub type PartitionsFuture<'a> = Pin<Box<dyn Future<Output = Vec<PartitionRange>> + Send + 'a>>;
+
 /// The node as operators see it. Called for each request, from any thread; must not block.
 pub trait Ops: Send + Sync + 'static {
     fn stats(&self) -> StatsFuture<'_>;
     /// Called where somebody asks for the detail: it costs as much as there are groups.
     fn group_lags(&self) -> LagsFuture<'_>;
+    /// Called where somebody asks for the detail: it costs as much as there are partitions.
+    fn partition_ranges(&self) -> PartitionsFuture<'_>;
     fn readiness(&self) -> Readiness;
 }
 
@@ -151,6 +156,26 @@ pub struct GroupLag {
     pub topic: String,
     /// Over the partitions for which it has committed.
     pub records: u64,
+}
+
+/// The readable part of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartitionRange {
+    pub topic: String,
+    pub partition: u64,
+    /// Offset of the first record that is kept.
+    pub start: u64,
+    /// Offset of the next record that consumers will see.
+    pub end: u64,
+}
+
+/// What a page of metrics shows beyond what is always there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    #[default]
+    None,
+    Groups(Vec<GroupLag>),
+    Partitions(Vec<PartitionRange>),
 }
 
 /// A histogram in plain numbers.

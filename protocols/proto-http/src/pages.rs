@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::error::{json_response, not_rendered};
 use crate::metrics::render;
-use crate::ops::{Histogram, Ops, SqlStats, Stats};
+use crate::ops::{Detail, Histogram, Ops, SqlStats, Stats};
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -63,12 +63,16 @@ async fn metrics(State(ops): State<Arc<dyn Ops>>, RawQuery(query): RawQuery) -> 
         let (name, value) = it.split_once('=').unwrap_or((it, ""));
         (name == "detail").then_some(value)
     });
-    let lags = match details.next() {
-        None => None,
-        Some("groups") => Some(ops.group_lags().await),
-        Some(_) => return (StatusCode::BAD_REQUEST, "expected ?detail=groups\n").into_response(),
+    let detail = match details.next() {
+        None => Detail::None,
+        Some("groups") => Detail::Groups(ops.group_lags().await),
+        Some("partitions") => Detail::Partitions(ops.partition_ranges().await),
+        Some(_) => {
+            let expected = "expected ?detail=groups or ?detail=partitions\n";
+            return (StatusCode::BAD_REQUEST, expected).into_response();
+        }
     };
-    match render(ops.stats().await, lags) {
+    match render(ops.stats().await, detail) {
         Ok(page) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], page).into_response(),
         Err(error) => not_rendered(error),
     }

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use proto_http::{
-    GroupLag, HttpCounters, HttpOptions, LagsFuture, Ops, Readiness, Stats, StatsFuture, serve,
+    GroupLag, HttpCounters, HttpOptions, LagsFuture, Ops, PartitionsFuture, Readiness, Stats,
+    StatsFuture, serve,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -28,6 +29,10 @@ impl Ops for Talkative {
     fn group_lags(&self) -> LagsFuture<'_> {
         let lag = |n| GroupLag { group: format!("{n:0>1000}"), topic: "t".to_owned(), records: n };
         Box::pin(async move { (0..20_000).map(lag).collect() })
+    }
+
+    fn partition_ranges(&self) -> PartitionsFuture<'_> {
+        Box::pin(async { Vec::new() })
     }
 
     fn readiness(&self) -> Readiness {

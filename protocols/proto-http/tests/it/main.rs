@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proto_http::{
-    ApiStats, GROUP_METRIC_NAMES, GroupLag, Histogram, HttpOptions, JournalStats, LagsFuture,
-    LogStats, METRIC_NAMES, Ops, ProtocolStats, QueryStats, Readiness, SqlStats, Stats,
-    StatsFuture, StorageStats, render, serve,
+    ApiStats, Detail, GROUP_METRIC_NAMES, GroupLag, Histogram, HttpOptions, JournalStats,
+    LagsFuture, LogStats, METRIC_NAMES, Ops, PARTITION_METRIC_NAMES, PartitionRange,
+    PartitionsFuture, ProtocolStats, QueryStats, Readiness, SqlStats, Stats, StatsFuture,
+    StorageStats, render, serve,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -72,6 +73,10 @@ impl Ops for Node {
         Box::pin(async { lags() })
     }
 
+    fn partition_ranges(&self) -> PartitionsFuture<'_> {
+        Box::pin(async { ranges() })
+    }
+
     fn readiness(&self) -> Readiness {
         let waiting = !self.ready.load(Ordering::SeqCst);
         Readiness {
@@ -124,6 +129,8 @@ async fn health_follows_the_node_and_shutdown_ends_the_server() {
             "{body}"
         );
     }
+    let (status, page) = get(addr, "/metrics?detail=partitions").await;
+    assert_eq!((status, page.contains("lumadb_log_partition_end_offset{")), (200, true));
     let (status, page) = get(addr, "/metrics?detail=groups").await;
     assert_eq!((status, page.contains("lumadb_consumer_group_lag{")), (200, true));
     assert_eq!(get(addr, "/metrics?detail=everything").await.0, 400);
@@ -135,8 +142,18 @@ async fn health_follows_the_node_and_shutdown_ends_the_server() {
     assert!(get(addr, "/stats").await.1.contains("\"produced_bytes\":10"));
     stop.send(()).expect("the server waits");
     server.await.expect("no panic").expect("a clean end");
-    assert_eq!(counters.accepted.load(Ordering::SeqCst), 18);
+    assert_eq!(counters.accepted.load(Ordering::SeqCst), 19);
     assert_eq!(counters.active.load(Ordering::SeqCst), 0);
+}
+
+fn ranges() -> Vec<PartitionRange> {
+    let range = |partition, start, end| PartitionRange {
+        topic: "orders".to_owned(),
+        partition,
+        start,
+        end,
+    };
+    vec![range(0, 0, 0), range(1, 5, 9)]
 }
 
 fn lags() -> Vec<GroupLag> {
@@ -157,11 +174,11 @@ fn names(page: &str) -> Vec<&str> {
 
 #[test]
 fn the_names_are_the_golden_list() {
-    assert_eq!(names(&render(stats(), None).expect("formats")), METRIC_NAMES);
+    assert_eq!(names(&render(stats(), Detail::None).expect("formats")), METRIC_NAMES);
     // A thread of that name is a core.
     let page = std::thread::Builder::new()
         .name("luma-core-7".to_owned())
-        .spawn(|| render(stats(), Some(lags())).expect("formats"));
+        .spawn(|| render(stats(), Detail::Groups(lags())).expect("formats"));
     let page = page.expect("a thread").join().expect("no panic");
     let core = "lumadb_core_cpu_seconds_total{core=\"7\"} ";
     assert!(page.lines().any(|line| line.starts_with(core)), "{page}");
@@ -202,10 +219,24 @@ fn the_names_are_the_golden_list() {
     }
 }
 
+#[test]
+fn the_ends_of_partitions_are_a_detail() {
+    let page = render(stats(), Detail::Partitions(ranges())).expect("formats");
+    let mut all = [METRIC_NAMES, PARTITION_METRIC_NAMES].concat();
+    all.sort_unstable();
+    assert_eq!(names(&page), all);
+    for (end, at) in [("start", 5.0), ("end", 9.0)] {
+        let name =
+            format!("lumadb_log_partition_{end}_offset{{topic=\"orders\",partition=\"1\"}} ");
+        let value = page.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok());
+        assert_eq!(value, Some(at), "{page}");
+    }
+}
+
 /// Zeros were a full disk to whoever watched, and a division by zero.
 #[test]
 fn a_disk_that_has_not_answered_is_left_out() {
-    let page = render(Stats { storage: None, ..stats() }, None).expect("formats");
+    let page = render(Stats { storage: None, ..stats() }, Detail::None).expect("formats");
     for name in ["lumadb_disk_free_bytes", "lumadb_disk_total_bytes", "lumadb_storage_bytes"] {
         assert!(!page.contains(name), "{page}");
     }
@@ -229,7 +260,11 @@ fn promtool_accepts_the_page() {
             return;
         }
     };
-    let page = render(stats(), Some(lags())).expect("formats");
+    let mut page = render(stats(), Detail::Groups(lags())).expect("formats");
+    // A page has one detail; its families are all there is of the other.
+    let partitions = render(stats(), Detail::Partitions(ranges())).expect("formats");
+    let added = partitions.lines().filter(|line| line.contains("lumadb_log_partition_"));
+    page.extend(added.flat_map(|line| [line, "\n"]));
     promtool.stdin.take().expect("piped").write_all(page.as_bytes()).expect("promtool reads");
     let output = promtool.wait_with_output().expect("promtool ends");
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
