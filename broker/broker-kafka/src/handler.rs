@@ -141,8 +141,9 @@ pub struct Begun {
     pub bytes: usize,
 }
 
-/// Up to this size a request is decoded as it comes: its elements take a few hundred KiB at most and some 100 µs.
-const UNWEIGHED_BYTES_MAX: usize = 4 << 10;
+/// Up to this size in bytes, its header included, a request is decoded as it comes, without a yield: its elements take a few
+/// hundred KiB at most and some 100 µs.
+pub const UNWEIGHED_BYTES_MAX: usize = 4 << 10;
 /// Elements that the third-party codec decodes, and a handler sorts, in some 100 µs.
 const DENSE_ELEMENTS_MIN: usize = 1000;
 const DENSE_ELEMENT_PAUSE: Duration = Duration::from_micros(10);
@@ -217,9 +218,9 @@ impl Handler {
             }
             Err(error) => return Err(error),
         };
+        let weighed = request.len() > UNWEIGHED_BYTES_MAX;
         drop(request);
         let (api, version) = (header.api, header.version);
-        let weighed = body.len() > UNWEIGHED_BYTES_MAX;
         let arrived = Arrived { api, version, body, weighed };
         let cost = match weighed {
             true => Box::pin(arrived.cost()).await?,

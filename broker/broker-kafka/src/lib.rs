@@ -20,5 +20,5 @@ mod context;
 mod handler;
 mod turns;
 
-pub use handler::{Begun, Handler, Peer, Response, SERVED, num_partitions};
+pub use handler::{Begun, Handler, Peer, Response, SERVED, UNWEIGHED_BYTES_MAX, num_partitions};
 pub use turns::{Turn, Turns};

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use broker_kafka::{Begun, Handler, Peer, Response};
+use broker_kafka::{Begun, Handler, Peer, Response, UNWEIGHED_BYTES_MAX};
 use broker_rt::{Queue, write_all_vectored};
 use bytes::Bytes;
 use futures_channel::oneshot::{self, Canceled};
@@ -29,9 +29,6 @@ const BODY_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
 const WRITE_BYTES_MAX: usize = 1 << 20;
 /// Requests up to this size do not wait for the core's memory budget: the pipeline's limit covers them.
 const SMALL_REQUEST_BYTES: usize = 64 << 10;
-
-/// Requests up to this size are not wrapped so that their yields let sockets in: they have few slices of work.
-const AT_ONCE_BYTES_MAX: usize = 4 << 10;
 
 /// A started request: its answer, and what it holds meanwhile.
 struct InFlight {
@@ -98,7 +95,8 @@ impl KafkaConnection {
         let (bytes, started_ns) = (body.len(), self.core.runtime.clock().mono_ns());
         self.live.progress.busy.set(true);
         let begin = Rc::clone(&self.handler).begin(&self.peer, body);
-        let begun = match bytes > AT_ONCE_BYTES_MAX {
+        // What is decoded as it comes has no yields that should let sockets in.
+        let begun = match bytes > UNWEIGHED_BYTES_MAX {
             true => Box::pin(fair(self.pause(), begin)).await,
             false => begin.await,
         };

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use broker_core::config::{Durability as TopicDurability, TopicConfig};
-use broker_core::partition::{AppendRules, Verdict};
+use broker_core::partition::{AppendError, AppendRules, Partition, Verdict};
 use broker_kafka::broker::{Appended, Fatal, PartitionError};
 use broker_kafka_wire::Pace;
 use bytes::Bytes;
@@ -70,58 +70,63 @@ impl Shard {
         let prepared = match partition.check_append(&item.batch, &rules, now_ms) {
             Ok(Verdict::Append(prepared)) => prepared,
             Ok(Verdict::Duplicate { base_offset, timestamp }) => {
-                let appended = Appended {
-                    base_offset,
-                    log_append_time_ms: timestamp,
-                    log_start: partition.log_start(),
-                };
-                // The first copy may still be on its way to the disk.
-                let wait = (base_offset >= partition.visible()).then(|| self.journal.appended());
-                return Ok(Ok(Outcome { result: Ok(appended), wait }));
+                return Ok(Ok(self.duplicate(partition, base_offset, timestamp)));
             }
             Err(error) => return refuse(PartitionError::Append(error)),
         };
-        let base_offset = partition.end();
         let durability = match durability_of(&item.config) {
             // The topic was switched while synced batches are on their way: this one may not make them visible.
             Durability::Volatile if partition.visible() < partition.end() => Durability::Synced,
             durability => durability,
         };
-        let position = match self.log_batch(
-            item.stream,
-            base_offset,
-            &prepared.header,
-            &prepared.batch,
-            durability,
-        ) {
+        let base_offset = partition.end();
+        let (header, batch) = (&prepared.header, &prepared.batch);
+        let position = match self.log_batch(item.stream, base_offset, header, batch, durability) {
             Ok(position) => position,
             Err(JournalAppendError::Full) => return Ok(Err(Full)),
             Err(JournalAppendError::DiskFull) => return refuse(PartitionError::DiskFull),
             Err(JournalAppendError::TooLarge { .. }) => {
-                let bytes = prepared.batch.len();
-                let max = self.entry_bytes_max;
-                let error = broker_core::partition::AppendError::TooLarge { bytes, max };
-                return refuse(PartitionError::Append(error));
+                let (bytes, max) = (batch.len(), self.entry_bytes_max);
+                return refuse(PartitionError::Append(AppendError::TooLarge { bytes, max }));
             }
             Err(_) => return Err(Fatal),
         };
-        partition.record_append(&prepared.header, base_offset, self.epoch);
-        let end = partition.end();
-        match durability {
-            Durability::Synced => {
-                self.pending.borrow_mut().push_back(Pending { position, stream: item.stream, end });
-            }
-            Durability::Volatile => {
-                partition.raise_visible(end);
-                self.watchers.borrow_mut().wake(item.stream);
-            }
-        }
-        add(&self.counters.appended_bytes, prepared.batch.len());
+        partition.record_append(header, base_offset, self.epoch);
+        self.appended(item.stream, partition, position, durability);
+        add(&self.counters.appended_bytes, batch.len());
         add(&self.counters.appended_batches, 1);
         let log_append_time_ms = if rules.log_append_time { now_ms } else { -1 };
         let log_start = partition.log_start();
         let result = Ok(Appended { base_offset, log_append_time_ms, log_start });
         Ok(Ok(Outcome { result, wait: (durability == Durability::Synced).then_some(position) }))
+    }
+
+    /// The answer to a batch that is here already; its first copy may still be on its way to the disk.
+    fn duplicate(&self, partition: &Partition, base_offset: Offset, timestamp: i64) -> Outcome {
+        let log_start = partition.log_start();
+        let appended = Appended { base_offset, log_append_time_ms: timestamp, log_start };
+        let wait = (base_offset >= partition.visible()).then(|| self.journal.appended());
+        Outcome { result: Ok(appended), wait }
+    }
+
+    /// What was appended is visible as soon as its durability allows.
+    fn appended(
+        &self,
+        stream: StreamId,
+        partition: &mut Partition,
+        position: Position,
+        durability: Durability,
+    ) {
+        let end = partition.end();
+        match durability {
+            Durability::Synced => {
+                self.pending.borrow_mut().push_back(Pending { position, stream, end });
+            }
+            Durability::Volatile => {
+                partition.raise_visible(end);
+                self.watchers.borrow_mut().wake(stream);
+            }
+        }
     }
 
     fn log_batch(
