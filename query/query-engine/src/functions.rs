@@ -32,6 +32,7 @@ use datafusion::logical_expr::{
 use query_api::RegKind;
 
 use crate::bad::BadTotals;
+use crate::operators::exact;
 use crate::settings::Settings;
 use registry::Registry;
 
@@ -377,6 +378,17 @@ fn quote_literal(value: &str) -> String {
     format!("'{}'", value.replace('\'', "''"))
 }
 
+/// A value as clients see it.
+///
+/// # Errors
+/// 22003 for numbers of more than 38 digits.
+fn printed(value: &ScalarValue) -> Result<String> {
+    match value {
+        ScalarValue::Decimal256(Some(number), _, scale) => exact::spelled(*number, *scale),
+        other => Ok(other.to_string()),
+    }
+}
+
 /// PostgreSQL's `format(template, …)` with `%s`, `%I`, `%L` and `%%`.
 /// <https://www.postgresql.org/docs/15/functions-string.html#FUNCTIONS-STRING-FORMAT>
 fn format(args: &[ScalarValue]) -> Result<ScalarValue> {
@@ -399,7 +411,7 @@ fn format(args: &[ScalarValue]) -> Result<ScalarValue> {
             continue;
         }
         let value = values.next().ok_or_else(|| refuse("too few arguments for format()"))?;
-        let value = if value.is_null() { None } else { Some(value.to_string()) };
+        let value = if value.is_null() { None } else { Some(printed(value)?) };
         match (kind, value) {
             (Some('s'), value) => shown.push_str(&value.unwrap_or_default()),
             (Some('I'), Some(value)) => shown.push_str(&quote_ident(&value)),

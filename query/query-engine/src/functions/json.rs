@@ -7,7 +7,7 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
 use query_api::{Error, ErrorKind};
 
-use super::{Add, Returns, text};
+use super::{Add, Returns, printed, text};
 
 pub(super) fn register(add: &mut Add<'_>) {
     for name in ["json_build_object", "jsonb_build_object"] {
@@ -29,17 +29,17 @@ fn build_object(args: &[ScalarValue]) -> Result<ScalarValue> {
             return Err(refuse("null value not allowed for object key"));
         }
         let key = serde_json::Value::from(key.to_string());
-        shown.push(format!("{key} : {}", json(value)));
+        shown.push(format!("{key} : {}", json(value)?));
     }
     Ok(text(format!("{{{}}}", shown.join(", "))))
 }
 
 /// Numbers and booleans as they are, everything else as a string.
-fn json(value: &ScalarValue) -> String {
-    match value {
+fn json(value: &ScalarValue) -> Result<String> {
+    Ok(match value {
         _ if value.is_null() => "null".to_owned(),
         ScalarValue::Boolean(Some(it)) => it.to_string(),
-        _ if value.data_type().is_numeric() => value.to_string(),
+        _ if value.data_type().is_numeric() => printed(value)?,
         _ => serde_json::Value::from(value.to_string()).to_string(),
-    }
+    })
 }
