@@ -39,15 +39,52 @@ const CRATE_ELEMENT_BYTES: usize = 192;
 const CRATE_TAGS_BYTES: usize = 448;
 const CRATE_TAG_BYTES: usize = 128;
 
+/// The body of a request of an API that has no codec of its own, whose every length and count was proven to be there.
+#[derive(Debug)]
+pub struct Guarded {
+    api: ApiKey,
+    version: i16,
+    body: Bytes,
+    cost: Cost,
+}
+
+impl Guarded {
+    /// Walks the body.
+    ///
+    /// # Errors
+    /// The first objection; `Refused` for the APIs with their own codec.
+    pub fn check(api: ApiKey, version: i16, body: &Bytes) -> Result<Self, WireError> {
+        let Some(fields) = schema::request_fields(api) else {
+            return Err(refused(api, version, &"has a codec of its own"));
+        };
+        let mut reader = Reader::guard(body, encoding(api, version)?);
+        check_struct(fields, &mut reader)?;
+        Ok(Self { api, version, body: body.clone(), cost: reader.cost() })
+    }
+
+    /// What the crate will make of it.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// Has the crate decode it, in one go.
+    ///
+    /// # Errors
+    /// `Refused` for what the crate refuses.
+    pub fn decode(mut self) -> Result<RequestKind, WireError> {
+        let crate_key = crate_key(self.api, self.version)?;
+        RequestKind::decode(crate_key, &mut self.body, self.version)
+            .map_err(|error| refused(self.api, self.version, &error))
+    }
+}
+
 /// Decodes the body of an API that has no codec of its own.
 ///
 /// # Errors
 /// The guard's first objection; `Refused` for the APIs with their own codec and for what the crate refuses.
 pub fn decode_guarded(api: ApiKey, version: i16, body: &Bytes) -> Result<RequestKind, WireError> {
-    guarded_cost(api, version, body)?;
-    let crate_key = crate_key(api, version)?;
-    RequestKind::decode(crate_key, &mut body.clone(), version)
-        .map_err(|error| refused(api, version, &error))
+    Guarded::check(api, version, body)?.decode()
 }
 
 /// Encodes a whole response frame of an API that has no codec of its own.
@@ -140,19 +177,6 @@ fn refused(api: ApiKey, version: i16, error: &impl std::fmt::Display) -> WireErr
 
 fn crate_key(api: ApiKey, version: i16) -> Result<CrateKey, WireError> {
     CrateKey::try_from(api.key()).map_err(|()| refused(api, version, &"unknown to the codec"))
-}
-
-/// Walks the body and proves every length and count; gives what the crate will make of it.
-///
-/// # Errors
-/// The first objection; `Refused` for the APIs with their own codec.
-pub fn guarded_cost(api: ApiKey, version: i16, body: &Bytes) -> Result<Cost, WireError> {
-    let Some(fields) = schema::request_fields(api) else {
-        return Err(refused(api, version, &"has a codec of its own"));
-    };
-    let mut reader = Reader::guard(body, encoding(api, version)?);
-    check_struct(fields, &mut reader)?;
-    Ok(reader.cost())
 }
 
 fn check_struct(fields: &[Field], reader: &mut Reader<'_>) -> Result<(), WireError> {

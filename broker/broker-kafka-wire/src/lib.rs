@@ -50,8 +50,8 @@ pub use fetch::{
     ReplicaState, SnapshotId,
 };
 pub use guard::{
-    GuardedElements, decode_guarded, decode_trusted_response, encode_guarded,
-    encode_guarded_request, guarded_cost,
+    Guarded, GuardedElements, decode_guarded, decode_trusted_response, encode_guarded,
+    encode_guarded_request,
 };
 pub use header::RequestHeader;
 pub use list_offsets::{

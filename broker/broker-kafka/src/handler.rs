@@ -9,9 +9,9 @@ use std::time::Duration;
 use broker_core::config::BrokerConfigs;
 use broker_core::fetch_session::{FetchSessionConfig, FetchSessions};
 use broker_kafka_wire::{
-    ApiKey, ApiVersionsResponse, Cost, DescribeLogDirsRequest, FetchRequest, Frame,
+    ApiKey, ApiVersionsResponse, Cost, DescribeLogDirsRequest, FetchRequest, Frame, Guarded,
     ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
-    RequestHeader, WireError, decode_guarded, encode_guarded, guarded_cost,
+    RequestHeader, WireError, decode_guarded, encode_guarded,
 };
 use bytes::Bytes;
 use kafka_protocol::messages::RequestKind;
@@ -166,10 +166,12 @@ struct Arrived {
     body: Bytes,
     /// Large enough to be weighed before it is decoded.
     weighed: bool,
+    /// What the third-party codec may decode, once it was weighed.
+    guarded: Option<Guarded>,
 }
 
 impl Arrived {
-    async fn cost(&self) -> Result<Cost, WireError> {
+    async fn cost(&mut self) -> Result<Cost, WireError> {
         let (body, version) = (&self.body, self.version);
         match self.api {
             ApiKey::Produce => ProduceRequest::cost(body, version).await,
@@ -181,7 +183,10 @@ impl Arrived {
             ApiKey::DescribeLogDirs => DescribeLogDirsRequest::cost(body, version).await,
             // Its body is two strings.
             ApiKey::ApiVersions => Ok(Cost::default()),
-            _ => guarded_cost(self.api, version, body),
+            _ => {
+                let guarded = Guarded::check(self.api, version, body)?;
+                Ok(self.guarded.insert(guarded).cost())
+            }
         }
     }
 }
@@ -221,7 +226,7 @@ impl Handler {
         let weighed = request.len() > UNWEIGHED_BYTES_MAX;
         drop(request);
         let (api, version) = (header.api, header.version);
-        let arrived = Arrived { api, version, body, weighed };
+        let mut arrived = Arrived { api, version, body, weighed, guarded: None };
         let cost = match weighed {
             true => Box::pin(arrived.cost()).await?,
             false => Cost::default(),
@@ -308,7 +313,10 @@ async fn decode(context: Context, arrived: Arrived) -> Result<(Answering, bool),
         }
         ApiKey::ApiVersions => Box::pin(api::api_versions::handle(context, arrived.body)),
         api => {
-            let request = decode_guarded(api, arrived.version, &arrived.body)?;
+            let request = match arrived.guarded {
+                Some(guarded) => guarded.decode()?,
+                None => decode_guarded(api, arrived.version, &arrived.body)?,
+            };
             Box::pin(guarded(context, request))
         }
     };

@@ -10,10 +10,10 @@
 use broker_kafka_wire::{
     APIS, ApiInfo, ApiKey, ApiVersionsRequest, ApiVersionsResponse, Cost, DescribeLogDirsRequest,
     DescribeLogDirsResponse, ELEMENTS_MAX, FetchRequest, FetchResponse, Frame,
-    GUARDED_ELEMENTS_MAX, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest,
+    GUARDED_ELEMENTS_MAX, Guarded, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest,
     MetadataResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
     OffsetFetchResponse, ProduceRequest, ProduceResponse, RequestHeader, WireError, decode_guarded,
-    encode_guarded_request, guarded_cost,
+    encode_guarded_request,
 };
 use bytes::Bytes;
 
@@ -137,7 +137,12 @@ pub(super) fn request(input: &[u8], steps: &Steps) -> Verdict {
 /// The same for the third-party codec behind the guard, which must also agree with what it passes on.
 fn guarded(api: ApiKey, version: i16, body: &Bytes, steps: &Steps) -> Verdict {
     let decoded = steps.decoding(|| decode_guarded(api, version, body));
-    check_cost(&guarded_cost(api, version, body), &decoded, GUARDED_ELEMENTS_MAX, steps);
+    check_cost(
+        &Guarded::check(api, version, body).map(|one| one.cost()),
+        &decoded,
+        GUARDED_ELEMENTS_MAX,
+        steps,
+    );
     if let Ok(message) = &decoded
         && let Ok(frame) = encode_guarded_request(api, version, CORRELATION_ID, None, message)
     {
