@@ -28,6 +28,8 @@ pub struct JournalOptions {
     pub chunk_cache_bytes_max: usize,
     /// Footers of sealed segments kept in memory. Default 64.
     pub footers_max: usize,
+    /// Files of sealed segments kept open. Default 256. The current segment and spare ones come on top.
+    pub files_max: usize,
     /// A seal takes a checkpoint when this much was written since the last one (or 16 times the size of the last
     /// one, if that is more). Default 256 MiB.
     pub checkpoint_bytes: u64,
@@ -50,6 +52,7 @@ impl JournalOptions {
             tail_bytes_max: 64 << 20,
             chunk_cache_bytes_max: 32 << 20,
             footers_max: 64,
+            files_max: 256,
             checkpoint_bytes: 256 << 20,
             segments_max_bytes: None,
         }

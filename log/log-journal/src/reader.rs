@@ -31,8 +31,6 @@ use crate::recovery::corrupt;
 use crate::state::{Pending, SegmentFile, State};
 
 pub(crate) const CHUNK_BYTES: u64 = 1 << 20;
-/// Open files of sealed segments.
-const FILES_MAX: usize = 256;
 
 /// Chunks read at the same time ahead of a reader that moves forward: enough to keep a device busy.
 const READ_AHEAD_MAX: usize = 4;
@@ -541,19 +539,10 @@ async fn segment_file(inner: &Rc<Inner>, segment: SegmentId) -> Result<Rc<Segmen
         .map_err(|source| ReadError::Io { file: name.clone(), source })?;
     let file = Rc::new(SegmentFile { name, file: opened });
     let mut state = inner.state.borrow_mut();
-    let current = state.current_segment;
-    let open = state.segments.values().filter(|meta| meta.file.is_some()).count();
-    if open >= FILES_MAX {
-        let unused = state.segments.iter_mut().find(|(id, meta)| {
-            **id < current && meta.file.as_ref().is_some_and(|file| Rc::strong_count(file) == 1)
-        });
-        if let Some((_, meta)) = unused {
-            meta.file = None;
-        }
-    }
     if let Some(meta) = state.segments.get_mut(&segment) {
         meta.file = Some(Rc::clone(&file));
     }
+    state.close_files();
     Ok(file)
 }
 

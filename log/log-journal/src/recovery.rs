@@ -402,7 +402,7 @@ impl Scan<'_> {
             segment_bytes: scanner.header.segment_bytes,
             created_ms: scanner.header.created_ms,
             sealed,
-            file: Some(Rc::clone(&scanner.file)),
+            file: (!sealed).then(|| Rc::clone(&scanner.file)),
         };
         self.segments.insert(scanner.segment, meta);
     }

@@ -210,6 +210,7 @@ pub(crate) fn roll(inner: Rc<Inner>, seal: Rc<Seal>) -> Job {
         state.watermark_sequence = 0;
         state.watermark_recorded = seal.last;
         state.free_check = true;
+        state.close_files();
         Ok(())
     })
 }

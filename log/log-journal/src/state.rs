@@ -304,6 +304,22 @@ impl State {
         self.wake_room();
     }
 
+    /// Closes files of sealed segments that nobody reads, oldest first, until no more than `files_max` are open.
+    pub(crate) fn close_files(&mut self) {
+        let sealed = self.segments.range_mut(..self.current_segment);
+        let mut open: Vec<_> = sealed.filter(|(_, meta)| meta.file.is_some()).collect();
+        let mut excess = open.len().saturating_sub(self.options.files_max);
+        for (_, meta) in &mut open {
+            if excess == 0 {
+                return;
+            }
+            if meta.file.as_ref().is_some_and(|file| Rc::strong_count(file) == 1) {
+                meta.file = None;
+                excess -= 1;
+            }
+        }
+    }
+
     /// Sum of the sizes of segment files and spares.
     pub(crate) fn allocated_bytes(&self) -> u64 {
         let segments: u64 = self.segments.values().map(|meta| meta.segment_bytes).sum();

@@ -220,10 +220,14 @@ struct UnderWay {
     max: usize,
 }
 
+/// Counts open files: each holds a clone of the inner one, each clone of the disk one of the outer.
+type Handles = Rc<Rc<()>>;
+
 /// An in-memory disk; clones share the same state.
 #[derive(Clone)]
 pub struct SimDisk {
     state: Rc<RefCell<State>>,
+    handles: Handles,
 }
 
 impl SimDisk {
@@ -245,7 +249,11 @@ impl SimDisk {
             rng: SimRng::new(options.seed),
             under_way: BTreeMap::new(),
         };
-        Self { state: Rc::new(RefCell::new(state)) }
+        Self { state: Rc::new(RefCell::new(state)), handles: Handles::default() }
+    }
+
+    fn file(&self, id: InodeId) -> Rc<dyn File> {
+        Rc::new(SimFile { disk: self.clone(), id, _handle: Rc::clone(&self.handles) })
     }
 
     /// The number of operations started so far; the next one has this index.
@@ -258,6 +266,12 @@ impl SimDisk {
     #[must_use]
     pub fn count(&self, kind: OpKind) -> u64 {
         self.state.borrow().counts.get(kind_name(kind)).copied().unwrap_or(0)
+    }
+
+    /// Files that are open now.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        Rc::strong_count(&self.handles) - 1
     }
 
     /// Bytes that reads returned so far.
@@ -318,13 +332,14 @@ impl SimDisk {
     pub fn crash_image(&self, policy: CrashPolicy) -> Self {
         let mut state = self.state.borrow().clone();
         state.crash(policy);
-        Self { state: Rc::new(RefCell::new(state)) }
+        Self { state: Rc::new(RefCell::new(state)), handles: Handles::default() }
     }
 
     /// An independent copy, pending writes included.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self { state: Rc::new(RefCell::new(self.state.borrow().clone())) }
+        let state = self.state.borrow().clone();
+        Self { state: Rc::new(RefCell::new(state)), handles: Handles::default() }
     }
 
     /// The current bytes of a file, `None` when it does not exist.
@@ -599,7 +614,7 @@ impl Disk for SimDisk {
                         .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
                 })
                 .await?;
-            Ok(Rc::new(SimFile { disk: self.clone(), id }) as Rc<dyn File>)
+            Ok(self.file(id))
         })
     }
 
@@ -618,7 +633,7 @@ impl Disk for SimDisk {
                     Ok(id)
                 })
                 .await?;
-            Ok(Rc::new(SimFile { disk: self.clone(), id }) as Rc<dyn File>)
+            Ok(self.file(id))
         })
     }
 
@@ -683,6 +698,7 @@ impl Disk for SimDisk {
 struct SimFile {
     disk: SimDisk,
     id: InodeId,
+    _handle: Rc<()>,
 }
 
 impl File for SimFile {

@@ -38,6 +38,26 @@ fn what_was_acknowledged_is_there_after_reopening() {
     rig.reopen().audit(acknowledged);
 }
 
+/// Each segment kept its file open until the process had no descriptors left.
+#[test]
+fn segments_do_not_stay_open() {
+    let options = JournalOptions { files_max: 8, ..options() };
+    let disk = SimDisk::new(SimDiskOptions::default());
+    let mut rig = Rig::open(disk, options, 1, Vec::new()).unwrap().unwrap();
+    let beside_sealed = rig.disk.open_files() + 1;
+    for _ in 0..300 {
+        assert!(rig.run(&[append(20, 3, 9000), append(20, 3, 9000), Step::Wait]));
+        assert!(rig.disk.open_files() <= 8 + beside_sealed, "{} are open", rig.disk.open_files());
+    }
+    assert!(rig.journal.stats().seals > 100, "{:?}", rig.journal.stats());
+    rig.audit_reads();
+    assert!(rig.disk.open_files() <= 8 + beside_sealed, "reading opens no more");
+    let acknowledged = rig.acknowledged();
+    let mut rig = rig.reopen();
+    assert!(rig.disk.open_files() <= beside_sealed, "{} are open", rig.disk.open_files());
+    rig.audit(acknowledged);
+}
+
 #[test]
 fn a_closed_journal_says_so() {
     let mut rig = Rig::fresh();
