@@ -6,12 +6,15 @@
 
 mod beside;
 mod consume;
+mod hostile;
 mod latency;
 mod process;
 mod produce;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use hostile::Attack;
 
 use crate::peer::{Durability, Peer};
 
@@ -88,6 +91,10 @@ pub(crate) fn by_name(name: &str) -> Option<Box<dyn Scenario>> {
         "latency" => latency::single(),
         "e2e-d2" => latency::end_to_end(d2),
         "e2e-d0" => latency::end_to_end(d0),
+        "hostile-unread" => hostile::hostile(Attack::Unread),
+        "hostile-silent" => hostile::hostile(Attack::Silent),
+        "hostile-metadata" => hostile::hostile(Attack::Metadata),
+        "hostile-offsets" => hostile::hostile(Attack::Offsets),
         "idle" => process::idle(),
         "startup" => process::startup(),
         _ => return None,
@@ -95,7 +102,7 @@ pub(crate) fn by_name(name: &str) -> Option<Box<dyn Scenario>> {
 }
 
 /// The names [`by_name`] knows, in the order of a full run.
-pub(crate) const ALL: [&str; 15] = [
+pub(crate) const ALL: [&str; 19] = [
     "produce-1r-d2",
     "produce-64k-d2",
     "produce-1m-d2",
@@ -109,6 +116,10 @@ pub(crate) const ALL: [&str; 15] = [
     "cold",
     "cold-beside",
     "partitions",
+    "hostile-unread",
+    "hostile-silent",
+    "hostile-metadata",
+    "hostile-offsets",
     "idle",
     "startup",
 ];
