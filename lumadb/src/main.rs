@@ -4,6 +4,7 @@
 //! Exit codes are those of `client_cli::Exit`.
 
 mod demo;
+mod descriptors;
 mod logging;
 mod metered;
 mod ops;

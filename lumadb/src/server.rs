@@ -18,13 +18,14 @@ use std::time::{Duration, Instant};
 
 use broker_node::{Node, NodeError, NodeSettings};
 use client_cli::{Exit, Failure, PORTS_TRIED_MAX, PortError, bind_listener};
-use config_schema::Loaded;
+use config_schema::{Config, Loaded};
 use proto_http::HttpOptions;
 use proto_pg::PgOptions;
 use query_engine::{Engine, EngineOptions};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::descriptors::{self, Connections, Shares};
 use crate::metered::{Metered, SqlMeter};
 use crate::ops::NodeOps;
 
@@ -44,7 +45,7 @@ pub(crate) struct Running {
     node: Node,
     stop: watch::Sender<bool>,
     serving: Arc<AtomicBool>,
-    adapters: Vec<tokio::task::JoinHandle<std::io::Result<()>>>,
+    adapters: Vec<Adapter>,
 }
 
 /// The runtime of everything that is not the node.
@@ -112,13 +113,10 @@ pub(crate) fn start(
     let config = &loaded.config;
     let Ports { pg: pg_listener, http: http_listener, mut notes } = ports;
     let (pg, http) = (pg_listener.local_addr()?, http_listener.local_addr()?);
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let cores = match config.node.cores {
-        0 => processors,
-        cores => usize::try_from(cores).unwrap_or(1),
-    };
-    notes.extend(too_many_cores(cores, processors));
-    let node = Node::start(node_settings(loaded, data_dir, cores)?).map_err(node_failure)?;
+    let cores = cores(config, &mut notes);
+    let shares = descriptors(config, cores, &mut notes)?;
+    let settings = node_settings(loaded, data_dir, cores, &shares)?;
+    let node = Node::start(settings).map_err(node_failure)?;
     let kafka = node.kafka_addr();
     if config.kafka.addr.port() != 0 && kafka.port() != config.kafka.addr.port() {
         notes.push(moved("kafka.addr", config.kafka.addr, kafka));
@@ -138,10 +136,13 @@ pub(crate) fn start(
     let serving = Arc::new(AtomicBool::new(true));
     let (name, reason) = node.reactor();
     let reactor = (name, reason.to_owned());
-    let pg_options =
-        PgOptions { connections_max: count(config.pg.connections_max), ..PgOptions::default() };
+    let pg_options = PgOptions {
+        connections_max: shares.connections.pg,
+        startups_max: shares.pg_startups,
+        ..PgOptions::default()
+    };
     let http_options = HttpOptions {
-        connections_max: count(config.http.connections_max),
+        connections_max: shares.connections.http,
         connections_per_address_max: count(config.http.connections_per_address_max),
         ..HttpOptions::default()
     };
@@ -157,22 +158,41 @@ pub(crate) fn start(
         started,
         serving: Arc::clone(&serving),
     };
-    let adapters = {
-        let _inside = runtime.enter();
-        let pg_listener = tokio::net::TcpListener::from_std(pg_listener)?;
-        let http_listener = tokio::net::TcpListener::from_std(http_listener)?;
-        let (pg_stop, http_stop) = (stopped(stopping.clone()), stopped(stopping));
-        vec![
-            runtime.spawn(async move {
-                let sql = Arc::new(Metered { sql: engine, meter });
-                proto_pg::serve(pg_listener, sql, pg_options, pg_stop).await
-            }),
-            runtime.spawn(async move {
-                proto_http::serve(http_listener, Arc::new(ops), http_options, http_stop).await
-            }),
-        ]
-    };
+    let listeners = (pg_listener, http_listener);
+    let sql = Arc::new(Metered { sql: engine, meter });
+    let adapters =
+        adapters(&runtime, listeners, (sql, pg_options), (Arc::new(ops), http_options), stopping)?;
     Ok(Running { kafka, pg, http, cores, reactor, notes, runtime, node, stop, serving, adapters })
+}
+
+type Adapter = tokio::task::JoinHandle<std::io::Result<()>>;
+
+/// Starts what serves beside the node.
+fn adapters(
+    runtime: &Runtime,
+    (pg_listener, http_listener): (TcpListener, TcpListener),
+    (sql, pg_options): (Arc<Metered>, PgOptions),
+    (ops, http_options): (Arc<NodeOps>, HttpOptions),
+    stopping: watch::Receiver<bool>,
+) -> std::io::Result<Vec<Adapter>> {
+    let _inside = runtime.enter();
+    let pg_listener = tokio::net::TcpListener::from_std(pg_listener)?;
+    let http_listener = tokio::net::TcpListener::from_std(http_listener)?;
+    let pg_stop = stopped(stopping.clone());
+    let pg = proto_pg::serve(pg_listener, sql, pg_options, pg_stop);
+    let http = proto_http::serve(http_listener, ops, http_options, stopped(stopping));
+    Ok(vec![runtime.spawn(pg), runtime.spawn(http)])
+}
+
+/// The configured number, else that of the processors.
+fn cores(config: &Config, notes: &mut Vec<String>) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = match config.node.cores {
+        0 => processors,
+        cores => usize::try_from(cores).unwrap_or(1),
+    };
+    notes.extend(too_many_cores(cores, processors));
+    cores
 }
 
 impl Running {
@@ -257,10 +277,27 @@ fn count(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
+/// Raises the limit of open files and shares it out.
+///
+/// # Errors
+/// `Usage` when it is too low to serve anybody.
+fn descriptors(config: &Config, cores: usize, notes: &mut Vec<String>) -> Result<Shares, Failure> {
+    let wanted = Connections {
+        kafka: count(config.kafka.connections_max),
+        pg: count(config.pg.connections_max),
+        http: count(config.http.connections_max),
+    };
+    let limit = descriptors::raise();
+    let shares = descriptors::share(limit, cores, wanted)?;
+    notes.extend(descriptors::note(limit, wanted, &shares));
+    Ok(shares)
+}
+
 fn node_settings(
     loaded: &Loaded,
     data_dir: PathBuf,
     cores: usize,
+    shares: &Shares,
 ) -> Result<NodeSettings, Failure> {
     let config = &loaded.config;
     let mut settings = NodeSettings::new(data_dir, config.kafka.addr);
@@ -283,7 +320,8 @@ fn node_settings(
     settings.tail_bytes_max = usize_of(config.log.tail_bytes_max.0);
     settings.request_bytes_max = usize_of(config.kafka.request_bytes_max.0);
     settings.request_memory_bytes_max = usize_of(config.kafka.request_memory_bytes_max.0);
-    settings.connections_max = count(config.kafka.connections_max);
+    settings.segment_files_max = shares.segment_files;
+    settings.connections_max = shares.connections.kafka;
     settings.connections_per_ip_max = count(config.kafka.connections_per_address_max);
     settings.broker = broker_settings(loaded);
     Ok(settings)

@@ -308,6 +308,7 @@ async fn open_shards(
         let mut journal = JournalOptions::new(identity.cluster, shard);
         journal.term = Term(u64::from(identity.term));
         journal.segment_bytes = settings.segment_bytes;
+        journal.files_max = settings.segment_files_max / identity.shards.max(1) as usize;
         journal.tail_bytes_max = settings.tail_bytes_max;
         journal.checkpoint_bytes = settings.checkpoint_bytes;
         journal.frame_bytes_max = settings.entry_bytes_max();

@@ -29,6 +29,8 @@ pub struct NodeSettings {
     pub broker: BTreeMap<String, String>,
     /// Journal segment size in bytes; default 64 MiB.
     pub segment_bytes: u64,
+    /// Files of sealed segments kept open, all shards together; default 512.
+    pub segment_files_max: usize,
     /// Largest batch the journal takes, whatever `max.message.bytes` says; default 16 MiB, and at most half a segment.
     pub frame_bytes_max: usize,
     /// How much is written to a journal between checkpoints; default 256 MiB.
@@ -66,6 +68,7 @@ impl NodeSettings {
             node_id: 1,
             broker: BTreeMap::new(),
             segment_bytes: 64 << 20,
+            segment_files_max: 512,
             frame_bytes_max: 16 << 20,
             checkpoint_bytes: 256 << 20,
             tail_bytes_max: 32 << 20,

@@ -1,6 +1,7 @@
 //! `lumadb produce`: standard input, one record per line.
 //!
-//! Lines are sent in batches of up to [`BATCH_BYTES`]; input that pauses is sent at the end of each line on a terminal.
+//! Lines are sent in batches of up to [`BATCH_BYTES`], and when no more of the input is at hand: a person's lines, or those
+//! of a program that writes one now and then, are sent as they come.
 //! Keyed records go to a partition by murmur2 of the key, as Kafka's Java client does, so that both agree.
 
 use std::io::BufRead;
@@ -86,17 +87,31 @@ async fn produce_lines(
         };
         batch.push(now_ms(), key, Some(value), &headers)?;
         count += 1;
-        if batch.bytes() >= BATCH_BYTES || terminal.stdin_is_tty {
+        if batch.bytes() >= BATCH_BYTES {
             let full = std::mem::take(batch).build(args.compression)?;
             client.produce(&args.topic, partition, full).await?;
         }
-    }
-    for (batch, &partition) in batches.into_iter().zip(partitions) {
-        if batch.count() > 0 {
-            client.produce(&args.topic, partition, batch.build(args.compression)?).await?;
+        if terminal.input.buffer().is_empty() {
+            send_all(args, client, partitions, &mut batches).await?;
         }
     }
+    send_all(args, client, partitions, &mut batches).await?;
     Ok(count)
+}
+
+async fn send_all(
+    args: &ProduceArgs,
+    client: &Client,
+    partitions: &[i32],
+    batches: &mut [Batch],
+) -> Result<(), Failure> {
+    for (batch, &partition) in batches.iter_mut().zip(partitions) {
+        if batch.count() > 0 {
+            let batch = std::mem::take(batch).build(args.compression)?;
+            client.produce(&args.topic, partition, batch).await?;
+        }
+    }
+    Ok(())
 }
 
 fn split<'a>(args: &'a ProduceArgs, line: &'a [u8]) -> (Option<&'a [u8]>, &'a [u8]) {

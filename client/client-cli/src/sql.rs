@@ -54,7 +54,10 @@ pub(crate) fn run(args: &SqlArgs, format: Format, terminal: &mut Terminal) -> Re
         None if !args.command.is_empty() => {}
         None if run.terminal.stdin_is_tty => return shell::interactive(&mut run),
         _ => {
-            let mut input = std::mem::replace(&mut run.terminal.input, Box::new(std::io::empty()));
+            let mut input = std::mem::replace(
+                &mut run.terminal.input,
+                BufReader::new(Box::new(std::io::empty())),
+            );
             run.lines("<stdin>", &mut input)?;
         }
     }

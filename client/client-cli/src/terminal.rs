@@ -1,14 +1,17 @@
 //! Standard streams and what they are attached to, taken once so that commands are functions of them.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use crate::exit::{Exit, Failure};
+
+/// What a pipe holds on Linux.
+const INPUT_BYTES: usize = 64 << 10;
 
 /// The streams of a command.
 pub struct Terminal {
     pub out: Box<dyn Write + Send>,
     pub err: Box<dyn Write + Send>,
-    pub input: Box<dyn BufRead + Send>,
+    pub input: BufReader<Box<dyn Read + Send>>,
     pub stdin_is_tty: bool,
     pub stdout_is_tty: bool,
     /// Whether colour may be used on standard output: a terminal, and `NO_COLOR` is not set.
@@ -27,7 +30,7 @@ impl Terminal {
         Self {
             out: Box::new(io::BufWriter::new(io::stdout())),
             err: Box::new(io::stderr()),
-            input: Box::new(io::BufReader::new(io::stdin())),
+            input: BufReader::with_capacity(INPUT_BYTES, Box::new(io::stdin())),
             stdin_is_tty: io::stdin().is_terminal(),
             stdout_is_tty,
             color: stdout_is_tty && !no_color,

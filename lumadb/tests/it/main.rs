@@ -2,6 +2,7 @@
 
 mod commands;
 mod demo;
+mod descriptors;
 mod harness;
 mod offline;
 mod scripts;

@@ -1,6 +1,6 @@
 //! Commands through [`run`], with their output, their errors and their exit codes.
 
-use std::io::Write;
+use std::io::{BufReader, Write};
 use std::sync::{Arc, Mutex};
 
 use clap::Parser;
@@ -76,7 +76,7 @@ fn command(args: &[&str], input: &'static str) -> (Exit, String, String) {
     let mut terminal = Terminal {
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
-        input: Box::new(input.as_bytes()),
+        input: BufReader::new(Box::new(input.as_bytes())),
         stdin_is_tty: false,
         stdout_is_tty: false,
         color: false,
@@ -175,7 +175,7 @@ fn a_broken_pipe_is_silent() {
     let mut terminal = Terminal {
         out: Box::new(Gone),
         err: Box::new(err.clone()),
-        input: Box::new(&b""[..]),
+        input: BufReader::new(Box::new(std::io::empty())),
         stdin_is_tty: false,
         stdout_is_tty: false,
         color: false,
