@@ -3,6 +3,9 @@ import json
 import re
 import subprocess
 import sys
+import threading
+
+from confluent_kafka.admin import AdminClient, NewTopic
 
 import common
 from common import Absent
@@ -60,6 +63,64 @@ def idempotent():
     assert len(read(topic, "-o", "beginning")) == len(records())
 
 
+class Member:
+    """A `kcat -G` that runs until it is told to leave: what it printed, and which partitions it was given last."""
+
+    def __init__(self, group, topic):
+        self.values, self.owned = [], set()
+        self.process = subprocess.Popen(
+            ["kcat", "-b", ARGS.bootstrap, "-G", group, "-u", "-f", "%s\n", "-X", "auto.offset.reset=earliest",
+             "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=500", topic],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.threads = [threading.Thread(target=work) for work in (self.read, self.listen)]
+        for thread in self.threads:
+            thread.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.values.append(int(line))
+
+    def listen(self):
+        for line in self.process.stderr:
+            if "assigned: " in line:
+                self.owned = {int(n) for n in re.findall(r"\[(\d+)\]", line.split("assigned: ")[1])}
+
+    def leave(self):
+        self.process.terminate()
+        self.process.wait(common.DEADLINE_S)
+        for thread in self.threads:
+            thread.join()
+
+
+def group_rebalance():
+    topic, group = f"{PREFIX}-rebalance", f"{PREFIX}-rebalance"
+    # kcat cannot make a topic of several partitions.
+    admin = AdminClient({"bootstrap.servers": ARGS.bootstrap})
+    admin.create_topics([NewTopic(topic, 4, 1)])[topic].result(common.DEADLINE_S)
+    members = [Member(group, topic)]
+    try:
+        stays = members[0]
+        common.until("one member owns all", lambda: len(stays.owned) == 4)
+        members.append(Member(group, topic))
+        leaves = members[1]
+        common.until("two members share", lambda: len(stays.owned) == 2 and len(leaves.owned) == 2
+                     and len(stays.owned | leaves.owned) == 4)
+        for n in range(4):
+            kcat("-P", "-t", topic, "-p", str(n), stdin="".join(f"{i}\n" for i in range(n, 20, 4)).encode())
+        common.until("20 records in two hands", lambda: len(stays.values) + len(leaves.values) == 20)
+        assert len(leaves.values) == 10, f"{len(leaves.values)} records came to the second member"
+        leaves.leave()
+        common.until("the one that stays owns all", lambda: len(stays.owned) == 4)
+        for n in range(4):
+            kcat("-P", "-t", topic, "-p", str(n), stdin="".join(f"{i}\n" for i in range(20 + n, 40, 4)).encode())
+        common.until("40 records", lambda: len(stays.values) + len(leaves.values) >= 40)
+    finally:
+        for member in members:
+            member.leave()
+    got = sorted(value for member in members for value in member.values)
+    assert got == list(range(40)), "records lost or doubled by the rebalance"
+
+
 def commit_resume():
     topic = f"{PREFIX}-none"
     group = f"{PREFIX}-resume"
@@ -93,7 +154,7 @@ def absent(what):
 
 NO_ADMIN = "kcat has no such command"
 OPERATIONS = [(f"produce {codec}", produce(codec)) for codec in ("none", "gzip", "snappy", "lz4", "zstd")] + [
-    ("idempotent", idempotent), ("group rebalance", absent("one process is one member")),
+    ("idempotent", idempotent), ("group rebalance", group_rebalance),
     ("commit resume", commit_resume), ("seek time", seek_time), ("topics", topics), ("configs", absent(NO_ADMIN)),
     ("partitions", absent(NO_ADMIN)), ("delete records", absent(NO_ADMIN)), ("groups", absent(NO_ADMIN))]
 
