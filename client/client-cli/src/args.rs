@@ -309,7 +309,7 @@ pub struct ConsumeArgs {
     #[arg(long, short = 'f')]
     pub follow: bool,
     /// Format of each record: %t topic, %p partition, %o offset, %d timestamp, %k key, %v value, %h headers;
-    /// %k{hex}, %v{hex}, %x{k}, %x{v}; \n, \t, %%
+    /// %k{hex}, %v{hex}; %K, %V, %T lengths, %H number of headers; \n, \t, %%
     #[arg(long, short = 'F', value_name = "TEXT")]
     pub template: Option<String>,
 }
@@ -459,10 +459,10 @@ pub enum BenchCommand {
         #[arg(long, default_value = "64KiB")]
         batch_size: config_schema::ByteSize,
         /// Requests in flight (closed loop)
-        #[arg(long, default_value_t = 4)]
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
         in_flight: u16,
         /// Batches per second (open loop: latency counts from when a batch was due)
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         rate: Option<u32>,
         /// -1 all, 1 leader
         #[arg(long, default_value_t = -1, allow_negative_numbers = true, value_parser = parse_acks)]
@@ -478,7 +478,7 @@ pub enum BenchCommand {
         #[command(flatten)]
         common: BenchArgs,
         /// Records per second
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
         rate: u32,
     },
 }

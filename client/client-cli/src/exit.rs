@@ -92,7 +92,7 @@ impl From<KafkaError> for Failure {
                 failure.hint("is the server running? name another with --brokers HOST:PORT")
             }
             KafkaError::Closed => failure.hint(
-                "the server's log says why: a limit of connections, a request too large, or its end",
+                "the server's log says why: a limit of connections, a request too large, or its end; or it is no Kafka address",
             ),
             _ => failure,
         }

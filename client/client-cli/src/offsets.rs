@@ -1,8 +1,8 @@
 //! The grammar of `--offset`, after rpk's.
 //!
 //! ```text
-//! start | end | N | +N | -N | N-M | @T | @T-ago
-//! T = milliseconds (13 digits or more) | seconds (up to 12 digits) | RFC 3339 | a time span such as 2h
+//! start | end | N | +N | -N | N-M | N:M | @T
+//! T = milliseconds (13 digits or more) | seconds (up to 12 digits) | RFC 3339 | a time span ago such as 2h or -2h
 //! ```
 
 use config_schema::Span;
@@ -44,7 +44,7 @@ pub(crate) fn parse(text: &str, now_ms: i64) -> Result<Position, String> {
     if let Some(forth) = text.strip_prefix('+') {
         return number(forth).map(Position::AfterStart).ok_or_else(wrong);
     }
-    if let Some((from, to)) = text.split_once('-') {
+    if let Some((from, to)) = text.split_once(['-', ':']) {
         let (from, to) = (number(from).ok_or_else(wrong)?, number(to).ok_or_else(wrong)?);
         if to < from {
             return Err(format!("offset range {text:?} ends before it begins"));
@@ -60,7 +60,7 @@ fn parse_time(text: &str, now_ms: i64) -> Option<i64> {
         // Twelve digits of milliseconds would be 2001 at the latest, of seconds 33658 at the latest.
         return if text.len() >= 13 { Some(number) } else { number.checked_mul(1000) };
     }
-    if let Ok(span) = text.parse::<Span>() {
+    if let Ok(span) = text.strip_prefix('-').unwrap_or(text).parse::<Span>() {
         return now_ms.checked_sub(span.as_ms());
     }
     parse_rfc3339(text)

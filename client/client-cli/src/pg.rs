@@ -148,6 +148,20 @@ fn lost(error: &std::io::Error) -> Failure {
 
 impl Session {
     pub(crate) fn open(target: &Target) -> Result<Self, Failure> {
+        let mut session = Self::connect(target)?;
+        match session.first_byte()? {
+            // An authentication request, an error, a protocol negotiation.
+            b'R' | b'E' | b'v' => session.log_in(),
+            _ => Err(Failure::new(
+                Exit::CannotConnect,
+                format!("{} does not speak PostgreSQL's protocol", target.addr),
+            )
+            .hint("the server's banner names the address for SQL")),
+        }
+    }
+
+    /// Connects and asks to be let in.
+    fn connect(target: &Target) -> Result<Self, Failure> {
         let socket = TcpStream::connect(&target.addr).map_err(|error| {
             Failure::new(Exit::CannotConnect, format!("cannot connect to {}: {error}", target.addr))
                 .hint("is the server running? its banner names the address")
@@ -161,16 +175,34 @@ impl Session {
             ("client_encoding", "UTF8"),
         ];
         session.send(|buf| frontend::startup_message(parameters, buf))?;
+        Ok(session)
+    }
+
+    /// The byte that the server's answer begins with; it stays to be read.
+    fn first_byte(&mut self) -> Result<u8, Failure> {
+        let mut first = [0];
+        match self.socket.peek(&mut first) {
+            Ok(1) => Ok(first[0]),
+            Ok(_) => Err(Failure::new(
+                Exit::CannotConnect,
+                format!("{} closed the connection at once", self.cancel_key.addr),
+            )
+            .hint("the server's log says why; its banner names the address for SQL")),
+            Err(error) => Err(lost(&error)),
+        }
+    }
+
+    fn log_in(mut self) -> Result<Self, Failure> {
         loop {
-            match session.receive()? {
+            match self.receive()? {
                 Message::AuthenticationOk
                 | Message::ParameterStatus(_)
                 | Message::NoticeResponse(_) => {}
                 Message::BackendKeyData(key) => {
-                    session.cancel_key.process_id = key.process_id();
-                    session.cancel_key.secret = key.secret_key();
+                    self.cancel_key.process_id = key.process_id();
+                    self.cancel_key.secret = key.secret_key();
                 }
-                Message::ReadyForQuery(_) => return Ok(session),
+                Message::ReadyForQuery(_) => return Ok(self),
                 Message::ErrorResponse(body) => {
                     let error = server_error(body.fields());
                     let exit = if error.sqlstate.starts_with("28") {

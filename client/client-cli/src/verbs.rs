@@ -1,11 +1,12 @@
-//! The format of a consumed record, with rpk's verbs: `%t %p %o %d %k %v %h %x`.
+//! The format of a consumed record, with rpk's verbs.
 //!
 //! | verb | prints |
 //! |---|---|
 //! | `%t` `%p` `%o` `%d` | topic, partition, offset, timestamp in milliseconds |
 //! | `%k` `%v` | key, value, as they are; `{hex}` in hexadecimal, `{len}` their length in bytes |
 //! | `%x{k}` `%x{v}` | the same as `%k{hex}` `%v{hex}` |
-//! | `%h` | headers as `name=value`, comma between them |
+//! | `%T` `%K` `%V` | length of the topic's name, key, value in bytes |
+//! | `%h` `%H` | headers as `name=value`, comma between them; how many there are |
 //! | `%%` `\n` `\t` `\r` `\\` | the character |
 
 use client_kafka::OwnedRecord;
@@ -30,7 +31,9 @@ enum Piece {
     Partition,
     Offset,
     Timestamp,
+    TopicLen,
     Headers,
+    HeaderCount,
     Bytes(Field, Form),
 }
 
@@ -85,7 +88,11 @@ impl Template {
                 Piece::Timestamp => {
                     out.extend_from_slice(record.timestamp_ms.to_string().as_bytes())
                 }
+                Piece::TopicLen => out.extend_from_slice(topic.len().to_string().as_bytes()),
                 Piece::Headers => headers(record, out),
+                Piece::HeaderCount => {
+                    out.extend_from_slice(record.headers.len().to_string().as_bytes());
+                }
                 Piece::Bytes(field, form) => {
                     let bytes = match field {
                         Field::Key => record.key.as_deref(),
@@ -171,7 +178,14 @@ fn verb(rest: &mut &str) -> Result<Piece, String> {
         ('o', None) => Ok(Piece::Offset),
         ('d', None) => Ok(Piece::Timestamp),
         ('h', None) => Ok(Piece::Headers),
-        _ => Err(format!("unknown verb %{letter}: expected t, p, o, d, k, v, h, x or %")),
+        ('H', None) => Ok(Piece::HeaderCount),
+        ('T', None) => Ok(Piece::TopicLen),
+        ('K', None) => Ok(Piece::Bytes(Field::Key, Form::Len)),
+        ('V', None) => Ok(Piece::Bytes(Field::Value, Form::Len)),
+        ('s', None) => Err("unknown verb %s: kcat's %s is %v here, its %S is %V".to_owned()),
+        _ => Err(format!(
+            "unknown verb %{letter}: expected t, p, o, d, k, v, h, x, their lengths T, K, V, the count H, or %"
+        )),
     }
 }
 

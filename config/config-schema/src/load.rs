@@ -1,7 +1,7 @@
 //! Layers of values, merged by figment, each value with its origin.
 //!
 //! Values of the environment and of flags are text; the key's kind decides whether `5` is a number or a name. A
-//! name `LUMADB_X` without a double underscore is not a key and is left alone.
+//! name `LUMADB_X` without a double underscore is not a key and is left alone, unless it is one but for that.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -145,7 +145,17 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         layers.push(toml_layer(format!("file {}", file.path.display()), &file.text)?);
     }
     for (name, value) in &sources.env {
-        let Some(path) = env_path(name) else { continue };
+        let Some(path) = env_path(name) else {
+            if let Some(key) = meant_by(name) {
+                let (key_name, origin) = (env_name(key), "the environment".to_owned());
+                return Err(ConfigError::UnknownKey {
+                    key: name.clone(),
+                    origin,
+                    suggestion: Some(key_name),
+                });
+            }
+            continue;
+        };
         layers.push(text_layer(format!("env {name}"), &path, value)?);
     }
     for set in &sources.overrides {
@@ -197,6 +207,17 @@ fn check_across(config: &Config) -> Result<(), ConfigError> {
 fn env_path(name: &str) -> Option<String> {
     let (section, key) = name.strip_prefix("LUMADB_")?.split_once("__")?;
     Some(format!("{}.{}", section.to_lowercase(), key.to_lowercase()))
+}
+
+/// `kafka.addr` is `LUMADB_KAFKA__ADDR`.
+fn env_name(key: &Key) -> String {
+    format!("LUMADB_{}__{}", key.section.to_uppercase(), key.name.to_uppercase())
+}
+
+/// The key whose variable is written with one underscore too few.
+fn meant_by(name: &str) -> Option<&'static Key> {
+    let same = |key: &&Key| env_name(key).replacen("__", "_", 1) == name;
+    SECTIONS.iter().flat_map(|section| section.keys).find(same)
 }
 
 fn toml_layer(origin: String, text: &str) -> Result<Layer, ConfigError> {

@@ -13,7 +13,9 @@ fn every_form_is_read() {
     check("-10", Position::BeforeEnd(10));
     check("+10", Position::AfterStart(10));
     check("5-9", Position::Range(5, 9));
+    check("5:9", Position::Range(5, 9));
     check("@2h", Position::Time(NOW - 7_200_000));
+    check("@-2h", Position::Time(NOW - 7_200_000));
     check("@1700000000000", Position::Time(NOW));
     check("@1700000000", Position::Time(NOW));
     check("@1970-01-01T00:00:01Z", Position::Time(1000));
@@ -43,6 +45,8 @@ fn what_is_not_an_offset_is_refused() {
         "@2026-01-02T03:04:05.Z",
         "@2026-01-02T03:04:05+1:00",
         "@5y",
+        "@--2h",
+        "@-1700000000000",
     ] {
         assert!(parse(text, NOW).is_err(), "{text:?}");
     }

@@ -81,3 +81,27 @@ fn an_error_leaves_the_session_usable() {
     assert!(matches!(&seen[1], Event::Complete(tag) if tag == "SELECT 0"));
     server.join().expect("no panic");
 }
+
+/// The HTTP port's answer was read as a message of 1,414,811,695 bytes.
+#[test]
+fn another_protocol_is_named() {
+    for (answer, said) in
+        [(&b"HTTP/1.1 400 Bad Request\r\n"[..], "does not speak"), (b"", "at once")]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let addr = listener.local_addr().expect("bound").to_string();
+        let server = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().expect("a client");
+            // All of it, so that the end is no reset.
+            let mut len = [0; 4];
+            socket.read_exact(&mut len).expect("start-up");
+            let mut rest = vec![0; usize::try_from(u32::from_be_bytes(len)).expect("fits") - 4];
+            socket.read_exact(&mut rest).expect("start-up");
+            socket.write_all(answer).expect("sent");
+        });
+        let target = Target { user: "luma".to_owned(), addr, database: "luma".to_owned() };
+        let failure = Session::open(&target).expect_err("no session");
+        assert_eq!((failure.exit, failure.message.contains(said)), (Exit::CannotConnect, true));
+        server.join().expect("no panic");
+    }
+}

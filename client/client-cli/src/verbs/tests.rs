@@ -22,6 +22,7 @@ fn verbs_print_their_part() {
     check("%k{hex}=%v", "6b00=wört");
     check("%x{v}", "77c3b67274");
     check("%v{len} %h 100%% ü\\t\\\\", "5 a=1,b= 100% ü\t\\");
+    check("%T %K %V %H", "6 2 5 2");
     check("", "");
 }
 
@@ -30,6 +31,8 @@ fn wrong_templates_are_refused() {
     for (template, part) in [
         ("%", "lone %"),
         ("%q", "unknown verb %q"),
+        ("%s", "kcat's %s is %v here"),
+        ("%V{hex}", "takes no"),
         ("%x", "%x needs"),
         ("%k{", "not closed"),
         ("%k{b64}", "unknown form"),

@@ -168,6 +168,17 @@ fn wrong_offsets_and_templates_are_refused_before_connecting() {
     assert_eq!(command(&["topic", "create", "t", "-c", "x"], "").0, Exit::Usage);
 }
 
+/// A rate of 0 was taken for 1 in silence.
+#[test]
+fn a_benchmark_of_nothing_is_refused() {
+    for args in
+        [["produce", "--rate", "0"], ["produce", "--in-flight", "0"], ["latency", "--rate", "0"]]
+    {
+        let parsed = Cli::try_parse_from(["lumadb", "bench"].iter().chain(&args));
+        assert_eq!(parsed.expect_err("wrong").exit_code(), 2, "{args:?}");
+    }
+}
+
 #[test]
 fn a_broken_pipe_is_silent() {
     let cli = Cli::try_parse_from(["lumadb", "config", "default"]).expect("parses");

@@ -135,3 +135,17 @@ fn text_that_looks_like_a_number_stays_text() {
     let sources = Sources { env: env(&[("LUMADB_NODE__DATA_DIR", "123")]), ..Sources::default() };
     assert_eq!(load(&sources).expect("a directory may be called 123").config.node.data_dir, "123");
 }
+
+/// It was ignored in silence, and the server ran with the default.
+#[test]
+fn a_variable_with_one_underscore_too_few_is_refused() {
+    let sources = |name: &str| Sources { env: env(&[(name, "x")]), ..Sources::default() };
+    let said = refused(&sources("LUMADB_KAFKA_NUM_PARTITIONS"));
+    assert_eq!(
+        said,
+        "unknown key LUMADB_KAFKA_NUM_PARTITIONS in the environment; did you mean LUMADB_KAFKA__NUM_PARTITIONS?"
+    );
+    for other in ["LUMADB_URL", "LUMADB_BROKERS", "LUMADB_KAFKA"] {
+        load(&sources(other)).expect("no key");
+    }
+}
