@@ -161,14 +161,16 @@ fn request_api(request: &RequestKind) -> Option<ApiKey> {
     api_of!(RequestKind, request,
         OffsetCommit OffsetFetch FindCoordinator JoinGroup Heartbeat LeaveGroup SyncGroup DescribeGroups ListGroups
         CreateTopics DeleteTopics DeleteRecords InitProducerId OffsetForLeaderEpoch DescribeConfigs AlterConfigs
-        DescribeLogDirs CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster)
+        DescribeLogDirs CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster
+        SaslHandshake SaslAuthenticate)
 }
 
 fn response_api(response: &ResponseKind) -> Option<ApiKey> {
     api_of!(ResponseKind, response,
         FindCoordinator JoinGroup Heartbeat LeaveGroup SyncGroup DescribeGroups ListGroups
         CreateTopics DeleteTopics DeleteRecords InitProducerId OffsetForLeaderEpoch DescribeConfigs AlterConfigs
-        CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster)
+        CreatePartitions DeleteGroups IncrementalAlterConfigs OffsetDelete DescribeCluster
+        SaslHandshake SaslAuthenticate)
 }
 
 fn refused(api: ApiKey, version: i16, error: &impl std::fmt::Display) -> WireError {

@@ -14,7 +14,7 @@
 //! - Record batches are never copied, inspected or changed here, in either direction.
 //! - Every (API, version) of [`APIS`] can be decoded and answered.
 //!
-//! Deliberately absent: message formats 0 and 1, SASL, everything `APIS` does not list.
+//! Deliberately absent: message formats 0 and 1, everything `APIS` does not list.
 
 mod api;
 mod api_versions;

@@ -29,6 +29,7 @@ pub(crate) mod offset_fetch;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
 mod refusal;
+pub(crate) mod sasl;
 pub(crate) mod sync_group;
 mod text;
 mod topics;

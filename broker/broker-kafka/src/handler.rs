@@ -37,6 +37,7 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::SyncGroup,
     ApiKey::DescribeGroups,
     ApiKey::ListGroups,
+    ApiKey::SaslHandshake,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
@@ -46,6 +47,7 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
     ApiKey::DescribeLogDirs,
+    ApiKey::SaslAuthenticate,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
     ApiKey::IncrementalAlterConfigs,
@@ -371,6 +373,8 @@ async fn encoded_whole(context: &mut Context, request: RequestKind) -> Result<En
         RequestKind::DescribeCluster(request) => {
             api::describe_cluster::handle(context, request).await
         }
+        RequestKind::SaslHandshake(_) => Ok(api::sasl::handshake()),
+        RequestKind::SaslAuthenticate(_) => Ok(api::sasl::authenticate()),
         _ => Err(Fatal),
     }?;
     let RequestHeader { api, version, correlation_id, .. } = context.header;

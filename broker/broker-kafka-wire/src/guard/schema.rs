@@ -78,6 +78,8 @@ pub(crate) fn request_fields(api: ApiKey) -> Option<&'static [Field]> {
         ApiKey::IncrementalAlterConfigs => INCREMENTAL_ALTER_CONFIGS,
         ApiKey::OffsetDelete => OFFSET_DELETE,
         ApiKey::DescribeCluster => DESCRIBE_CLUSTER,
+        ApiKey::SaslHandshake => SASL_HANDSHAKE,
+        ApiKey::SaslAuthenticate => SASL_AUTHENTICATE,
         ApiKey::Produce
         | ApiKey::Fetch
         | ApiKey::ListOffsets
@@ -307,6 +309,14 @@ const CREATE_PARTITIONS: &[Field] = &[
 
 const DELETE_GROUPS: &[Field] = &[
     since(0, Array(&Text)), // groupsNames
+];
+
+const SASL_HANDSHAKE: &[Field] = &[
+    since(0, Text), // mechanism
+];
+
+const SASL_AUTHENTICATE: &[Field] = &[
+    since(0, Blob), // authBytes
 ];
 
 const INCREMENTAL_ALTER_CONFIGS: &[Field] = &[

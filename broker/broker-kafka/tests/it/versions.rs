@@ -10,8 +10,8 @@ use kafka_protocol::messages::{
     DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
     DescribeGroupsRequest, FindCoordinatorRequest, HeartbeatRequest,
     IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListGroupsRequest, OffsetDeleteRequest, OffsetForLeaderEpochRequest, RequestKind,
-    SyncGroupRequest,
+    ListGroupsRequest, OffsetDeleteRequest, OffsetForLeaderEpochRequest, RequestKind, ResponseKind,
+    SaslAuthenticateRequest, SaslHandshakeRequest, SyncGroupRequest,
 };
 use log_record::BatchBuilder;
 use log_types::PartitionId;
@@ -42,6 +42,7 @@ fn plainest(api: ApiKey) -> Option<RequestKind> {
         AlterConfigs AlterConfigsRequest
         CreatePartitions CreatePartitionsRequest IncrementalAlterConfigs IncrementalAlterConfigsRequest
         OffsetDelete OffsetDeleteRequest DescribeCluster DescribeClusterRequest
+        SaslHandshake SaslHandshakeRequest SaslAuthenticate SaslAuthenticateRequest
     };
     Some(request)
 }
@@ -62,15 +63,36 @@ fn every_guarded_api_answers_in_every_version() {
     assert!(answered > 60, "{answered}");
 }
 
+/// As Kafka's PLAINTEXT listeners answer.
+#[test]
+fn a_client_that_wants_to_log_in_learns_that_it_cannot() {
+    const ILLEGAL_SASL_STATE: i16 = 34;
+    let client = Client::new();
+    for version in 0..=1 {
+        let request = RequestKind::SaslHandshake(SaslHandshakeRequest::default());
+        let response = client.ask(ApiKey::SaslHandshake, version, &request);
+        let ResponseKind::SaslHandshake(response) = response else { panic!("{response:?}") };
+        assert_eq!(response.error_code, ILLEGAL_SASL_STATE, "v{version}");
+        assert!(response.mechanisms.is_empty());
+    }
+    for version in 0..=2 {
+        let request = RequestKind::SaslAuthenticate(SaslAuthenticateRequest::default());
+        let response = client.ask(ApiKey::SaslAuthenticate, version, &request);
+        let ResponseKind::SaslAuthenticate(response) = response else { panic!("{response:?}") };
+        assert_eq!(response.error_code, ILLEGAL_SASL_STATE, "v{version}");
+        assert!(response.error_message.is_some_and(|text| text.contains("no authentication")));
+    }
+}
+
 fn bytes_of(response: Option<Response>) -> bytes::Bytes {
     let Some(Response::Send(segments, _)) = response else { panic!("{response:?}") };
     let bytes: Vec<u8> = segments.iter().flatten().copied().collect();
     bytes::Bytes::from(bytes).slice(4..)
 }
 
-/// Key, lowest and highest version as Kafka 4.3.1 has them (kafka.md §1.1): all of class E but 17 and 36, which are SASL's, and
-/// of class I 21, 33, 35, 47 and 60. Produce's lowest is what is advertised, not what is served (KAFKA-18659).
-const ADVERTISED: [(i16, i16, i16); 27] = [
+/// Key, lowest and highest version as Kafka 4.3.1 has them (kafka.md §1.1): all of class E, and of class I 21, 33,
+/// 35, 47 and 60. Produce's lowest is what is advertised, not what is served (KAFKA-18659).
+const ADVERTISED: [(i16, i16, i16); 29] = [
     (0, 0, 13),
     (1, 4, 18),
     (2, 1, 11),
@@ -84,6 +106,7 @@ const ADVERTISED: [(i16, i16, i16); 27] = [
     (14, 0, 5),
     (15, 0, 6),
     (16, 0, 5),
+    (17, 0, 1),
     (18, 0, 4),
     (19, 2, 7),
     (20, 1, 6),
@@ -93,6 +116,7 @@ const ADVERTISED: [(i16, i16, i16); 27] = [
     (32, 1, 4),
     (33, 0, 2),
     (35, 1, 5),
+    (36, 0, 2),
     (37, 0, 3),
     (42, 0, 2),
     (44, 0, 1),
