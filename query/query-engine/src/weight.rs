@@ -10,6 +10,7 @@
 //! Invariants:
 //! - A WITH query weighs each time it is named; sums saturate.
 //! - A statement over [`PLAN_WEIGHT_MAX`] is 54001 and is not planned.
+//! - A select list of more than [`TARGETS_MAX`] entries is 54011, as in PostgreSQL.
 //! - Planning over [`BLOCKING_WEIGHT`] leaves its thread of the engine to other statements.
 
 use std::ops::ControlFlow;
@@ -22,13 +23,15 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::sqlparser::ast::{
     Expr, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableFactor, Visit, Visitor,
 };
-use query_api::Error;
+use query_api::{Error, ErrorKind};
 use tokio::runtime::Handle;
 
 use crate::{guard, rewrite};
 
 /// Heaviest statement that is planned.
 pub(crate) const PLAN_WEIGHT_MAX: u64 = 1_000_000;
+/// Entries of a select list: PostgreSQL's limit, and planning takes the square of their number.
+const TARGETS_MAX: usize = 1664;
 /// From here on planning has a thread of its own: about 10 ms of a release build.
 const BLOCKING_WEIGHT: u64 = 10_000;
 
@@ -48,7 +51,7 @@ pub(crate) struct Weight(u64);
 /// Weighs a rewritten statement; `columns` is the width of a relation outside WITH.
 ///
 /// # Errors
-/// 54001 over [`PLAN_WEIGHT_MAX`].
+/// 54001 over [`PLAN_WEIGHT_MAX`], 54011 over [`TARGETS_MAX`].
 pub(crate) fn of(
     statement: &Statement,
     columns: &dyn Fn(&[String]) -> usize,
@@ -56,12 +59,17 @@ pub(crate) fn of(
     let mut scale = Scale {
         columns,
         total: 0,
+        targets_max: 0,
         queries: Vec::new(),
         named: Vec::new(),
         closed_width: 0,
         sizes: Vec::new(),
     };
     let _ = statement.visit(&mut scale);
+    if scale.targets_max > TARGETS_MAX {
+        let message = format!("target lists can have at most {TARGETS_MAX} entries");
+        return Err(Error::new(ErrorKind::LimitExceeded, message).with_sqlstate("54011"));
+    }
     if scale.total > PLAN_WEIGHT_MAX {
         return Err(guard::too_complex(
             "its expressions, joins and WITH queries, each counted where it is used, are too many to plan",
@@ -111,6 +119,8 @@ struct Open {
 struct Scale<'a> {
     columns: &'a dyn Fn(&[String]) -> usize,
     total: u64,
+    /// Entries of the longest select list so far.
+    targets_max: usize,
     queries: Vec<Open>,
     /// WITH queries in scope, inner ones last: name, weight, columns.
     named: Vec<(String, u64, u64)>,
@@ -193,7 +203,11 @@ impl Visitor for Scale<'_> {
         }
     }
 
-    fn pre_visit_select(&mut self, _select: &Select) -> ControlFlow<()> {
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        self.targets_max = self.targets_max.max(select.projection.len());
+        if self.targets_max > TARGETS_MAX {
+            return ControlFlow::Break(());
+        }
         if let Some(open) = self.queries.last_mut() {
             (open.tables, open.table_columns) = (0, 0);
         }

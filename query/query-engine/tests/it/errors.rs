@@ -208,6 +208,11 @@ fn hostile_shapes_are_errors_and_never_abort() {
     let log = Log::new("orders", &[&[]]);
     let sums = format!("SELECT {}1", "1+".repeat(2000));
     assert!(log.show(&sums).starts_with("54001"), "{}", log.show(&sums));
+    for (entries, refused) in [(1664, false), (1665, true), (100_000, true)] {
+        let list = vec!["1"; entries].join(",");
+        let shown = log.show(&format!("SELECT {list}"));
+        assert_eq!(shown.starts_with("54011"), refused, "{entries}");
+    }
     for (open, close) in [("(", ")"), ("NOT (", ")"), ("ARRAY[", "]"), ("(SELECT ", ")")] {
         let nested = format!("SELECT {}1{}", open.repeat(5000), close.repeat(5000));
         let shown = log.show(&nested);
