@@ -1,5 +1,6 @@
 //! The interactive loop: multi-line editing, history, completion, Ctrl-C cancels the running statement.
 
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -155,6 +156,8 @@ fn cancel_on_interrupt(key: CancelKey, running: Arc<AtomicBool>) -> Result<(), F
         runtime.block_on(async move {
             while tokio::signal::ctrl_c().await.is_ok() {
                 if running.load(Ordering::SeqCst) {
+                    // The terminal has shown the key where the cursor stood; what follows begins on a line of its own.
+                    let _ = writeln!(io::stderr());
                     // The statement goes on when the server cannot be reached; the next Ctrl-C tries again.
                     let _ = key.cancel();
                 }
