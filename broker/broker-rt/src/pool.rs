@@ -15,7 +15,7 @@ use std::thread;
 
 use futures_channel::oneshot;
 
-use crate::cores::abort_on_panic_in_this_thread;
+use crate::cores::{abort_on_panic_in_this_thread, run_this_thread_soon};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -53,6 +53,7 @@ impl DiskPool {
             let shared = Arc::clone(&pool.shared);
             thread::Builder::new().name(format!("luma-disk-{index}")).spawn(move || {
                 abort_on_panic_in_this_thread();
+                run_this_thread_soon();
                 work(&shared);
             })?;
         }

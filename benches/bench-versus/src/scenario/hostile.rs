@@ -21,7 +21,7 @@ use crate::stats::percentile;
 
 const CLIENT: Option<&str> = Some("bench-hostile");
 
-/// What the clients do. Each is one connection, and one thread of the lowest priority.
+/// What the clients do. Each connection has a thread of the lowest priority.
 #[derive(Clone, Copy)]
 pub(super) enum Attack {
     /// 100 connections, 50 fetches of 50 MiB in flight on each, no answer is read.
@@ -39,8 +39,6 @@ struct Hostile(Attack);
 pub(super) fn hostile(attack: Attack) -> Box<dyn Scenario> {
     Box::new(Hostile(attack))
 }
-
-const LOG: &str = "hostile-log";
 
 impl Scenario for Hostile {
     fn name(&self) -> String {
@@ -72,7 +70,7 @@ impl Scenario for Hostile {
     }
 
     fn prepare(&mut self, peer: &mut dyn Peer, limits: &Limits) -> anyhow::Result<()> {
-        fill(peer, LOG, limits.log_bytes)?;
+        fill(peer, &self.name(), limits.log_bytes)?;
         Ok(())
     }
 
@@ -93,7 +91,7 @@ impl Scenario for Hostile {
         let alone = produced("alone")?;
         let stop = AtomicBool::new(false);
         let beside = std::thread::scope(|scope| {
-            let attackers = self.0.begin(addr)?;
+            let attackers = self.0.begin(addr, &self.name())?;
             for attacker in attackers {
                 scope.spawn(|| attacker.run(&stop));
             }
@@ -132,9 +130,9 @@ struct Attacker {
 }
 
 impl Attacker {
-    /// Until it is told to stop, or the server has closed the connection.
+    /// Until it is told to stop, or the server has closed the connection, as it may.
     fn run(mut self, stop: &AtomicBool) {
-        // A server may cut off whom it takes for an enemy.
+        // Only the producer's delay is measured.
         let _ = rustix::process::nice(19);
         let mut buf = Vec::new();
         while !stop.load(Ordering::Relaxed) {
@@ -165,12 +163,13 @@ impl Attacker {
 }
 
 impl Attack {
-    fn begin(self, addr: SocketAddr) -> anyhow::Result<Vec<Attacker>> {
+    /// `topic` has a log to read.
+    fn begin(self, addr: SocketAddr, topic: &str) -> anyhow::Result<Vec<Attacker>> {
         let open = |count: usize, frame: &[Bytes], first, goes_on| -> anyhow::Result<Vec<_>> {
             (0..count).map(|_| Attacker::open(addr, frame, first, goes_on)).collect()
         };
         match self {
-            Self::Unread => open(100, &fetch()?, 50, false),
+            Self::Unread => open(100, &fetch(topic)?, 50, false),
             Self::Silent => {
                 let mut all = open(400, &[], 0, false)?;
                 for _ in 0..100 {
@@ -182,12 +181,12 @@ impl Attack {
                 Ok(all)
             }
             Self::Metadata => open(4, &metadata()?, 1, true),
-            Self::Offsets => open(4, &offsets()?, 1, true),
+            Self::Offsets => open(4, &offsets(topic)?, 1, true),
         }
     }
 }
 
-fn fetch() -> anyhow::Result<Vec<Bytes>> {
+fn fetch(topic: &str) -> anyhow::Result<Vec<Bytes>> {
     let bytes_max = 50 << 20;
     let partition = FetchPartition {
         partition: PartitionId(0),
@@ -195,8 +194,11 @@ fn fetch() -> anyhow::Result<Vec<Bytes>> {
         partition_max_bytes: bytes_max,
         ..FetchPartition::default()
     };
-    let topic =
-        FetchTopic { topic: LOG.to_owned(), partitions: vec![partition], ..FetchTopic::default() };
+    let topic = FetchTopic {
+        topic: topic.to_owned(),
+        partitions: vec![partition],
+        ..FetchTopic::default()
+    };
     let request = FetchRequest {
         max_wait_ms: 500,
         min_bytes: 1,
@@ -220,14 +222,14 @@ fn metadata() -> anyhow::Result<Vec<Bytes>> {
     Ok(request.encode(9, 1, CLIENT)?.into_segments())
 }
 
-fn offsets() -> anyhow::Result<Vec<Bytes>> {
+fn offsets(topic: &str) -> anyhow::Result<Vec<Bytes>> {
     let partition = |n: i32| ListOffsetsPartition {
         partition: PartitionId(n + 1),
         timestamp: -1,
         ..ListOffsetsPartition::default()
     };
     let partitions = (0..20_000).map(partition).collect();
-    let topics = vec![ListOffsetsTopic { name: LOG.to_owned(), partitions }];
+    let topics = vec![ListOffsetsTopic { name: topic.to_owned(), partitions }];
     let request = ListOffsetsRequest { topics, ..ListOffsetsRequest::default() };
     Ok(request.encode(6, 1, CLIENT)?.into_segments())
 }
