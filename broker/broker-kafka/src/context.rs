@@ -8,6 +8,7 @@
 //! Invariants:
 //! - A core builds one large answer at a time, and begins the next when there is room: answers that are built and not sent
 //!   take the budget and one of them at most.
+//! - Whoever builds a large answer awaits no write to the log: what it describes was changed before.
 //! - Whoever waits to build an answer waits for nobody who waits for memory of its request: requests have theirs first.
 
 use std::cell::RefCell;

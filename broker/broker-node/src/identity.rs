@@ -149,6 +149,12 @@ fn exchange(new: &Path, old: &Path) -> io::Result<()> {
 }
 
 /// The directory of a shard's journal.
+/// How many shards a data directory has; 0 for one that is new.
+#[must_use]
+pub fn shards_in(dir: &Path) -> usize {
+    (0..).take_while(|shard| shard_dir(dir, ShardId(*shard)).is_dir()).count()
+}
+
 pub(crate) fn shard_dir(dir: &Path, shard: ShardId) -> PathBuf {
     dir.join(format!("shard-{shard}"))
 }

@@ -31,7 +31,7 @@ mod verify;
 
 pub use disk_space::DiskSpace;
 pub use handle::{GroupLag, NodeHandle, PartitionRange};
-pub use identity::IdentityError;
+pub use identity::{IdentityError, shards_in};
 pub use node::{HostedIdentity, HostedNode, Node, NodeError};
 pub use settings::NodeSettings;
 pub use shard::ShardError;

@@ -44,8 +44,8 @@ pub(crate) async fn handle(
         *names.entry(topic.name.clone()).or_insert(0_usize) += 1;
         pace.partition(0).await;
     }
-    let response = ResponseKind::CreateTopics(CreateTopicsResponse::default());
-    let mut answer = context.elements(&response)?;
+    // All are created before the first is described: the turn to build waits for no write.
+    let mut outcomes = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         // A topic that stands several times is answered once.
         let outcome = match names.remove(&topic.name) {
@@ -53,6 +53,12 @@ pub(crate) async fn handle(
             Some(1) => create(&*context.broker, &topic, request.validate_only).await?,
             Some(_) => Err(Refusal::new(code::INVALID_REQUEST, DUPLICATE_NAME)),
         };
+        outcomes.push((topic, outcome));
+        pace.partition(TOPIC_BYTES).await;
+    }
+    let response = ResponseKind::CreateTopics(CreateTopicsResponse::default());
+    let mut answer = context.elements(&response)?;
+    for (topic, outcome) in outcomes {
         let result = result(context, &topic, outcome);
         context.push(&mut answer, &result).await?;
         pace.partition(TOPIC_BYTES).await;

@@ -96,18 +96,26 @@ impl Describing {
         // A topic that stands several times is described once: three bytes could ask for megabytes otherwise.
         let mut answered = BTreeSet::new();
         // A list that grows is copied in one go.
-        self.topics.reserve_exact(request.topics.as_ref().map_or(0, Vec::len));
+        let count = request.topics.as_ref().map_or(0, Vec::len);
+        self.topics.reserve_exact(count);
+        // Topics are created before the first is described: the turn to build waits for no write.
+        let mut found = Vec::with_capacity(count);
         for wanted in request.topics.iter().flatten() {
             if !answered.insert((&wanted.name, wanted.topic_id)) {
                 self.pace.element().await;
                 continue;
             }
-            match one_topic(&*broker, wanted, request.allow_auto_topic_creation).await? {
+            let topic = one_topic(&*broker, wanted, request.allow_auto_topic_creation).await?;
+            found.push((wanted, topic));
+            self.pace.element().await;
+        }
+        self.pace.free(answered).await;
+        for (wanted, topic) in found {
+            match topic {
                 Ok(topic) => self.describe(&topic).await,
                 Err(error_code) => self.refuse(wanted, error_code).await,
             }
         }
-        self.pace.free(answered).await;
         Ok(())
     }
 

@@ -51,6 +51,8 @@ pub(crate) struct Double {
     pub(crate) reserved: RefCell<Vec<usize>>,
     /// How each large answer has grown, in bytes.
     pub(crate) answers: Rc<RefCell<Vec<Vec<usize>>>>,
+    /// For each change of the catalog how many large answers had been begun before it.
+    pub(crate) changed_after: RefCell<Vec<usize>>,
     pub(crate) slept: RefCell<Vec<Duration>>,
     /// Who sleeps until the test says so; `None`: nobody does.
     pub(crate) sleepers: RefCell<Option<Vec<oneshot::Sender<()>>>>,
@@ -74,6 +76,7 @@ impl Double {
             stale: RefCell::default(),
             reserved: RefCell::default(),
             answers: Rc::default(),
+            changed_after: RefCell::default(),
             slept: RefCell::default(),
             sleepers: RefCell::default(),
             appends: RefCell::default(),
@@ -424,6 +427,7 @@ impl Broker for Double {
         &self,
         command: CatalogCommand,
     ) -> LocalFuture<'static, Result<CatalogRecord, CatalogFailure>> {
+        self.changed_after.borrow_mut().push(self.answers.borrow().len());
         let planned = self.plan(command);
         if let Ok(record) = &planned {
             let mut catalog = Catalog::clone(&self.catalog.borrow());

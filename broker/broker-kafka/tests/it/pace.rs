@@ -14,9 +14,11 @@ use broker_kafka_wire::{
 };
 use futures_executor::block_on;
 use futures_util::FutureExt;
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::{
-    DescribeConfigsRequest, DescribeGroupsRequest, ListGroupsRequest, RequestKind, ResponseKind,
+    CreateTopicsRequest, DescribeConfigsRequest, DescribeGroupsRequest, ListGroupsRequest,
+    RequestKind, ResponseKind, TopicName,
 };
 use log_record::BatchBuilder;
 use log_types::{Offset, PartitionId};
@@ -84,6 +86,37 @@ fn metadata_of_many_topics_yields() {
     };
     assert_eq!(polls(10), AT_ONCE);
     assert!(polls(10_000).answer > TURNS_MIN);
+}
+
+/// One request that created topics kept the turn to build large answers from everybody until the last of them was durable.
+#[test]
+fn topics_are_created_before_a_large_answer_is_begun() {
+    const COUNT: usize = 3000;
+    let client = Client::with_topic();
+    client.double.changed_after.take();
+    let before = || client.double.changed_after.take();
+    let names = |prefix: &str| (0..COUNT).map(|n| format!("{prefix}{n}")).collect::<Vec<_>>();
+    let topics = names("m")
+        .into_iter()
+        .map(|name| MetadataRequestTopic { name: Some(name), ..MetadataRequestTopic::default() });
+    let request = MetadataRequest { topics: Some(topics.collect()), ..MetadataRequest::default() };
+    client.polls(&request.encode(9, 1, None).expect("encodes"));
+    assert!(before() == vec![0; COUNT], "created after the answer was begun");
+    assert_eq!(client.double.answers.take().len(), 1);
+
+    let topics = names("c").into_iter().map(|name| {
+        let mut topic = CreatableTopic::default();
+        topic.name = TopicName(text(&name));
+        (topic.num_partitions, topic.replication_factor) = (1, 1);
+        topic
+    });
+    let mut request = CreateTopicsRequest::default();
+    request.topics = topics.collect();
+    let request = RequestKind::CreateTopics(request);
+    let frame = encode_guarded_request(ApiKey::CreateTopics, 7, 1, None, &request);
+    client.polls(&frame.expect("encodes"));
+    assert!(before() == vec![0; COUNT], "created after the answer was begun");
+    assert_eq!(client.double.answers.take().len(), 1);
 }
 
 #[test]

@@ -103,7 +103,10 @@ impl KafkaConnection {
         let Begun { api_key, answering, only_reads, in_turn, bytes: decoded_bytes } =
             begun.map_err(|_| "malformed request")?;
         let (answering, turn) = match in_turn {
-            true => self.one_at_a_time(answering),
+            true => {
+                self.live.progress.began(api_key);
+                self.one_at_a_time(answering)
+            }
             false => (answering, None),
         };
         let answer = match start(answering) {
@@ -124,7 +127,6 @@ impl KafkaConnection {
         &self,
         answering: LocalFuture<'static, Response>,
     ) -> (LocalFuture<'static, Response>, Option<oneshot::Sender<()>>) {
-        self.live.progress.large.set(self.live.progress.large.get() + 1);
         let (tx, rx) = oneshot::channel();
         let Some(mut before) = self.last_turn.replace(Some(rx)) else {
             return (answering, Some(tx));
@@ -212,7 +214,7 @@ impl KafkaConnection {
                 Response::Close => false,
             };
             if request.turn.is_some() {
-                self.live.progress.large.set(self.live.progress.large.get() - 1);
+                self.live.progress.ended(request.api_key);
             }
             self.core.observe(request.api_key, request.started_ns);
             self.pipeline.done(held);

@@ -1,5 +1,7 @@
 //! Who is cut off: at the limit and one nanosecond above.
 
+use broker_kafka_wire::ApiKey;
+
 use super::{Progress, STALL_NS_MAX, WANTED_NS_MAX};
 
 const NOW_NS: u64 = 1 << 50;
@@ -36,4 +38,19 @@ fn who_holds_what_others_wait_for_has_little_time() {
     assert!(!overdue(WANTED_NS_MAX, 1, true), "not yet");
     assert!(!overdue(WANTED_NS_MAX + 1, 1, false), "nobody waits");
     assert!(!overdue(WANTED_NS_MAX + 1, 0, true), "it holds nothing");
+}
+
+/// Consumers over slow links were cut off because others waited for descriptions.
+#[test]
+fn fetches_hold_nothing_that_others_wait_for() {
+    let overdue = |api: ApiKey| {
+        let progress = progress(0, Some(WANTED_NS_MAX + 1), 0);
+        progress.began(api.key());
+        let overdue = progress.is_overdue(NOW_NS, IDLE_NS_MAX, true);
+        progress.ended(api.key());
+        assert!(!progress.is_overdue(NOW_NS, IDLE_NS_MAX, true), "answered");
+        overdue
+    };
+    assert!(!overdue(ApiKey::Fetch));
+    assert!(overdue(ApiKey::Metadata));
 }
