@@ -78,7 +78,7 @@ fn typed(
     left: &DataType,
     right: &DataType,
 ) -> PlannerResult<RawBinaryExpr> {
-    use BinaryOperator::{Divide, Minus, Multiply, Plus};
+    use BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus};
     match (left, &expr.op, right) {
         (DataType::Interval(_) | DataType::Duration(_), Multiply | Divide, other)
             if other.is_numeric() =>
@@ -112,7 +112,20 @@ fn typed(
                 _ => PlannerResult::Original(expr),
             }
         }
+        (_, Modulo, _) if [left, right].contains(&&exact::EXACT) => {
+            expr.left = exact_integer(expr.left, left);
+            expr.right = exact_integer(expr.right, right);
+            PlannerResult::Original(expr)
+        }
         _ => PlannerResult::Original(expr),
+    }
+}
+
+/// An integer as a `numeric` that every one of them fits into; other types as they are.
+fn exact_integer(expr: Expr, kind: &DataType) -> Expr {
+    match kind.is_integer() {
+        true => datafusion::logical_expr::cast(expr, DataType::Decimal128(20, 0)),
+        false => expr,
     }
 }
 
