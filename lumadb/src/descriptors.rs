@@ -4,7 +4,7 @@
 //! take them all. The soft limit is raised to the hard one, and then shared out:
 //!
 //! ```text
-//!  limit = own (OWN + OWN_PER_CORE × cores) + segment files (an eighth, at most SEGMENT_FILES_MAX) + connections
+//!  limit = own (OWN + OWN_PER_JOURNAL × journals) + segment files (an eighth, at most SEGMENT_FILES_MAX) + connections
 //!  connections = PostgreSQL and HTTP (as configured, at most a quarter each) + Kafka (as configured, at most the rest)
 //! ```
 //!
@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Listeners, executors, rings, logs, and what is opened for a moment.
 const OWN: usize = 64;
 /// A journal's current segment, its spare ones and its checkpoints.
-const OWN_PER_CORE: usize = 32;
+const OWN_PER_JOURNAL: usize = 32;
 /// Files of sealed segments, all journals together.
 const SEGMENT_FILES_MAX: usize = 512;
 /// With fewer connections than this nobody is served.
@@ -52,17 +52,17 @@ pub(crate) fn raise() -> usize {
     limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
-/// Shares out `limit` descriptors.
+/// Shares out `limit` descriptors. A journal is that of a shard: one per core, or more where the data directory has more.
 ///
 /// # Errors
 /// `Usage` when too few are left to serve anybody.
-pub(crate) fn share(limit: usize, cores: usize, wanted: Connections) -> Result<Shares, Failure> {
-    let segment_files = (limit / 8).clamp(cores, SEGMENT_FILES_MAX.max(cores));
-    let own = OWN + OWN_PER_CORE * cores + segment_files;
+pub(crate) fn share(limit: usize, journals: usize, wanted: Connections) -> Result<Shares, Failure> {
+    let segment_files = (limit / 8).clamp(journals, SEGMENT_FILES_MAX.max(journals));
+    let own = OWN + OWN_PER_JOURNAL * journals + segment_files;
     let rest = limit.saturating_sub(own);
     if rest < CONNECTIONS_MIN {
         let text = format!(
-            "this process may open {limit} files, and {} are needed with node.cores = {cores}",
+            "this process may open {limit} files, and {} are needed for {journals} journals",
             own + CONNECTIONS_MIN
         );
         return Err(

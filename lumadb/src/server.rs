@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use broker_node::{Node, NodeError, NodeSettings};
+use broker_node::{Node, NodeError, NodeSettings, shards_in};
 use client_cli::{Exit, Failure, PORTS_TRIED_MAX, PortError, bind_listener};
 use config_schema::{Config, Loaded};
 use proto_http::HttpOptions;
@@ -114,7 +114,9 @@ pub(crate) fn start(
     let Ports { pg: pg_listener, http: http_listener, mut notes } = ports;
     let (pg, http) = (pg_listener.local_addr()?, http_listener.local_addr()?);
     let cores = cores(config, &mut notes);
-    let shares = descriptors(config, cores, &mut notes)?;
+    // Each shard has a journal, also those that were made for more cores.
+    let journals = cores.max(shards_in(&data_dir));
+    let shares = descriptors(config, journals, &mut notes)?;
     let settings = node_settings(loaded, data_dir, cores, &shares)?;
     let node = Node::start(settings).map_err(node_failure)?;
     let kafka = node.kafka_addr();
@@ -281,14 +283,18 @@ fn count(count: u32) -> usize {
 ///
 /// # Errors
 /// `Usage` when it is too low to serve anybody.
-fn descriptors(config: &Config, cores: usize, notes: &mut Vec<String>) -> Result<Shares, Failure> {
+fn descriptors(
+    config: &Config,
+    journals: usize,
+    notes: &mut Vec<String>,
+) -> Result<Shares, Failure> {
     let wanted = Connections {
         kafka: count(config.kafka.connections_max),
         pg: count(config.pg.connections_max),
         http: count(config.http.connections_max),
     };
     let limit = descriptors::raise();
-    let shares = descriptors::share(limit, cores, wanted)?;
+    let shares = descriptors::share(limit, journals, wanted)?;
     notes.extend(descriptors::note(limit, wanted, &shares));
     Ok(shares)
 }

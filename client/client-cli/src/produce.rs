@@ -1,7 +1,7 @@
 //! `lumadb produce`: standard input, one record per line.
 //!
-//! Lines are sent in batches of up to [`BATCH_BYTES`], and when no more of the input is at hand: a person's lines, or those
-//! of a program that writes one now and then, are sent as they come.
+//! Lines are sent in batches of up to [`BATCH_BYTES`], and when no further one is at hand: a person's lines, or those of a
+//! program that writes one now and then, are sent as they come.
 //! Keyed records go to a partition by murmur2 of the key, as Kafka's Java client does, so that both agree.
 
 use std::io::BufRead;
@@ -91,7 +91,7 @@ async fn produce_lines(
             let full = std::mem::take(batch).build(args.compression)?;
             client.produce(&args.topic, partition, full).await?;
         }
-        if terminal.input.buffer().is_empty() {
+        if !terminal.input.buffer().contains(&b'\n') && (terminal.input_pauses)() {
             send_all(args, client, partitions, &mut batches).await?;
         }
     }

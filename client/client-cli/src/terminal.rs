@@ -2,10 +2,18 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::exit::{Exit, Failure};
 
 /// What a pipe holds on Linux.
 const INPUT_BYTES: usize = 64 << 10;
+
+fn stdin_pauses() -> bool {
+    let stdin = io::stdin();
+    let mut waited_for = [PollFd::new(&stdin, PollFlags::IN)];
+    poll(&mut waited_for, Some(&Timespec::default())).is_ok_and(|ready| ready == 0)
+}
 
 /// The streams of a command.
 pub struct Terminal {
@@ -13,6 +21,8 @@ pub struct Terminal {
     pub err: Box<dyn Write + Send>,
     pub input: BufReader<Box<dyn Read + Send>>,
     pub stdin_is_tty: bool,
+    /// Whether reading standard input would wait for whoever writes to it.
+    pub input_pauses: fn() -> bool,
     pub stdout_is_tty: bool,
     /// Whether colour may be used on standard output: a terminal, and `NO_COLOR` is not set.
     pub color: bool,
@@ -32,6 +42,7 @@ impl Terminal {
             err: Box::new(io::stderr()),
             input: BufReader::with_capacity(INPUT_BYTES, Box::new(io::stdin())),
             stdin_is_tty: io::stdin().is_terminal(),
+            input_pauses: stdin_pauses,
             stdout_is_tty,
             color: stdout_is_tty && !no_color,
             env,
