@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Under load a core hardly sleeps, so its writes go to the threads. A device that stalls holds a core up once per
-//! [`AVOIDED_FOR`], for as long as that one write takes.
+//! [`AVOIDED_FOR`] and disk, for as long as that one write takes.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ const SLOW_FROM: Duration = Duration::from_micros(500);
 /// For this long after a slow write the core makes none.
 const AVOIDED_FOR: Duration = Duration::from_millis(100);
 
-/// The state of one core.
+/// The state of one disk of one core.
 #[derive(Default)]
 pub(crate) struct Lone {
     slow_at: Cell<Option<Instant>>,

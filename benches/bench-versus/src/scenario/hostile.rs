@@ -21,7 +21,7 @@ use crate::stats::percentile;
 
 const CLIENT: Option<&str> = Some("bench-hostile");
 
-/// What the clients do. Each connection has a thread of the lowest priority.
+/// What the clients do. A connection that goes on asking has a thread of the lowest priority.
 #[derive(Clone, Copy)]
 pub(super) enum Attack {
     /// 100 connections, 50 fetches of 50 MiB in flight on each, no answer is read.
@@ -92,11 +92,15 @@ impl Scenario for Hostile {
         let stop = AtomicBool::new(false);
         let beside = std::thread::scope(|scope| {
             let attackers = self.0.begin(addr, &self.name())?;
-            for attacker in attackers {
+            // Those that only hold what they have are kept and do nothing.
+            let (busy, held): (Vec<_>, Vec<_>) =
+                attackers.into_iter().partition(|attacker| attacker.goes_on);
+            for attacker in busy {
                 scope.spawn(|| attacker.run(&stop));
             }
             let beside = produced("beside");
             stop.store(true, Ordering::Relaxed);
+            drop(held);
             beside
         })?;
         ensure!(!beside.is_empty(), "nothing was acknowledged");
@@ -123,8 +127,6 @@ impl Scenario for Hostile {
 struct Attacker {
     stream: TcpStream,
     frame: Vec<Bytes>,
-    /// Sent so often before the producer begins.
-    first: usize,
     /// Whether each answer is read, and followed by the next request.
     goes_on: bool,
 }
@@ -136,10 +138,6 @@ impl Attacker {
         let _ = rustix::process::nice(19);
         let mut buf = Vec::new();
         while !stop.load(Ordering::Relaxed) {
-            if !self.goes_on {
-                std::thread::sleep(std::time::Duration::from_millis(10));
-                continue;
-            }
             let Ok(answer) = receive(&mut self.stream, std::mem::take(&mut buf)) else { return };
             buf = answer;
             if send(&mut self.stream, &self.frame).is_err() {
@@ -154,8 +152,9 @@ impl Attacker {
         first: usize,
         goes_on: bool,
     ) -> anyhow::Result<Self> {
-        let mut attacker = Self { stream: connect(addr)?, frame: frame.to_vec(), first, goes_on };
-        for _ in 0..attacker.first {
+        let mut attacker = Self { stream: connect(addr)?, frame: frame.to_vec(), goes_on };
+        // As often as `first` says, before the producer begins.
+        for _ in 0..first {
             send(&mut attacker.stream, &attacker.frame)?;
         }
         Ok(attacker)
