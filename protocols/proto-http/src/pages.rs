@@ -15,9 +15,23 @@ use crate::ops::{Detail, Histogram, Ops, SqlStats, Stats};
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// What `/` answers.
+const INDEX: &str = "LumaDB
+
+/live                        ok while the process runs (also /livez)
+/ready                       200 while clients are served, else 503, and the reasons (also /readyz)
+/health                      the same with version, reactor, uptime and free disk (also /healthz)
+/stats                       what is counted, as JSON
+/metrics                     the same for Prometheus
+/metrics?detail=groups       with the lag of each consumer group
+/metrics?detail=partitions   with the ends of each partition
+
+Records and SQL have ports of their own: Kafka's protocol and PostgreSQL's.
+";
+
 /// Every path, answered from `ops`.
 pub(crate) fn routes(ops: Arc<dyn Ops>) -> Router {
-    let mut router = Router::new();
+    let mut router = Router::new().route("/", get(async || INDEX)).fallback(not_found);
     for path in ["/live", "/livez"] {
         router = router.route(path, get(async || "ok\n"));
     }
@@ -28,6 +42,10 @@ pub(crate) fn routes(ops: Arc<dyn Ops>) -> Router {
         router = router.route(path, get(health));
     }
     router.route("/metrics", get(metrics)).route("/stats", get(stats)).with_state(ops)
+}
+
+async fn not_found() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "not found; / lists what is here\n")
 }
 
 fn readiness(ops: &dyn Ops) -> (StatusCode, Value) {

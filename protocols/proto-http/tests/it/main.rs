@@ -146,6 +146,30 @@ async fn health_follows_the_node_and_shutdown_ends_the_server() {
     assert_eq!(counters.active.load(Ordering::SeqCst), 0);
 }
 
+/// `/` was 404 without a word.
+#[tokio::test]
+async fn the_index_lists_what_is_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let addr = listener.local_addr().expect("bound");
+    let node = Arc::new(Node { ready: true.into(), degraded: Mutex::default() });
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, node, HttpOptions::default(), async {
+        let _ = stopped.await;
+    }));
+    let (status, index) = get(addr, "/").await;
+    assert_eq!(status, 200);
+    let words = index.split([' ', '\n', ')']);
+    let paths: Vec<&str> = words.filter(|word| word.starts_with('/')).collect();
+    assert_eq!(paths.len(), 10, "{index}");
+    for path in paths {
+        assert_eq!(get(addr, path).await.0, 200, "{path}");
+    }
+    let (status, said) = get(addr, "/nope").await;
+    assert_eq!((status, said.contains("/ lists what is here")), (404, true), "{said}");
+    stop.send(()).expect("it runs");
+    server.await.expect("no panic").expect("a working listener");
+}
+
 fn ranges() -> Vec<PartitionRange> {
     let range = |partition, start, end| PartitionRange {
         topic: "orders".to_owned(),
