@@ -88,13 +88,15 @@ impl ConfigArgs {
     /// `--set` flags as configuration values.
     ///
     /// # Errors
-    /// One without `=`.
+    /// One without `=` or without a key.
     pub fn overrides(&self) -> Result<Vec<Override>, String> {
         let one = |set: &String| {
             let (path, value) = set
                 .split_once('=')
+                .map(|(path, value)| (path.trim(), value))
+                .filter(|(path, _)| !path.is_empty())
                 .ok_or_else(|| format!("--set {set:?}: expected section.key=value"))?;
-            let (path, value) = (path.trim().to_owned(), value.to_owned());
+            let (path, value) = (path.to_owned(), value.to_owned());
             Ok(Override { path, value, flag: "--set".to_owned() })
         };
         self.set.iter().map(one).collect()
@@ -121,7 +123,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "REACTOR")]
     pub reactor: Option<String>,
     /// Cores to use
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32))]
     pub cores: Option<u32>,
     /// Permit addresses beyond loopback although there is no login yet
     #[arg(long)]
@@ -135,7 +137,7 @@ impl ServeArgs {
     /// Flags as configuration values; a flag wins over `--set`.
     ///
     /// # Errors
-    /// A `--set` without `=`.
+    /// A `--set` without `=` or without a key; a directory whose name is not UTF-8, as values of the configuration are.
     pub fn overrides(&self) -> Result<Vec<Override>, String> {
         let mut all = self.config.overrides()?;
         let mut add = |flag: &str, path: &str, value: Option<String>| {
@@ -143,8 +145,11 @@ impl ServeArgs {
                 all.push(Override { path: path.to_owned(), value, flag: flag.to_owned() });
             }
         };
-        let dir = self.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
-        add("--data-dir", "node.data_dir", dir);
+        let dir = self.data_dir.as_ref().map(|dir| match dir.to_str() {
+            Some(dir) => Ok(dir.to_owned()),
+            None => Err(format!("--data-dir {dir:?}: the name is not UTF-8")),
+        });
+        add("--data-dir", "node.data_dir", dir.transpose()?);
         add("--kafka", "kafka.addr", self.kafka.clone());
         add("--pg", "pg.addr", self.pg.clone());
         add("--http", "http.addr", self.http.clone());
@@ -211,7 +216,7 @@ pub enum TopicCommand {
         /// Name of the topic: letters, digits, '.', '_' and '-'
         name: String,
         /// Partitions [default: the server's]
-        #[arg(long, short = 'p')]
+        #[arg(long, short = 'p', allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(1..))]
         partitions: Option<i32>,
         /// Copies of each partition: one server keeps one
         #[arg(long, short = 'r', value_parser = clap::value_parser!(i16).range(1..=1), value_name = "1")]
@@ -239,7 +244,7 @@ pub enum TopicCommand {
         /// Name of the topic
         name: String,
         /// New number of partitions
-        #[arg(long, short = 'p')]
+        #[arg(long, short = 'p', allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(1..))]
         partitions: Option<i32>,
         /// Set: -c retention.ms=1000; repeatable
         #[arg(
@@ -273,7 +278,7 @@ pub struct ProduceArgs {
     /// Topic to write to, created when missing
     pub topic: String,
     /// Partition [default: by key, else in turn]
-    #[arg(long, short = 'p')]
+    #[arg(long, short = 'p', allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(0..))]
     pub partition: Option<i32>,
     /// Key of every record
     #[arg(long, short = 'k', conflicts_with = "key_separator")]
@@ -296,14 +301,14 @@ pub struct ConsumeArgs {
     /// Topic to read; records are printed as one JSON object per line, or as --template says
     pub topic: String,
     /// Partitions [default: all]
-    #[arg(long, short = 'p', value_delimiter = ',')]
+    #[arg(long, short = 'p', value_delimiter = ',', allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(0..))]
     pub partition: Vec<i32>,
     /// start, end, a number, -10 (that many before the end), +10 (after the start), @2h (ago), @TIME (RFC 3339 or
     /// milliseconds), n-m (up to m, excluded)
     #[arg(long, short = 'O', default_value = "start", allow_hyphen_values = true)]
     pub offset: String,
     /// Stop after this many records
-    #[arg(long, short = 'n')]
+    #[arg(long, short = 'n', allow_negative_numbers = true)]
     pub num: Option<u64>,
     /// Wait for new records at the end
     #[arg(long, short = 'f')]
@@ -439,7 +444,7 @@ pub struct BenchArgs {
     #[arg(long, default_value = "bench")]
     pub topic: String,
     /// Partitions when the topic is created
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(1..))]
     pub partitions: i32,
     /// Bytes of each record's value
     #[arg(long, default_value = "1KiB")]

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use config_schema::{SECTIONS, Sources, default_toml, explain, find_key, load};
+use config_schema::{SECTIONS, Sources, default_toml, explain, find_key, load, nearest_key};
 use serde_json::json;
 
 use crate::args::{ConfigArgs, ConfigCommand};
@@ -59,6 +59,7 @@ fn unknown(path: &str) -> Failure {
     let keys = || SECTIONS.iter().flat_map(|section| section.keys);
     let named = keys().filter(|key| path == key.name || key.name.contains(path));
     let paths: Vec<String> = named.map(config_schema::Key::path).collect();
+    let paths = if paths.is_empty() { nearest_key(path).into_iter().collect() } else { paths };
     if paths.is_empty() {
         return failure.hint("lumadb config explain lists all");
     }

@@ -203,8 +203,8 @@ settings! {
     logging: Logging {
         /// `text` for people, `json` for machines.
         format: String = "text", Kind::OneOf(&["text", "json"]), Restart;
-        /// `error`, `warn`, `info`, `debug`, `trace`, or directives per target such as `info,proto_pg=debug`.
-        level: String = "info", Kind::Text, Restart;
+        /// Which messages are written: a level, `off` for none, or levels per target such as `info,proto_pg=debug`.
+        level: String = "info", Kind::LogFilter, Restart;
     }
 }
 

@@ -26,7 +26,11 @@ pub enum Kind {
     HostPortOrEmpty,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// Levels of log messages: one for all, or `target=level`, comma between them.
+    LogFilter,
 }
+
+const LOG_LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
 impl Kind {
     /// Whether values of this kind are written without quotes in TOML.
@@ -57,9 +61,16 @@ impl Kind {
             Self::Addr => text.parse::<SocketAddr>().is_ok(),
             Self::HostPortOrEmpty => text.is_empty() || split_host_port(text).is_some(),
             Self::OneOf(words) => words.contains(&text),
+            Self::LogFilter => text.split(',').all(is_log_directive),
         };
         if fits { Ok(()) } else { Err(self.to_string()) }
     }
+}
+
+/// A word alone would be taken for a target by whoever reads the filter, and silence everything else.
+fn is_log_directive(text: &str) -> bool {
+    let (target, level) = text.rsplit_once('=').unwrap_or(("all", text));
+    !target.trim().is_empty() && LOG_LEVELS.contains(&level.trim().to_ascii_lowercase().as_str())
 }
 
 /// Splits `host:port`, the host being a name, an IPv4 address or a bracketed IPv6 address.
@@ -94,6 +105,11 @@ impl fmt::Display for Kind {
                 f.write_str("empty, or a host and a port such as db.example:9092")
             }
             Self::OneOf(words) => write!(f, "one of {}", words.join(", ")),
+            Self::LogFilter => write!(
+                f,
+                "one of {}, or target=level with commas between them",
+                LOG_LEVELS.join(", ")
+            ),
         }
     }
 }

@@ -25,6 +25,6 @@ pub use keys::{
     Config, Http, Kafka, Key, Log, Logging, Node, Pg, Reload, SECTIONS, Section, find_key,
 };
 pub use kind::Kind;
-pub use load::{ConfigError, FileText, Loaded, Override, Sources, load};
+pub use load::{ConfigError, FileText, Loaded, Override, Sources, load, nearest_key};
 pub use reference::{default_toml, explain};
 pub use units::{ByteSize, Limit, Span, UnitError};

@@ -264,6 +264,16 @@ fn known_key(path: &str, origin: &str) -> Result<&'static Key, ConfigError> {
 }
 
 fn unknown(path: &str, origin: &str) -> ConfigError {
+    ConfigError::UnknownKey {
+        key: path.chars().take(100).collect(),
+        origin: origin.to_owned(),
+        suggestion: nearest_key(path),
+    }
+}
+
+/// The key that `path` may have been meant to be, as `section.key`.
+#[must_use]
+pub fn nearest_key(path: &str) -> Option<String> {
     /// Below this similarity (0 to 1) a suggestion would be a guess.
     const SIMILARITY_MIN: f64 = 0.7;
     let best = SECTIONS
@@ -271,13 +281,7 @@ fn unknown(path: &str, origin: &str) -> ConfigError {
         .flat_map(|section| section.keys)
         .map(|key| (strsim::jaro_winkler(path, &key.path()), key.path()))
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    ConfigError::UnknownKey {
-        key: path.chars().take(100).collect(),
-        origin: origin.to_owned(),
-        suggestion: best
-            .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN)
-            .map(|(_, key)| key),
-    }
+    best.filter(|(similarity, _)| *similarity >= SIMILARITY_MIN).map(|(_, key)| key)
 }
 
 /// A value as a person would write it, without quotes.

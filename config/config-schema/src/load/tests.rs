@@ -149,3 +149,18 @@ fn a_variable_with_one_underscore_too_few_is_refused() {
         load(&sources(other)).expect("no key");
     }
 }
+
+/// `verbose` was taken for the name of a target: nothing was logged any more, not even that the server is ready.
+#[test]
+fn a_log_filter_is_made_of_levels() {
+    let level = |text: &str| {
+        load(&Sources { overrides: vec![set("logging.level", text)], ..Sources::default() })
+    };
+    for right in ["off", "WARN", "info,proto_pg=debug", "broker_node::shard=off", "info, a=trace"] {
+        level(right).expect(right);
+    }
+    for wrong in ["verbose", "", "info,", "info,proto_pg", "=debug", "proto_pg=", "proto_pg=loud"] {
+        let said = level(wrong).expect_err(wrong).to_string();
+        assert!(said.contains("from flag --set: expected one of off, error"), "{said}");
+    }
+}
