@@ -4,12 +4,15 @@
 //! live). The same seed gives the same records; only the timestamps follow the clock.
 //!
 //! Invariants:
-//! - The directory is removed when the command ends, by Ctrl-C as well.
+//! - The directory is removed when the command ends, by Ctrl-C as well; what a killed one left, by the next.
 //! - The live load ends with the server; a failing load is logged and never ends the server.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use client_cli::{DemoArgs, Exit, Failure, Terminal, lock_data_dir, write_ready_file};
+use client_cli::{
+    DEMO_DIR_PREFIX, DemoArgs, Exit, Failure, Terminal, lock_data_dir, remove_left_demos,
+    write_ready_file,
+};
 use client_kafka::{Batch, Client, Compression, Error};
 
 use crate::logging;
@@ -36,7 +39,15 @@ pub(crate) fn run(mut args: DemoArgs, terminal: &mut Terminal) -> Result<(), Fai
     let runtime = tokio_runtime()?;
     // Before there is a directory, so that no signal leaves one behind.
     let mut signals = Signals::install(&runtime)?;
-    let dir = tempfile::Builder::new().prefix("lumadb-demo-").tempdir()?;
+    let parent = std::env::temp_dir();
+    for line in remove_left_demos(&parent) {
+        terminal.note(&line);
+    }
+    let made = tempfile::Builder::new().prefix(DEMO_DIR_PREFIX).tempdir_in(&parent);
+    let dir = made.map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot make a temporary directory: {error}"))
+            .hint("TMPDIR=DIR names another place for it")
+    })?;
     args.serve.data_dir = Some(dir.path().to_owned());
     let loaded = configuration(&args.serve)?;
     logging::install(&loaded.config.logging, terminal.color)?;

@@ -25,6 +25,9 @@ pub(crate) fn run(
             data_dir(&load(&Sources::of_process(&args.config.config, overrides)?)?)?
         }
     };
+    if dir.exists() && !dir.is_dir() {
+        return Err(Failure::usage(format!("{} is not a directory", dir.display())));
+    }
     if !dir.is_dir() {
         let message = format!("data directory {} does not exist", dir.display());
         return Err(Failure::new(Exit::NotFound, message));

@@ -32,8 +32,17 @@ pub(crate) fn run(
     let template =
         args.template.as_deref().map(Template::parse).transpose().map_err(Failure::usage)?;
     if !matches!(format, Format::Auto | Format::Json | Format::Jsonl) && template.is_none() {
-        return Err(Failure::usage("consume prints jsonl, or what --template says"));
+        return Err(Failure::usage("consume prints jsonl or json, or what --template says"));
     }
+    let style = match template {
+        Some(template) => Style::Template(template),
+        None if format == Format::Json && args.follow => {
+            return Err(Failure::usage("a JSON array that follows has no end")
+                .hint("--format jsonl prints one object per line"));
+        }
+        None if format == Format::Json => Style::Array { printed: false },
+        None => Style::Lines,
+    };
     block_on(async {
         let client = connect(&args.broker).await?;
         let topic = topic::existing(&client, &args.topic).await?;
@@ -45,9 +54,10 @@ pub(crate) fn run(
         if args.follow && !matches!(position, Position::Range(..)) {
             ranges.values_mut().for_each(|(_, end)| *end = i64::MAX);
         }
-        let mut printer =
-            Printer { topic: &args.topic, template, left: args.num.unwrap_or(u64::MAX) };
-        consume(&client, &mut ranges, &mut printer, terminal).await
+        let left = args.num.unwrap_or(u64::MAX);
+        let mut printer = Printer { topic: &args.topic, style, left };
+        consume(&client, &mut ranges, &mut printer, terminal).await?;
+        Ok(terminal.out.write_all(printer.style.end())?)
     })
 }
 
@@ -106,19 +116,47 @@ pub(crate) fn note_missing(topic: &str, wanted: i64, ranges: &Ranges, terminal: 
     }
 }
 
+/// How records are printed.
+enum Style {
+    Template(Template),
+    /// One object per line.
+    Lines,
+    /// One array of objects.
+    Array {
+        printed: bool,
+    },
+}
+
+impl Style {
+    /// What stands after the last record.
+    fn end(&self) -> &'static [u8] {
+        match self {
+            Self::Array { printed: true } => b"]\n",
+            Self::Array { printed: false } => b"[]\n",
+            _ => b"",
+        }
+    }
+}
+
 struct Printer<'a> {
     topic: &'a str,
-    template: Option<Template>,
+    style: Style,
     left: u64,
 }
 
 impl Printer<'_> {
-    fn print(&self, partition: i32, record: &OwnedRecord, out: &mut Vec<u8>) {
-        match &self.template {
-            Some(template) => template.render(self.topic, partition, record, out),
-            None => {
-                out.extend_from_slice(json_line(self.topic, partition, record).as_bytes());
+    fn print(&mut self, partition: i32, record: &OwnedRecord, out: &mut Vec<u8>) {
+        let object = || json_object(self.topic, partition, record);
+        match &mut self.style {
+            Style::Template(template) => template.render(self.topic, partition, record, out),
+            Style::Lines => {
+                out.extend_from_slice(object().as_bytes());
                 out.push(b'\n');
+            }
+            Style::Array { printed } => {
+                out.extend_from_slice(if *printed { b",\n" } else { b"[" });
+                out.extend_from_slice(object().as_bytes());
+                *printed = true;
             }
         }
     }
@@ -137,7 +175,7 @@ fn json_bytes(bytes: Option<&[u8]>) -> Value {
     }
 }
 
-fn json_line(topic: &str, partition: i32, record: &OwnedRecord) -> String {
+fn json_object(topic: &str, partition: i32, record: &OwnedRecord) -> String {
     let headers: Vec<Value> = record
         .headers
         .iter()

@@ -138,6 +138,10 @@ fn existing(dir: &Path) -> &Path {
 
 /// File systems by their magic number (`statfs(2)`), and whether they hold a database.
 fn file_system(dir: &Path) -> Check {
+    if dir.exists() && !dir.is_dir() {
+        let found = format!("{} is not a directory", dir.display());
+        return check("file_system", "fail", found, "name another with --data-dir");
+    }
     let stat = match rustix::fs::statfs(existing(dir)) {
         Ok(stat) => stat,
         Err(error) => {

@@ -44,7 +44,7 @@ pub(crate) fn run(
                 let question = format!("move group {group} on {topic} to {to}");
                 if !terminal.stdin_is_tty {
                     // Nobody can answer: no reason to ask the server first.
-                    terminal.confirm(yes, &question)?;
+                    terminal.confirm(yes, &question).await?;
                 }
                 let client = connect(&broker).await?;
                 let partitions = topic::existing(&client, &topic).await?.partitions;
@@ -54,7 +54,7 @@ pub(crate) fn run(
                 } else {
                     format!("create group {group}, which does not exist, at {to} of {topic}")
                 };
-                terminal.confirm(yes, &question)?;
+                terminal.confirm(yes, &question).await?;
                 let target = Target { topic: &topic, partitions: &partitions, position };
                 seek(&client, &group, &target, format, terminal).await?;
                 if !exists {

@@ -24,6 +24,7 @@ mod doctor;
 mod exit;
 mod format;
 mod group;
+mod input;
 mod local;
 mod offsets;
 mod pg;
@@ -38,8 +39,8 @@ pub use args::{Cli, Command, ConfigArgs, DemoArgs, ServeArgs, VerifyArgs};
 pub use exit::{Exit, Failure};
 pub use format::{Format, Rows};
 pub use local::{
-    DataDirLock, PORTS_TRIED_MAX, PortError, bind_listener, default_data_dir, lock_data_dir,
-    write_ready_file,
+    DEMO_DIR_PREFIX, DataDirLock, PORTS_TRIED_MAX, PortError, bind_listener, default_data_dir,
+    lock_data_dir, remove_left_demos, write_ready_file,
 };
 pub use run::{Server, run};
 pub use terminal::Terminal;

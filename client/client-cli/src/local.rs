@@ -38,6 +38,9 @@ pub fn lock_data_dir(dir: &Path) -> Result<DataDirLock, Failure> {
         Failure::new(exit, format!("cannot use data directory {}: {error}", dir.display()))
             .hint("name another with --data-dir DIR")
     };
+    if dir.exists() && !dir.is_dir() {
+        return Err(failed(ErrorKind::NotADirectory.into()));
+    }
     std::fs::create_dir_all(dir).map_err(failed)?;
     let path = dir.join("lock");
     let mut file = OpenOptions::new()
@@ -163,6 +166,9 @@ pub fn default_data_dir(env: impl Fn(&str) -> Option<String>) -> Result<PathBuf,
     Ok(Path::new(&home).join(".local/share/lumadb"))
 }
 
+pub use left_demos::{DEMO_DIR_PREFIX, remove_left_demos};
+
+mod left_demos;
 mod port_owner;
 
 #[cfg(test)]

@@ -9,17 +9,22 @@
 //!
 //! Deliberately absent: passwords, TLS, COPY FROM, the extended protocol.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{ErrorFields, Header, Message};
 use postgres_protocol::message::frontend;
 
 use crate::args::TargetArgs;
+use crate::connect::host_and_port;
 use crate::exit::{Exit, Failure};
 
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
+/// How long a server may take for its first word. One of another protocol may take what we send for the beginning of
+/// something and wait for the rest.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// Where to connect, from `postgres://user@host:port/database`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,17 +51,15 @@ impl Target {
             .ok_or_else(wrong)?;
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let or = |text: &str, default: &str| {
             if text.is_empty() { default.to_owned() } else { text.to_owned() }
         };
-        let host = or(host, "127.0.0.1");
         if user.contains(':') {
             return Err(Failure::usage("passwords are not supported yet")
                 .hint("postgres://user@host:port/database"));
         }
         let database = database.split('?').next().unwrap_or_default();
-        let addr = if has_port { host } else { format!("{host}:5432") };
+        let addr = host_and_port(&or(host, "127.0.0.1"), 5432).ok_or_else(wrong)?;
         Ok(Self { user: or(user, "luma"), addr, database: or(database, "luma") })
     }
 
@@ -148,10 +151,18 @@ fn lost(error: &std::io::Error) -> Failure {
 
 impl Session {
     pub(crate) fn open(target: &Target) -> Result<Self, Failure> {
+        Self::open_within(target, ANSWER_MAX)
+    }
+
+    fn open_within(target: &Target, answer_max: Duration) -> Result<Self, Failure> {
         let mut session = Self::connect(target)?;
+        session.socket.set_read_timeout(Some(answer_max))?;
         match session.first_byte()? {
             // An authentication request, an error, a protocol negotiation.
-            b'R' | b'E' | b'v' => session.log_in(),
+            b'R' | b'E' | b'v' => {
+                session.socket.set_read_timeout(None)?;
+                session.log_in()
+            }
             _ => Err(Failure::new(
                 Exit::CannotConnect,
                 format!("{} does not speak PostgreSQL's protocol", target.addr),
@@ -188,6 +199,13 @@ impl Session {
                 format!("{} closed the connection at once", self.cancel_key.addr),
             )
             .hint("the server's log says why; its banner names the address for SQL")),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(Failure::new(
+                    Exit::TimedOut,
+                    format!("{} took the connection and says nothing", self.cancel_key.addr),
+                )
+                .hint("is it the address for SQL? the server's banner names it"))
+            }
             Err(error) => Err(lost(&error)),
         }
     }
@@ -285,7 +303,7 @@ impl Session {
             }
             let mut chunk = [0; 16 << 10];
             match self.socket.read(&mut chunk).map_err(|error| lost(&error))? {
-                0 => return Err(lost(&std::io::ErrorKind::UnexpectedEof.into())),
+                0 => return Err(lost(&ErrorKind::UnexpectedEof.into())),
                 read => self.buf.extend_from_slice(&chunk[..read]),
             }
         }
@@ -306,7 +324,7 @@ fn row(
 ) -> std::io::Result<Vec<Option<String>>> {
     fallible_collect(body.ranges(), |range: Option<std::ops::Range<usize>>| {
         let Some(range) = range else { return Ok(None) };
-        let bytes = body.buffer().get(range).ok_or(std::io::ErrorKind::InvalidData)?;
+        let bytes = body.buffer().get(range).ok_or(ErrorKind::InvalidData)?;
         Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
     })
 }

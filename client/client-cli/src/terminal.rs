@@ -1,10 +1,11 @@
 //! Standard streams and what they are attached to, taken once so that commands are functions of them.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::exit::{Exit, Failure};
+use crate::input::Input;
 
 /// What a pipe holds on Linux.
 const INPUT_BYTES: usize = 64 << 10;
@@ -13,6 +14,29 @@ fn stdin_pauses() -> bool {
     let stdin = io::stdin();
     let mut waited_for = [PollFd::new(&stdin, PollFlags::IN)];
     poll(&mut waited_for, Some(&Timespec::default())).is_ok_and(|ready| ready == 0)
+}
+
+/// Standard output, whose errors say what could not be written.
+struct Named<W>(W);
+
+impl<W> Named<W> {
+    fn name<T>(done: io::Result<T>) -> io::Result<T> {
+        done.map_err(|error| match error.kind() {
+            // Who writes handles these.
+            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => error,
+            kind => io::Error::new(kind, format!("cannot write to standard output: {error}")),
+        })
+    }
+}
+
+impl<W: Write> Write for Named<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Self::name(self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Self::name(self.0.flush())
+    }
 }
 
 /// The streams of a command.
@@ -38,7 +62,7 @@ impl Terminal {
         use std::io::IsTerminal;
         let stdout_is_tty = io::stdout().is_terminal();
         Self {
-            out: Box::new(io::BufWriter::new(io::stdout())),
+            out: Box::new(io::BufWriter::new(Named(io::stdout()))),
             err: Box::new(io::stderr()),
             input: BufReader::with_capacity(INPUT_BYTES, Box::new(io::stdin())),
             stdin_is_tty: io::stdin().is_terminal(),
@@ -55,11 +79,17 @@ impl Terminal {
         let _ = writeln!(self.err, "{text}");
     }
 
+    /// Standard input for a command that Ctrl-C may end; nothing of it is left here.
+    pub(crate) fn background_input(&mut self) -> Input {
+        let nothing = BufReader::new(Box::new(io::empty()) as Box<dyn Read + Send>);
+        Input::start(std::mem::replace(&mut self.input, nothing), self.input_pauses)
+    }
+
     /// Asks before something that cannot be undone.
     ///
     /// # Errors
     /// `Usage` without a terminal and without `yes`; `Failed` when the answer is no.
-    pub fn confirm(&mut self, yes: bool, what: &str) -> Result<(), Failure> {
+    pub(crate) async fn confirm(&mut self, yes: bool, what: &str) -> Result<(), Failure> {
         if yes {
             return Ok(());
         }
@@ -69,9 +99,14 @@ impl Terminal {
         }
         let _ = write!(self.err, "{what}? [y/N] ");
         let _ = self.err.flush();
-        let mut answer = String::new();
-        self.input.read_line(&mut answer)?;
-        if matches!(answer.trim(), "y" | "Y" | "yes") {
+        let mut answer = Vec::new();
+        let mut input = self.background_input();
+        while !answer.contains(&b'\n')
+            && let Some(chunk) = input.next().await?
+        {
+            answer.extend_from_slice(&chunk.bytes);
+        }
+        if matches!(answer.trim_ascii(), b"y" | b"Y" | b"yes") {
             return Ok(());
         }
         Err(Failure::new(Exit::Failed, format!("did not {what}")))
@@ -94,3 +129,6 @@ impl Terminal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ pub(crate) fn run(
                 rows.print(format, terminal)
             }
             TopicCommand::Create { broker, name, partitions, replication_factor: _, configs } => {
-                let configs = pairs("--topic-config", &configs)?;
+                let configs = pairs("--topic-config", "KEY=VALUE", &configs)?;
                 let client = connect(&broker).await?;
                 client.create_topic(&name, partitions.unwrap_or(-1), &configs).await?;
                 terminal.note(&format!("created topic {name}"));
@@ -40,7 +40,7 @@ pub(crate) fn run(
                 describe(&client, &name, format, terminal).await
             }
             TopicCommand::Alter { broker, name, partitions, configs, reset } => {
-                let set = pairs("--topic-config", &configs)?;
+                let set = pairs("--topic-config", "KEY=VALUE", &configs)?;
                 if partitions.is_none() && set.is_empty() && reset.is_empty() {
                     return Err(Failure::usage("nothing to alter")
                         .hint("give --partitions N, --topic-config KEY=VALUE or --reset KEY"));
@@ -56,7 +56,7 @@ pub(crate) fn run(
                 Ok(())
             }
             TopicCommand::Delete { broker, name, yes } => {
-                terminal.confirm(yes, &format!("delete topic {name} and its records"))?;
+                terminal.confirm(yes, &format!("delete topic {name} and its records")).await?;
                 connect(&broker).await?.delete_topic(&name).await?;
                 terminal.note(&format!("deleted topic {name}"));
                 Ok(())

@@ -36,11 +36,13 @@ impl Error {
     }
 }
 
+const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+
 /// What the codes that people meet most mean, where the broker sends no text of its own.
 fn words(code: i16) -> Option<&'static str> {
     Some(match code {
-        3 => "it does not exist",
         15 => "its coordinator is not available",
+        17 => "a topic's name has 1 to 249 letters, digits, '.', '_' and '-'",
         25 => "the group has members",
         56 => "the server cannot store it, its disk may be full",
         _ => return None,
@@ -56,6 +58,10 @@ pub(crate) fn check(
     let Some(known) = code.err() else { return Ok(()) };
     let name = format!("{known:?}");
     let message = match message {
+        // A broker's text for it speaks of hosts of partitions.
+        _ if code == UNKNOWN_TOPIC_OR_PARTITION => {
+            format!("it does not exist ({name}, code {code})")
+        }
         Some(text) if !text.is_empty() => format!("{text} ({name}, code {code})"),
         _ => match words(code) {
             Some(text) => format!("{text} ({name}, code {code})"),

@@ -16,6 +16,49 @@ fn a_locked_directory_names_its_owner_and_is_free_afterwards() {
     lock_data_dir(&dir.path().join("new")).expect("free again");
 }
 
+/// It said "File exists".
+#[test]
+fn a_file_is_no_data_directory() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let failure = lock_data_dir(file.path()).expect_err("a file");
+    assert_eq!(failure.exit, Exit::Failed);
+    assert!(failure.message.ends_with(": not a directory"), "{failure}");
+}
+
+/// `kill -9` left a demo's directory for good.
+#[test]
+fn what_killed_demos_left_is_removed_and_nothing_else() {
+    let parent = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| parent.path().join(name);
+    let demo = |name: &str| lock_data_dir(&path(name)).expect("free");
+    drop((demo("lumadb-demo-killed"), demo("lumadb-demo-killed/shard-0"), demo("other")));
+    let running = demo("lumadb-demo-running");
+    std::fs::create_dir(path("lumadb-demo-begins")).expect("created");
+    File::create(path("lumadb-demo-begins/lock")).expect("created");
+    std::fs::create_dir(path("lumadb-demo-no-lock")).expect("created");
+    File::create(path("lumadb-demo-file")).expect("created");
+    std::os::unix::fs::symlink(path("other"), path("lumadb-demo-link")).expect("linked");
+
+    let said = remove_left_demos(parent.path());
+    let killed = path("lumadb-demo-killed");
+    assert_eq!(said, [format!("removed {}, which a killed demo left", killed.display())]);
+    let mut left: Vec<_> = std::fs::read_dir(parent.path())
+        .expect("readable")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
+        .collect();
+    left.sort();
+    let demos = ["begins", "file", "link", "no-lock", "running"];
+    assert_eq!(
+        left,
+        [&demos.map(|name| format!("lumadb-demo-{name}"))[..], &["other".to_owned()]].concat()
+    );
+    assert!(path("other/lock").exists());
+
+    drop(running);
+    assert_eq!(remove_left_demos(parent.path()).len(), 1);
+    assert_eq!(remove_left_demos(&path("nowhere")), [""; 0]);
+}
+
 #[test]
 fn a_busy_port_moves_only_when_nobody_chose_it() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback");

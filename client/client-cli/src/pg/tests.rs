@@ -13,6 +13,9 @@ fn urls_have_defaults_for_every_part() {
     assert_eq!(parse("postgres://[::1]/x"), Ok("luma@[::1]:5432/x".to_owned()));
     assert!(parse("mysql://x").is_err());
     assert!(parse("postgres://me:secret@x").is_err());
+    // It was looked up as a host name, with the port after it.
+    let failure = parse("postgres://db:port/x").expect_err("no port");
+    assert_eq!((failure.exit, failure.message.contains("is no address")), (Exit::Usage, true));
 }
 
 #[test]
@@ -104,4 +107,14 @@ fn another_protocol_is_named() {
         assert_eq!((failure.exit, failure.message.contains(said)), (Exit::CannotConnect, true));
         server.join().expect("no panic");
     }
+}
+
+/// The Kafka port took the start-up message for a request that goes on, and the command waited for ever.
+#[test]
+fn a_server_that_says_nothing_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let addr = listener.local_addr().expect("bound").to_string();
+    let target = Target { user: "luma".to_owned(), addr, database: "luma".to_owned() };
+    let failure = Session::open_within(&target, Duration::from_millis(1)).expect_err("silence");
+    assert_eq!((failure.exit, failure.message.contains("says nothing")), (Exit::TimedOut, true));
 }

@@ -124,6 +124,13 @@ fn config_commands_print_the_table_of_keys() {
             .contains("LUMADB_LOG__SEGMENT_BYTES=64MiB")
     );
     assert_eq!(command(&["config", "explain", "no.key"], "").0, Exit::NotFound);
+    let (_, _, err) = command(&["config", "explain", "kafka.adr"], "");
+    assert!(err.contains("did you mean kafka.addr?"), "{err}");
+    for wrong in ["=x", " =x", "x"] {
+        let (exit, _, err) = command(&["config", "validate", "--set", wrong], "");
+        let said = format!("error: --set {wrong:?}: expected section.key=value\n");
+        assert_eq!((exit, err), (Exit::Usage, said));
+    }
     assert!(command(&["config", "default"], "").1.contains("[kafka]"));
     let (exit, _, err) = command(&["config", "validate", "--set", "kafka.adr=1"], "");
     assert_eq!((exit, err.contains("did you mean kafka.addr?")), (Exit::Usage, true));
@@ -166,7 +173,37 @@ fn wrong_offsets_and_templates_are_refused_before_connecting() {
     assert_eq!(command(&["consume", "t", "--offset", "x"], "").0, Exit::Usage);
     assert_eq!(command(&["consume", "t", "-F", "%q"], "").0, Exit::Usage);
     assert_eq!(command(&["consume", "t", "--format", "csv"], "").0, Exit::Usage);
+    assert_eq!(command(&["consume", "t", "--format", "json", "--follow"], "").0, Exit::Usage);
+    assert_eq!(command(&["produce", "t", "-H", "x"], "").0, Exit::Usage);
     assert_eq!(command(&["topic", "create", "t", "-c", "x"], "").0, Exit::Usage);
+}
+
+/// `-3` was taken for a flag, with the advice to write `-- -3`.
+#[test]
+fn numbers_below_zero_are_out_of_range() {
+    for args in [
+        ["topic", "create", "t", "-p", "-3"],
+        ["topic", "alter", "t", "-p", "-3"],
+        ["produce", "t", "--partition", "-3", "-kx"],
+        ["consume", "t", "--partition", "-3", "-f"],
+        ["bench", "produce", "--partitions", "-3", "--acks=1"],
+        ["serve", "--cores", "-3", "--http", "x"],
+    ] {
+        let error = Cli::try_parse_from(["lumadb"].iter().chain(&args)).expect_err("wrong");
+        assert!(error.to_string().contains("-3 is not in "), "{error}");
+    }
+}
+
+/// The directory of another name was made and used.
+#[test]
+fn a_data_directory_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = std::ffi::OsStr::from_bytes(b"d\xff");
+    let words = ["lumadb", "serve", "--data-dir"].map(std::ffi::OsStr::new);
+    let cli = Cli::try_parse_from(words.into_iter().chain([dir])).expect("parses");
+    let Some(client_cli::Command::Serve(args)) = cli.command else { panic!("it is serve") };
+    let said = args.overrides().expect_err("no text");
+    assert_eq!(said, r#"--data-dir "d\xFF": the name is not UTF-8"#);
 }
 
 /// A rate of 0 was taken for 1 in silence.
@@ -208,6 +245,16 @@ fn doctor_checks_a_directory_and_leaves_nothing() {
     assert_eq!(names, ["io_uring", "memlock", "open_files", "clock", "file_system", "direct_io"]);
     assert_eq!(rows[0]["result"], "warn");
     assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 0);
+}
+
+/// The file's directory was checked instead, and was fine.
+#[test]
+fn doctor_takes_no_file_for_a_directory() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let path = file.path().to_str().expect("text");
+    let (exit, out, _) = command(&["doctor", "--json", "--data-dir", path], "");
+    assert_eq!(exit, Exit::Unhealthy);
+    assert!(out.contains(&format!("{path} is not a directory")), "{out}");
 }
 
 #[test]
