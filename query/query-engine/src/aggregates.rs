@@ -1,18 +1,27 @@
-//! `sum` and `avg` with PostgreSQL's types: exact, and as wide as they get.
+//! `sum`, `avg`, `stddev` and their kin with PostgreSQL's types: as wide as they get, and never silently wrong.
 //!
 //! | argument | `sum` | `avg` |
 //! |---|---|---|
 //! | `smallint`, `integer` | `bigint` | `numeric` |
 //! | `bigint`, `numeric` | `numeric` | `numeric` |
-//! | `real`, `double precision` | `double precision` | `double precision` |
+//! | `real` | `real` | `double precision` |
+//! | `double precision` | `double precision` | `double precision` |
 //!
-//! DataFusion sums bigints in a bigint that wraps. Here the argument is widened first; everything else is left to
-//! DataFusion's own functions. Averages of exact numbers are sums that are divided: [`crate::averages`].
+//! DataFusion sums bigints in a bigint that wraps, so they are widened. What may still wrap or become infinite in its type
+//! is summed by [`total`]; everything else is left to DataFusion's own functions. Averages are sums that are divided
+//! ([`crate::averages`]), but those of quotients are [`wide::Mean`]. Frames of floating point are worked out [`anew`].
+
+mod anew;
+mod plain;
+mod spans;
+mod spread;
+mod total;
+mod wide;
 
 use std::hash::Hash;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{DFSchema, Result, ScalarValue};
@@ -31,23 +40,59 @@ use crate::arithmetic::rewritten;
 use crate::intervals::INTERVAL;
 use crate::operators::exact::EXACT;
 use crate::operators::scale;
+use anew::Anew;
+use total::Total as _;
 
 /// From here on a sum may need more than 128 bits.
 const SUM_DIGITS_MAX: u8 = 28;
 
-/// The type in which an argument is taken; `None` for what has no sum.
-type Widen = fn(&DataType) -> Option<DataType>;
+/// What an aggregate is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Role {
+    Sum,
+    Average,
+    /// Deviation or variance, of all values or of a sample of them.
+    Spread {
+        root: bool,
+        sample: bool,
+    },
+    /// Something of floating point that DataFusion works out well where nothing leaves its frame.
+    Other,
+}
+
+const ROLES: [(&str, Role); 18] = [
+    ("sum", Role::Sum),
+    ("avg", Role::Average),
+    ("stddev", Role::Spread { root: true, sample: true }),
+    ("stddev_pop", Role::Spread { root: true, sample: false }),
+    ("var", Role::Spread { root: false, sample: true }),
+    ("var_pop", Role::Spread { root: false, sample: false }),
+    ("corr", Role::Other),
+    ("covar_pop", Role::Other),
+    ("covar_samp", Role::Other),
+    ("regr_avgx", Role::Other),
+    ("regr_avgy", Role::Other),
+    ("regr_count", Role::Other),
+    ("regr_intercept", Role::Other),
+    ("regr_r2", Role::Other),
+    ("regr_slope", Role::Other),
+    ("regr_sxx", Role::Other),
+    ("regr_sxy", Role::Other),
+    ("regr_syy", Role::Other),
+];
 
 /// Replaces the functions of the engine's state.
 ///
 /// # Errors
 /// DataFusion's.
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
-    let widenings: [(&str, Widen); 2] = [("sum", summed), ("avg", averaged)];
-    for (name, widen) in widenings {
+    for (name, role) in ROLES {
         let inner = state.udaf(name)?;
-        let signature = Signature::user_defined(Volatility::Immutable);
-        state.register_udaf(Arc::new(AggregateUDF::from(Widened { inner, widen, signature })))?;
+        let signature = match role {
+            Role::Sum | Role::Average => Signature::user_defined(Volatility::Immutable),
+            _ => inner.signature().clone(),
+        };
+        state.register_udaf(Arc::new(AggregateUDF::from(Widened { inner, role, signature })))?;
     }
     Ok(())
 }
@@ -61,17 +106,20 @@ fn summed(argument: &DataType) -> Option<DataType> {
     Some(match argument {
         Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32 | Null => Int64,
         Int64 | UInt64 => Decimal128(20, 0),
-        Float16 | Float32 | Float64 => Float64,
+        Float16 | Float64 => Float64,
+        Duration(_) => Duration(TimeUnit::Microsecond),
         Decimal128(digits, scale) if *digits > SUM_DIGITS_MAX => Decimal256(*digits, *scale),
-        Decimal128(..) | Decimal256(..) | Duration(_) | Interval(_) => argument.clone(),
+        Decimal128(..) | Decimal256(..) | Float32 => argument.clone(),
+        Interval(_) => INTERVAL,
         _ => return None,
     })
 }
 
-/// The type in which values are averaged: exact ones never are, but divided ([`crate::averages`]).
+/// The type in which values are averaged, where they are not divided ([`crate::averages`]).
 fn averaged(argument: &DataType) -> Option<DataType> {
     Some(match argument {
         other if scale(other).is_some() => EXACT,
+        other if other.is_floating() => DataType::Float64,
         DataType::Duration(_) | DataType::Interval(_) => argument.clone(),
         other => return summed(other),
     })
@@ -107,17 +155,48 @@ fn plain_sum(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         return Ok(Transformed::no(expr));
     };
     let inner = Arc::clone(&widened.inner);
-    if inner.name() != "sum" || summed(&argument.get_type(schema)?) != Some(DataType::Int64) {
+    if widened.role != Role::Sum || summed(&argument.get_type(schema)?) != Some(DataType::Int64) {
         return Ok(Transformed::no(expr));
     }
     *function = inner;
     Ok(Transformed::yes(expr))
 }
 
-#[derive(Debug)]
+/// Evaluates `$made` with `$total` as the total that `$role` keeps of values of type `$argument`, or `$other`.
+macro_rules! with_total {
+    ($role:expr, $argument:expr, $total:ident => $made:expr, $other:expr) => {
+        match ($role, $argument) {
+            (Role::Sum, DataType::Decimal256(..)) => with_total!(@ $total, wide::Sum, $made),
+            (Role::Sum, DataType::Float32) => with_total!(@ $total, plain::Sum<f32>, $made),
+            (Role::Sum, DataType::Float64) => with_total!(@ $total, plain::Sum<f64>, $made),
+            (Role::Sum, DataType::Duration(_)) => with_total!(@ $total, plain::Sum<i64>, $made),
+            (Role::Sum, DataType::Interval(_)) => with_total!(@ $total, spans::Sum, $made),
+            (Role::Average, DataType::Decimal256(..)) => with_total!(@ $total, wide::Mean, $made),
+            (Role::Spread { root: true, sample: true }, DataType::Float64) => {
+                with_total!(@ $total, spread::Spread<true, true>, $made)
+            }
+            (Role::Spread { root: true, sample: false }, DataType::Float64) => {
+                with_total!(@ $total, spread::Spread<true, false>, $made)
+            }
+            (Role::Spread { root: false, sample: true }, DataType::Float64) => {
+                with_total!(@ $total, spread::Spread<false, true>, $made)
+            }
+            (Role::Spread { root: false, sample: false }, DataType::Float64) => {
+                with_total!(@ $total, spread::Spread<false, false>, $made)
+            }
+            _ => $other,
+        }
+    };
+    (@ $total:ident, $of:ty, $made:expr) => {{
+        type $total = $of;
+        $made
+    }};
+}
+
+#[derive(Clone, Debug)]
 struct Widened {
     inner: Arc<AggregateUDF>,
-    widen: Widen,
+    role: Role,
     signature: Signature,
 }
 
@@ -136,6 +215,18 @@ impl Hash for Widened {
     }
 }
 
+/// The type of the first argument.
+fn only(fields: &[FieldRef]) -> DataType {
+    fields.first().map_or(DataType::Null, |it| it.data_type().clone())
+}
+
+impl Widened {
+    /// Types of what a total keeps; `None` where the function is DataFusion's own.
+    fn state(&self, argument: &DataType) -> Option<Vec<DataType>> {
+        with_total!(self.role, argument, Kept => Some(Kept::state(argument)), None)
+    }
+}
+
 impl AggregateUDFImpl for Widened {
     fn name(&self) -> &str {
         self.inner.name()
@@ -150,9 +241,11 @@ impl AggregateUDFImpl for Widened {
     }
 
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
-        let wide = match arguments {
-            [argument] => (self.widen)(argument),
-            _ => None,
+        let wide = match (self.role, arguments) {
+            (Role::Sum, [argument]) => summed(argument),
+            (Role::Average, [argument]) => averaged(argument),
+            (Role::Sum | Role::Average, _) => None,
+            _ => return self.inner.coerce_types(arguments),
         };
         // The error names the function and the types around this text.
         wide.map(|it| vec![it])
@@ -160,38 +253,73 @@ impl AggregateUDFImpl for Widened {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        match arguments {
-            [argument] if self.inner.name() == "avg" && !argument.is_floating() => {
+        match (self.role, arguments) {
+            (Role::Average, [argument]) if !argument.is_floating() => {
                 Ok(if scale(argument).is_some() { EXACT } else { INTERVAL })
             }
+            (Role::Sum, [DataType::Float32]) => Ok(DataType::Float32),
             _ => self.inner.return_type(arguments),
         }
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        self.inner.accumulator(args)
+        let argument = only(args.expr_fields);
+        with_total!(self.role, &argument, Kept => {
+            if args.is_distinct {
+                return Ok(Box::new(total::Distinct::<Kept>::new(argument)));
+            }
+            Ok(Box::new(total::Single::<Kept>::new(argument)))
+        }, self.inner.accumulator(args))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        self.inner.state_fields(args)
+        let argument = only(args.input_fields);
+        let Some(types) = self.state(&argument) else { return self.inner.state_fields(args) };
+        let types = if args.is_distinct { vec![DataType::new_list(argument, true)] } else { types };
+        let field = |(index, of): (usize, DataType)| -> FieldRef {
+            Arc::new(Field::new(format!("{}[{index}]", args.name), of, true))
+        };
+        Ok(types.into_iter().enumerate().map(field).collect())
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        self.inner.groups_accumulator_supported(args)
+        match self.state(&only(args.expr_fields)) {
+            Some(_) => !args.is_distinct,
+            None => self.inner.groups_accumulator_supported(args),
+        }
     }
 
     fn create_groups_accumulator(
         &self,
         args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn GroupsAccumulator>> {
-        self.inner.create_groups_accumulator(args)
+        let argument = only(args.expr_fields);
+        with_total!(
+            self.role,
+            &argument,
+            Kept => Ok(Box::new(total::Groups::<Kept>::new(argument))),
+            self.inner.create_groups_accumulator(args)
+        )
     }
 
     fn create_sliding_accumulator(
         &self,
         args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn Accumulator>> {
-        self.inner.create_sliding_accumulator(args)
+        let argument = only(args.expr_fields);
+        if argument.is_floating() {
+            let anew = self.clone();
+            return Ok(Box::new(Anew::new(&args, move |args| anew.accumulator(args))));
+        }
+        if args.is_distinct {
+            return self.inner.create_sliding_accumulator(args);
+        }
+        with_total!(
+            self.role,
+            &argument,
+            Kept => Ok(Box::new(total::Sliding::<Kept>::new(argument))),
+            self.inner.create_sliding_accumulator(args)
+        )
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {

@@ -1,4 +1,5 @@
-//! `avg` of exact numbers and of intervals: the sum divided by the count, as PostgreSQL divides.
+//! `avg`: the sum divided by the count, as PostgreSQL divides. Quotients have averages of their own: their sum may be out of
+//! range where the average is not ([`crate::aggregates`]).
 //!
 //! ```text
 //!  Aggregate: avg(x)   →   Projection: luma_quotient(sum(x), count(x))
@@ -86,7 +87,10 @@ impl Split {
     }
 }
 
-/// Whether this is an average of exact numbers or intervals, which have their days then.
+/// Digits of a numeric from which on a sum may have no room in it.
+const SUMMED_DIGITS_MAX: u8 = 66;
+
+/// Whether this is an average that is divided; an interval in it has its days then, and a real is a double.
 fn is_divided(call: &mut Expr, schema: &DFSchema) -> Result<bool> {
     let (name, args) = match call {
         Expr::AggregateFunction(it) => (it.func.name(), &mut it.params.args),
@@ -99,7 +103,13 @@ fn is_divided(call: &mut Expr, schema: &DFSchema) -> Result<bool> {
     if is_span {
         *argument = with_days(std::mem::take(argument), &data_type);
     }
-    Ok(is_span || scale(&data_type).is_some())
+    if data_type.is_floating() {
+        *argument = datafusion::logical_expr::cast(std::mem::take(argument), DataType::Float64);
+    }
+    Ok(match data_type {
+        DataType::Decimal256(digits, _) => digits <= SUMMED_DIGITS_MAX,
+        other => is_span || other.is_floating() || scale(&other).is_some(),
+    })
 }
 
 fn with_function(mut call: Expr, function: &Arc<AggregateUDF>) -> Expr {
@@ -134,6 +144,9 @@ fn joined(
         let (sum, count) = (column(index), column(count));
         let average = match scale(data_type) {
             Some(scale) => exact::quotient(sum, count, [scale, 0]),
+            None if data_type.is_floating() => {
+                sum / datafusion::logical_expr::cast(count, DataType::Float64)
+            }
             None => scaled(with_days(sum, data_type), count, true),
         };
         exprs.push(average.alias_qualified(qualifier.cloned(), field.name()));

@@ -26,7 +26,7 @@ use super::{call, external};
 use crate::arithmetic::{answer, sides};
 use crate::error::fault;
 
-const DIGITS_MAX: u8 = 76;
+pub(crate) const DIGITS_MAX: u8 = 76;
 const SCALE: i8 = 40;
 /// 36 digits before the point, 40 after it.
 pub(crate) const EXACT: DataType = DataType::Decimal256(DIGITS_MAX, SCALE);
@@ -191,6 +191,14 @@ fn divided(left: Number, right: Number) -> Result<i256> {
     let quotient = long_division(left, right, wanted + right.scale - left.scale);
     let (quotient, is_exact) = quotient.ok_or_else(out_of_range)?;
     in_scale(quotient, wanted, is_exact)
+}
+
+/// A sum of type [`EXACT`] divided by a count, in that type.
+///
+/// # Errors
+/// 22003.
+pub(crate) fn mean(sum: i256, count: i256) -> Result<i256> {
+    divided(Number::new(sum, i32::from(SCALE)), Number::new(count, 0))
 }
 
 /// `left · 10^exponent / right`, half away from zero, and whether that is all of it.
