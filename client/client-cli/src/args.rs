@@ -107,22 +107,22 @@ impl ConfigArgs {
 pub struct ServeArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Directory of all state
+    /// Directory of all state [default: ~/.local/share/lumadb]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Address of the Kafka listener; port 0 takes a free one
+    /// Address of the Kafka listener; port 0 takes a free one [default: 127.0.0.1:9092]
     #[arg(long, value_name = "ADDR")]
     pub kafka: Option<String>,
-    /// Address of the PostgreSQL listener
+    /// Address of the PostgreSQL listener [default: 127.0.0.1:5432]
     #[arg(long, value_name = "ADDR")]
     pub pg: Option<String>,
-    /// Address of the HTTP listener
+    /// Address of the HTTP listener [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub http: Option<String>,
-    /// auto, io_uring or epoll
+    /// auto, io_uring or epoll [default: auto]
     #[arg(long, value_name = "REACTOR")]
     pub reactor: Option<String>,
-    /// Cores to use
+    /// Cores to use [default: all]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32))]
     pub cores: Option<u32>,
     /// Permit addresses beyond loopback although there is no login yet
@@ -160,7 +160,9 @@ impl ServeArgs {
     }
 }
 
+// Its directory is a temporary one.
 #[derive(Args, Clone, Debug)]
+#[command(mut_arg("data_dir", |arg| arg.hide(true)))]
 pub struct DemoArgs {
     #[command(flatten)]
     pub serve: ServeArgs,

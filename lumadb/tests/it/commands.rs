@@ -1,7 +1,9 @@
 //! Every client command against a live server.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Server, binary, luma, luma_with, wait};
 
@@ -82,6 +84,52 @@ fn records_in_every_compression_format_and_offset() {
     let record: serde_json::Value = serde_json::from_str(&line).expect("one JSON object");
     assert_eq!((&record["key"], &record["value"]), (&"k".into(), &"v".into()));
     assert_eq!(record["headers"][1]["value"], "2");
+    let array = server.luma(&["consume", "lines", "--format", "json"]).ok();
+    let array: Vec<serde_json::Value> = serde_json::from_str(&array).expect("one array");
+    let lines = server.luma(&["consume", "lines"]).ok();
+    let lines = lines.lines().map(|line| serde_json::from_str(line).expect("an object"));
+    assert_eq!(array, lines.collect::<Vec<serde_json::Value>>());
+    assert_eq!(server.luma(&["consume", "lines", "-O", "end", "-o", "json"]).ok(), "[]\n");
+}
+
+/// Small lines did not reach a topic of small messages, since their batch was too large for it; and which line was too long
+/// was nobody's business.
+#[test]
+fn a_topic_of_small_messages_takes_many_and_names_the_one_that_is_too_large() {
+    let server = Server::start();
+    server.luma(&["topic", "create", "small", "-p", "2", "-c", "max.message.bytes=2000"]).ok();
+    let lines: String = (0..3000).map(|n| format!("{}:{n}\n", n % 7)).collect();
+    server.luma_with(&["produce", "small", "-K", ":"], lines.as_bytes()).ok();
+    let read = server.luma(&["consume", "small", "-F", "%k %v\n"]).ok();
+    assert_eq!(read.lines().count(), 3000);
+    for key in 0..7 {
+        let of_key = read.lines().filter_map(|line| line.strip_prefix(&format!("{key} ")));
+        let of_key: Vec<u32> = of_key.map(|value| value.parse().expect("a number")).collect();
+        assert!(of_key.is_sorted(), "the order of key {key} is lost");
+    }
+    let lines = format!("1\n2\n{}\n4\n", "x".repeat(2000));
+    let err = server.luma_with(&["produce", "small", "-p", "0"], lines.as_bytes()).fails(1);
+    assert!(err.contains("produced 2 records"), "{err}");
+    assert!(err.contains("error: line 3: "), "{err}");
+    assert!(err.contains("max.message.bytes = 2000"), "{err}");
+    server.luma_with(&["produce", "small", "-z", "gzip"], lines.as_bytes()).ok();
+}
+
+/// The read of the next line held the thread that would have seen it.
+#[test]
+fn ctrl_c_ends_produce_while_it_waits_for_a_line() {
+    let server = Server::start();
+    server.luma(&["topic", "create", "live"]).ok();
+    let mut command = binary();
+    command.args(["produce", "live", "-b", server.kafka()]).stdin(Stdio::piped());
+    let mut child = command.stderr(Stdio::null()).spawn().expect("the command starts");
+    let mut input = child.stdin.take().expect("piped");
+    writeln!(input, "first").expect("it reads");
+    // It is there, so the command waits for the next.
+    assert_eq!(server.luma(&["consume", "live", "-f", "-n", "1", "-F", "%v"]).ok(), "first");
+    let pid = Pid::from_raw(child.id().cast_signed()).expect("a child has a pid");
+    kill_process(pid, Signal::INT).expect("it runs");
+    assert_eq!(wait(child), 130);
 }
 
 #[test]

@@ -100,6 +100,17 @@ fn a_terminal_that_goes_away_leaves_nothing() {
 }
 
 #[test]
+fn what_a_killed_demo_left_goes_with_the_next() {
+    let (killed, temporary) = demo(&["--rate", "0"]);
+    assert_eq!(killed.end(Signal::KILL), 128 + 9);
+    assert!(!is_empty(temporary.path()));
+    let mut command = binary();
+    command.args(["demo", "--kafka", "no address"]).env("TMPDIR", temporary.path());
+    assert!(finish(command, b"").fails(2).contains("which a killed demo left"));
+    assert!(is_empty(temporary.path()));
+}
+
+#[test]
 fn a_data_directory_is_refused() {
     let mut command = binary();
     command.args(["demo", "--data-dir", "keep"]);

@@ -8,3 +8,4 @@ mod offline;
 mod scripts;
 mod serve;
 mod streaming;
+mod terminal;

@@ -42,6 +42,8 @@ fn verify_names_the_file_and_offset_of_a_flipped_byte() {
     let data = dir.path().join("data");
     let path = data.to_str().expect("text");
     assert!(luma(&["verify", "--data-dir", path]).fails(5).contains("does not exist"));
+    let file = env!("CARGO_BIN_EXE_lumadb");
+    assert!(luma(&["verify", "--data-dir", file]).fails(2).contains("is not a directory"));
     let other = dir.path().to_str().expect("text");
     assert!(luma(&["verify", "--data-dir", other]).fails(5).contains("no data of a server"));
     assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 0, "nothing was written");

@@ -58,3 +58,20 @@ fn config_is_what_kafka_calls_the_configuration_of_a_topic() {
         assert_eq!(configs, ["retention.ms=1"]);
     }
 }
+
+/// The help said what the flags are for and not what is without them.
+#[test]
+fn the_help_of_serve_names_the_defaults() {
+    let help = |name: &str| {
+        let mut cli = Cli::command();
+        let command = cli.find_subcommand_mut(name).expect("a command");
+        command.render_long_help().to_string()
+    };
+    let serve = help("serve");
+    for path in ["kafka.addr", "pg.addr", "http.addr", "node.reactor"] {
+        let default = config_schema::find_key(path).expect("a key").default;
+        assert!(serve.contains(&format!("[default: {default}]")), "{path}: {serve}");
+    }
+    assert!(serve.contains("--data-dir"));
+    assert!(!help("demo").contains("--data-dir"));
+}

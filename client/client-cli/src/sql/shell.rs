@@ -75,7 +75,8 @@ fn word(text: &str) -> Option<&'static str> {
 }
 
 pub(super) fn interactive(run: &mut Run<'_>) -> Result<(), Failure> {
-    let mut editor = editor(&mut run.session, (run.terminal.env)("HOME"))?;
+    let mut editor =
+        editor(&mut run.session, (run.terminal.env)("HOME"))?.with_ansi_colors(run.terminal.color);
     let prompt = DefaultPrompt::new(
         DefaultPromptSegment::Basic("luma".to_owned()),
         DefaultPromptSegment::Empty,
