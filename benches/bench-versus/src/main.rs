@@ -20,6 +20,7 @@ mod options;
 mod peer;
 mod process;
 mod report;
+mod rest;
 mod scenario;
 mod schedule;
 mod stats;

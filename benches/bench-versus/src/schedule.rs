@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,6 +12,7 @@ use crate::peer::Peer;
 use crate::peer::kafka::Kafka;
 use crate::peer::luma::Luma;
 use crate::report::{Section, Series, json_line, markdown, record};
+use crate::rest;
 use crate::scenario::{Figure, Scenario, by_name};
 
 /// What a run may hold on disk; data directories are emptied between workloads well before it.
@@ -119,6 +119,7 @@ fn workload(
             order.reverse();
         }
         for index in order {
+            rest::wait(&options.limits.dir)?;
             let (calibration, figures) =
                 (calm(best_ms), one(scenario, &mut columns[index], options, round + 1));
             let figures = match figures {
@@ -192,24 +193,13 @@ fn calm(best_ms: &mut f64) -> f64 {
 
 /// Starts a peer on an empty directory when its data takes a third of what the run may hold.
 fn fresh_when_large(peer: &mut dyn Peer) -> anyhow::Result<()> {
-    if size_of(peer.data_dir())? < DISK_BYTES_MAX / 3 {
+    if rest::files(peer.data_dir()).values().sum::<u64>() < DISK_BYTES_MAX / 3 {
         return Ok(());
     }
     peer.stop()?;
     std::fs::remove_dir_all(peer.data_dir())?;
     peer.start()?;
     Ok(())
-}
-
-fn size_of(dir: &Path) -> anyhow::Result<u64> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        // A file may be deleted while it is looked at.
-        let Ok(meta) = entry.metadata() else { continue };
-        bytes += if meta.is_dir() { size_of(&entry.path())? } else { meta.len() };
-    }
-    Ok(bytes)
 }
 
 fn header(options: &Options, columns: &[Column]) -> String {
