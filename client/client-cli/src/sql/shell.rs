@@ -1,6 +1,9 @@
 //! The interactive loop: multi-line editing, history, completion, Ctrl-C cancels the running statement.
 
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -132,13 +135,26 @@ fn editor(session: &mut Session, home: Option<String>) -> Result<Reedline, Failu
         .with_edit_mode(Box::new(Emacs::new(keys)))
         .with_validator(Box::new(UntilEnd));
     if let Some(home) = home {
-        let path = std::path::Path::new(&home).join(".local/state/lumadb/history");
+        let path = Path::new(&home).join(".local/state/lumadb/history");
         // Without a place for it the history lives as long as the shell.
-        if let Ok(history) = FileBackedHistory::with_file(HISTORY_LINES_MAX, path) {
+        if make_private(&path).is_ok()
+            && let Ok(history) = FileBackedHistory::with_file(HISTORY_LINES_MAX, path)
+        {
             editor = editor.with_history(Box::new(history));
         }
     }
     Ok(editor)
+}
+
+/// Makes a file that only its owner reads, as psql's history is: statements hold what is in tables.
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
+    const OWNER_ONLY: u32 = 0o600;
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let file = OpenOptions::new().create(true).append(true).mode(OWNER_ONLY).open(path)?;
+    // One of an earlier version was for everybody.
+    file.set_permissions(Permissions::from_mode(OWNER_ONLY))
 }
 
 /// A name as SQL writes it: quoted unless it is plain.

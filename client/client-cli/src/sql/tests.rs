@@ -100,3 +100,19 @@ fn a_failure_in_a_script_names_the_line() {
     assert_eq!(said(Some(13)), "q.sql:11: no (SQLSTATE 1)\n    nope\n    ^");
     assert_eq!(said(None), "q.sql:10: no (SQLSTATE 1)\n  select 1,");
 }
+
+/// Everybody on the machine could read it.
+#[test]
+fn the_history_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("state/lumadb/history");
+    let mode = || std::fs::metadata(&path).expect("it is there").permissions().mode() & 0o777;
+    shell::make_private(&path).expect("made");
+    assert_eq!(mode(), 0o600);
+    std::fs::write(&path, "select 1;\n").expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("its owner");
+    shell::make_private(&path).expect("taken");
+    assert_eq!(mode(), 0o600);
+    assert_eq!(std::fs::read_to_string(&path).expect("readable"), "select 1;\n");
+}
