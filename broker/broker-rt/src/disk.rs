@@ -20,6 +20,7 @@ use crate::lone::Lone;
 use crate::memory::{AlignedMemory, Recycler};
 use crate::pool::DiskPool;
 use crate::pool_file::PoolFile;
+use crate::removal;
 use crate::ring::Ring;
 use crate::ring_file::RingFile;
 use crate::traffic::Traffic;
@@ -95,10 +96,7 @@ impl Disk for FileDisk {
 
     fn remove(&self, name: &str) -> LocalFuture<'_, io::Result<()>> {
         let path = directory::path_of(&self.dir, name);
-        Box::pin(async move {
-            let path = path?;
-            self.pool.run(move || fs::remove_file(path)).await
-        })
+        Box::pin(async move { removal::remove(&self.pool, &self.traffic, path?).await })
     }
 
     fn sync_dir(&self) -> LocalFuture<'_, io::Result<()>> {

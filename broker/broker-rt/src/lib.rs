@@ -40,6 +40,7 @@ mod net;
 mod pool;
 mod pool_file;
 mod probe;
+mod removal;
 mod ring;
 mod ring_file;
 mod traffic;

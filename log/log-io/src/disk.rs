@@ -33,6 +33,7 @@ pub trait Disk {
     fn list(&self) -> LocalFuture<'_, io::Result<Vec<String>>>;
     /// Renames, replacing `to` atomically when it exists.
     fn rename(&self, from: &str, to: &str) -> LocalFuture<'_, io::Result<()>>;
+    /// Removes the name, and the file with it when it has no other: nobody may have it open any more.
     fn remove(&self, name: &str) -> LocalFuture<'_, io::Result<()>>;
     /// Makes earlier creates, renames and removes durable.
     fn sync_dir(&self) -> LocalFuture<'_, io::Result<()>>;
