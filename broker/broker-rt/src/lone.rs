@@ -1,20 +1,25 @@
 //! Whether a core makes a synced write itself instead of handing it to a disk thread.
 //!
 //! Handing over costs two switches of threads, a seventh of the time of one small durable write. They buy that the core
-//! serves others meanwhile, which is worth nothing when there are none:
+//! serves others meanwhile, which is worth nothing when there are none. And where the core keeps its processor busy, the
+//! thread may wait for it until the scheduler's next tick, 4 ms: Linux lets a woken thread go first only when it has had
+//! less than its share, and one that has just written has not. So
 //!
 //! ```text
-//!  the core slept until just now, the write is small, no other is under way,
-//!  and no write made by the core was slow lately                              the core writes
-//!  otherwise                                                                  a disk thread writes
+//!  another synced write is under way, or one made by the core was slow lately     a disk thread writes
+//!  the write is small                                                             the core writes
+//!  it is larger, but the core slept until just now                                the core writes
+//!  otherwise                                                                      a disk thread writes
 //! ```
 //!
-//! Under load a core hardly sleeps, so its writes go to the threads. A device that stalls holds a core up once per
+//! Under load frames are large, so they go to the threads. A device that stalls holds a core up once per
 //! [`AVOIDED_FOR`] and disk, for as long as that one write takes.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+/// Up to this, the core waits for the device for less time than it takes to wake a thread and to hear of it.
+const SMALL_BYTES_MAX: usize = 16 << 10;
 /// What is more takes the device long enough for others to come.
 const BYTES_MAX: usize = 64 << 10;
 /// A core that has been awake for longer than this is busy.
@@ -34,9 +39,9 @@ impl Lone {
     /// Whether the core, awake since `awake_since`, may make a write of `len` bytes, the only one under way, at `now`.
     pub(crate) fn may_write(&self, len: usize, awake_since: Option<Instant>, now: Instant) -> bool {
         let within = |at: Instant, limit| now.saturating_duration_since(at) < limit;
-        len <= BYTES_MAX
-            && awake_since.is_some_and(|at| within(at, FRESH_FOR))
-            && !self.slow_at.get().is_some_and(|at| within(at, AVOIDED_FOR))
+        let fresh = awake_since.is_some_and(|at| within(at, FRESH_FOR));
+        let bytes_max = if fresh { BYTES_MAX } else { SMALL_BYTES_MAX };
+        len <= bytes_max && !self.slow_at.get().is_some_and(|at| within(at, AVOIDED_FOR))
     }
 
     /// A write that the core has made began at `began` and ended at `ended`.
@@ -51,17 +56,20 @@ impl Lone {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{AVOIDED_FOR, BYTES_MAX, FRESH_FOR, Lone, SLOW_FROM};
+    use super::{AVOIDED_FOR, BYTES_MAX, FRESH_FOR, Lone, SLOW_FROM, SMALL_BYTES_MAX};
 
     const NS: Duration = Duration::from_nanos(1);
 
     #[test]
-    fn a_core_writes_when_it_has_just_woken_and_the_write_is_small() {
+    fn a_core_makes_small_writes_and_larger_ones_when_it_has_just_woken() {
         let (lone, awake) = (Lone::default(), Instant::now());
-        assert!(lone.may_write(BYTES_MAX, Some(awake), awake + FRESH_FOR - NS));
-        assert!(!lone.may_write(BYTES_MAX + 1, Some(awake), awake), "a large write");
-        assert!(!lone.may_write(BYTES_MAX, Some(awake), awake + FRESH_FOR), "a busy core");
-        assert!(!lone.may_write(BYTES_MAX, None, awake), "a core that has never slept");
+        let (fresh, busy) = (awake + FRESH_FOR - NS, awake + FRESH_FOR);
+        assert!(lone.may_write(BYTES_MAX, Some(awake), fresh));
+        assert!(!lone.may_write(BYTES_MAX + 1, Some(awake), fresh), "a large write");
+        assert!(lone.may_write(SMALL_BYTES_MAX, Some(awake), busy));
+        assert!(!lone.may_write(SMALL_BYTES_MAX + 1, Some(awake), busy), "a busy core");
+        assert!(lone.may_write(SMALL_BYTES_MAX, None, awake));
+        assert!(!lone.may_write(SMALL_BYTES_MAX + 1, None, awake), "a core that has never slept");
     }
 
     #[test]
