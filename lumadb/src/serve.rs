@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use client_cli::{
-    Exit, Failure, ServeArgs, Terminal, default_data_dir, lock_data_dir, write_ready_file,
+    Exit, Failure, ServeArgs, Terminal, default_data_dir, lock_data_dir, notify_ready,
+    write_ready_file,
 };
 use config_schema::{Loaded, Sources, load};
 use tokio::runtime::Runtime;
@@ -24,6 +25,11 @@ pub(crate) fn run(args: &ServeArgs, terminal: &mut Terminal) -> Result<(), Failu
     let signals = Signals::install(&running.runtime)?;
     if let Some(path) = &args.ready_file {
         write_ready_file(path, &addresses(&running))?;
+    }
+    if let Some(socket) = std::env::var("NOTIFY_SOCKET").ok().filter(|name| !name.is_empty())
+        && let Err(failure) = notify_ready(&socket)
+    {
+        tracing::warn!("{failure}");
     }
     banner(&running, &data_dir.display().to_string(), began.elapsed(), terminal);
     let ended = wait(&mut running, signals, None);

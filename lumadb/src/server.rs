@@ -123,6 +123,7 @@ pub(crate) fn start(
     if config.kafka.addr.port() != 0 && kafka.port() != config.kafka.addr.port() {
         notes.push(moved("kafka.addr", config.kafka.addr, kafka));
     }
+    notes.extend(advertised_nowhere(config, kafka));
     let handle = node.handle();
     let options = EngineOptions {
         memory_bytes_max: usize_of(config.pg.memory_bytes_max.0),
@@ -263,6 +264,16 @@ fn too_many_cores(cores: usize, processors: usize) -> Option<String> {
         format!(
             "node.cores is {cores}, but this process may use {processors} processors: threads that share one are slower than \
              {processors} cores would be"
+        )
+    })
+}
+
+/// Kafka's clients connect again to the address that they are told.
+fn advertised_nowhere(config: &Config, kafka: SocketAddr) -> Option<String> {
+    (kafka.ip().is_unspecified() && config.kafka.advertised().is_none()).then(|| {
+        format!(
+            "clients are told to connect to {kafka}, which leads those on other machines to themselves: set \
+             kafka.advertised_addr to a host and a port that they reach"
         )
     })
 }

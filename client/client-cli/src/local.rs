@@ -9,6 +9,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -144,6 +146,23 @@ pub fn write_ready_file(path: &Path, addrs: &[(&str, SocketAddr)]) -> Result<(),
         // The failure to report is the first one.
         let _ = std::fs::remove_file(&temporary);
         Failure::new(Exit::Failed, format!("cannot write ready file {}: {error}", path.display()))
+    })
+}
+
+/// Tells the service manager that clients are served: `READY=1` to the socket that `$NOTIFY_SOCKET` names, a path or, after
+/// an `@`, an abstract name (`sd_notify(3)`).
+///
+/// # Errors
+/// `Failed`, naming the socket.
+pub fn notify_ready(socket: &str) -> Result<(), Failure> {
+    let address = match socket.strip_prefix('@') {
+        Some(name) => UnixAddr::from_abstract_name(name),
+        None => UnixAddr::from_pathname(socket),
+    };
+    let sent =
+        address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(b"READY=1\n", &address));
+    sent.map(drop).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot tell {socket} that clients are served: {error}"))
     })
 }
 

@@ -139,7 +139,8 @@ settings! {
     kafka: Kafka {
         /// Address to listen on; port 0 takes a free one.
         addr: SocketAddr = "127.0.0.1:9092", Kind::Addr, Restart;
-        /// Host and port that clients are told to connect to. Empty: the address that is listened on.
+        /// Host and port that clients are told to connect to. Empty: the address that is listened on, which is of no use to
+        /// other machines where that is 0.0.0.0.
         advertised_addr: String = "", Kind::HostPortOrEmpty, Restart;
         /// Connections at one time; one more is closed at once. Each core takes its share.
         connections_max: u32 = "10000", Kind::Int { min: 1, max: 1_000_000 }, Restart;

@@ -34,6 +34,22 @@ fn the_ready_file_names_ports_that_serve_and_sigterm_ends_cleanly() {
     assert_eq!(server.end(Signal::TERM), 0);
 }
 
+#[test]
+fn the_service_manager_hears_that_clients_are_served() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("free");
+    let mut command = serve(&dir.path().join("data"));
+    command.env("NOTIFY_SOCKET", &path);
+    let server = Server::spawn(command, dir);
+    // It says so before it says that it is ready.
+    socket.set_nonblocking(true).expect("a socket");
+    let mut said = [0; 64];
+    let length = socket.recv(&mut said).expect("sent");
+    assert_eq!(&said[..length], b"READY=1\n");
+    assert_eq!(server.end(Signal::TERM), 0);
+}
+
 /// A closed terminal used to kill the server. `nohup` still keeps it.
 #[test]
 fn sighup_ends_cleanly_unless_it_was_ignored() {
@@ -124,6 +140,24 @@ fn addresses_beyond_loopback_need_insecure() {
         let err = finish(command, b"").fails(2);
         assert!(err.contains("--insecure"), "{flag}: {err}");
     }
+}
+
+/// Clients elsewhere were told to connect to 0.0.0.0, and nobody said so.
+#[test]
+fn an_address_that_leads_nowhere_is_warned_of() {
+    let said = |more: &[&str]| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut command = binary();
+        command.args(["serve", "--insecure", "--kafka", "0.0.0.0:0", "--cores", "1", "--data-dir"]);
+        command.arg(dir.path().join("data")).args(["--pg", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        command.args(more);
+        let server = Server::spawn(command, dir);
+        let said = server.said.join("\n");
+        assert_eq!(server.end(Signal::TERM), 0);
+        said
+    };
+    assert!(said(&[]).contains("set kafka.advertised_addr"));
+    assert!(!said(&["--set", "kafka.advertised_addr=db:9"]).contains("kafka.advertised_addr"));
 }
 
 #[test]

@@ -89,6 +89,28 @@ fn the_ready_file_is_whole_and_leaves_no_other() {
 }
 
 #[test]
+fn the_service_manager_is_told_on_both_kinds_of_sockets() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("notify");
+    let path = path.to_str().expect("text");
+    // Nobody else has this directory's name.
+    let name = format!("luma-test-{path}");
+    let address = UnixAddr::from_abstract_name(&name).expect("short");
+    for (listening, named) in [
+        (UnixDatagram::bind(path), path.to_owned()),
+        (UnixDatagram::bind_addr(&address), format!("@{name}")),
+    ] {
+        let listening = listening.expect("free");
+        notify_ready(&named).expect("told");
+        let mut said = [0; 64];
+        let length = listening.recv(&mut said).expect("sent");
+        assert_eq!(&said[..length], b"READY=1\n", "{named}");
+    }
+    let failure = notify_ready(&format!("{path}-gone")).expect_err("nobody listens");
+    assert!(failure.message.contains("-gone that clients are served"), "{failure}");
+}
+
+#[test]
 fn the_default_directory_follows_the_environment() {
     let find = |vars: &'static [(&str, &str)]| {
         let env = |name: &str| {
