@@ -24,7 +24,7 @@ use crate::exit::{Exit, Failure};
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
 /// How long a server may take for its first word. One of another protocol may take what we send for the beginning of
 /// something and wait for the rest.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Where to connect, from `postgres://user@host:port/database`.
 #[derive(Clone, Debug, PartialEq, Eq)]
