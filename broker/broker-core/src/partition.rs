@@ -14,17 +14,15 @@
 
 mod append;
 mod epochs;
-mod recompress;
+mod open;
 
 use bytes::Bytes;
-use log_record::BatchHeader;
+use log_record::{BatchHeader, BatchSummary};
 use log_types::{LeaderEpoch, Offset};
 
-pub use append::{
-    AppendError, AppendRules, DECOMPRESSED_BYTES_MAX, Prepared, RecordProblem, Verdict,
-    batch_records,
-};
+pub use append::{AppendError, AppendRules, Prepared, RecordProblem, Verdict};
 pub use epochs::EpochHistory;
+pub use open::{DECOMPRESSED_BYTES_MAX, NotOpened, Opened, batch_records, must_open, open};
 
 use crate::fields::{FieldError, FieldReader, FieldWriter};
 use crate::producer::ProducerStates;
@@ -88,7 +86,22 @@ impl Partition {
         rules: &AppendRules,
         now_ms: i64,
     ) -> Result<Verdict, AppendError> {
-        let prepared = append::prepare(batch, rules, now_ms)?;
+        self.check_opened(batch, None, rules, now_ms)
+    }
+
+    /// The same for a batch that was opened with these rules ([`open`]), which saw this in it. `None` when it was not: where
+    /// it must be ([`must_open`]) it is then opened in one go.
+    ///
+    /// # Errors
+    /// What the Produce response carries for this partition.
+    pub fn check_opened(
+        &self,
+        batch: &Bytes,
+        opened: Option<BatchSummary>,
+        rules: &AppendRules,
+        now_ms: i64,
+    ) -> Result<Verdict, AppendError> {
+        let prepared = append::prepare(batch, opened, rules, now_ms)?;
         append::check_sequence(&self.producers, prepared, now_ms)
     }
 

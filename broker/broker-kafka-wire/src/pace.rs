@@ -5,11 +5,9 @@
 //!
 //! It yields by waking itself: any executor then runs what else is ready first.
 
-use log_io::yield_once;
+use log_io::Slice;
 
-/// Work done without a yield, in nanoseconds that its parts are taken to cost.
-const SLICE_NS: usize = 100_000;
-/// A partition that a handler or a shard works on.
+/// A partition that a handler or a shard works on, in nanoseconds.
 const PARTITION_NS: usize = 800;
 /// An array element that is decoded or encoded.
 const ELEMENT_NS: usize = 200;
@@ -17,28 +15,18 @@ const ELEMENT_NS: usize = 200;
 const BYTES_PER_NS: usize = 8;
 
 /// What is left of the present slice of work.
-#[derive(Debug)]
-pub struct Pace {
-    left_ns: usize,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { left_ns: SLICE_NS }
-    }
-}
+#[derive(Debug, Default)]
+pub struct Pace(Slice);
 
 impl Pace {
     /// Counts one partition with so many bytes as done; yields when that ends a slice.
     pub async fn partition(&mut self, bytes: usize) {
-        self.worked(PARTITION_NS + bytes / BYTES_PER_NS);
-        self.rest().await;
+        self.0.worked(PARTITION_NS + bytes / BYTES_PER_NS).await;
     }
 
     /// Counts one element of an array as done; yields when that ends a slice.
     pub async fn element(&mut self) {
-        self.worked(ELEMENT_NS);
-        self.rest().await;
+        self.0.worked(ELEMENT_NS).await;
     }
 
     /// Frees what holds very many pieces of memory, piece by piece.
@@ -51,17 +39,6 @@ impl Pace {
 
     /// Counts a text as checked and copied; whoever is between two elements yields for it.
     pub(crate) fn text(&mut self, bytes: usize) {
-        self.worked(2 * bytes / BYTES_PER_NS);
-    }
-
-    fn worked(&mut self, ns: usize) {
-        self.left_ns = self.left_ns.saturating_sub(ns);
-    }
-
-    async fn rest(&mut self) {
-        if self.left_ns == 0 {
-            *self = Self::default();
-            yield_once().await;
-        }
+        self.0.count(2 * bytes / BYTES_PER_NS);
     }
 }

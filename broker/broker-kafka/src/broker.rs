@@ -23,6 +23,7 @@ use broker_core::group::{
 use broker_core::partition::AppendError;
 use bytes::Bytes;
 use log_io::LocalFuture;
+use log_record::BatchSummary;
 use log_types::{LeaderEpoch, Offset, PartitionId, TopicId};
 
 /// The node is failing or stopping: close the connection without an answer.
@@ -44,6 +45,8 @@ pub struct Identity {
 pub struct AppendRequest {
     pub place: PartitionPlace,
     pub batch: Bytes,
+    /// What was seen in the batch, when it was opened ([`Broker::open`]).
+    pub opened: Option<BatchSummary>,
     pub config: Arc<TopicConfig>,
 }
 
@@ -361,6 +364,15 @@ pub trait Broker {
     /// Waits until answers that are built and not sent leave room on this core for another. What that takes is said with
     /// [`Held::resize`] as it becomes known, and is granted.
     fn room_for_answer(&self) -> LocalFuture<'static, Reserved>;
+
+    /// Checks a batch that [`must_open`](broker_core::partition::must_open) and compresses it as its topic asks, with yields
+    /// between slices of work; gives the request to append. It waits until this core has memory for that, unless some is
+    /// `held` for those before it that are not appended yet, with their bytes; the memory returned is for all of them.
+    fn open(
+        &self,
+        request: AppendRequest,
+        held: Option<(Reserved, usize)>,
+    ) -> LocalFuture<'static, (Result<AppendRequest, AppendError>, Reserved)>;
 
     /// Appends in order; one result per request. Completes when every appended batch is as durable as its topic asks.
     fn append(

@@ -25,6 +25,7 @@ use log_types::{LeaderEpoch, ShardId, TopicId};
 
 use crate::fair::fair;
 use crate::limits::Memory;
+use crate::opening::Opening;
 use crate::router::{Job, Router};
 use crate::settings::NodeSettings;
 use crate::shard::Shard;
@@ -63,6 +64,7 @@ pub(crate) struct Core {
     pub(crate) answers: Memory,
     /// For other answers that are large: apart, because those wait for memory, and answers of records never do.
     pub(crate) listings: Memory,
+    pub(crate) opening: Opening,
     pub(crate) connections: ConnectionCounters,
     pub(crate) producer_ids: Cell<std::ops::Range<i64>>,
     pub(crate) stopping: Cell<bool>,
@@ -107,6 +109,7 @@ impl Core {
             decoded: Memory::new(settings.request_memory_bytes_max),
             answers: Memory::new(settings.request_memory_bytes_max),
             listings: Memory::new(settings.request_memory_bytes_max),
+            opening: Opening::new(settings.request_memory_bytes_max),
             connections: ConnectionCounters::default(),
             producer_ids: Cell::new(0..0),
             stopping: Cell::new(false),

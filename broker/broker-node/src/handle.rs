@@ -156,7 +156,7 @@ impl crate::core::Core {
             connections_active: connections.active.get() as u64,
             connections_accepted: connections.accepted.get(),
             connections_refused: connections.refused.get(),
-            request_memory_bytes: self.memory.used() as u64,
+            request_memory_bytes: (self.memory.used() + self.opening.used()) as u64,
             answer_memory_bytes: (self.answers.used() + self.listings.used()) as u64,
             requests: connections.requests.borrow().clone(),
             ..NodeStats::default()

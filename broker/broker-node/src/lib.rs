@@ -20,6 +20,7 @@ mod housekeeping;
 mod identity;
 mod limits;
 mod node;
+mod opening;
 mod pipeline;
 mod router;
 mod server;

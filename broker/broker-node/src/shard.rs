@@ -103,6 +103,8 @@ pub(crate) struct Shard {
     turn: Turns,
     /// Reads from files under way: more at a time are no faster, and hold up whoever appends.
     cold_reads: Turns,
+    /// Batches that are searched for a timestamp.
+    searches: Turns,
     /// Largest batch the journal takes.
     entry_bytes_max: usize,
     pub(crate) counters: Counters,
@@ -233,6 +235,7 @@ impl Shard {
             unlogged_starts: RefCell::new(fold.unlogged.log_starts),
             turn: Turns::new(1),
             cold_reads: Turns::new(COLD_READS_MAX),
+            searches: Turns::new(1),
             entry_bytes_max,
             counters: Counters::default(),
         }))

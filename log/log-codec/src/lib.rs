@@ -1,7 +1,8 @@
 //! Compression of record batches: the codecs 1 to 4 of Kafka's batch attributes, in memory.
 //!
 //! Place: the broker keeps batches as they came; it decompresses only to look inside (compacted topics, timestamps,
-//! SQL) and compresses only for the command line and tests.
+//! SQL) or to store them in their topic's codec. Its cores do both in slices ([`Decoder`], [`Encoder`]); whoever has a thread
+//! of its own does it in one go ([`decompress`], [`compress`]).
 //!
 //! Invariants:
 //! - Output is capped by the caller's absolute limit; declared lengths only ever lower what is allocated.
@@ -11,11 +12,15 @@
 //! Deliberately absent: dictionaries, the broken lz4 framing of message formats 0 and 1, parallelism.
 
 mod error;
+mod lz4;
+mod run;
+mod slices;
 mod snappy;
 
 pub use error::CodecError;
+pub use slices::{Decoder, Encoder, SLICE_BYTES};
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 /// Largest zstd window accepted: 2^23 bytes, what levels up to 19 write.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
@@ -158,31 +163,14 @@ fn append_capped(
     Ok(())
 }
 
-/// Compresses `input` the way Java's client does: snappy in xerial framing, lz4 in independent 64 KiB blocks.
+/// Compresses `input` in one go, as [`Encoder`] does.
 ///
 /// # Errors
-/// `Failed` when the codec reports one; with memory as source and target that is a defect of the library.
+/// As [`Encoder::push`].
 pub fn compress(compression: Compression, input: &[u8]) -> Result<Vec<u8>, CodecError> {
-    let failed = |source| CodecError::Failed { compression, source };
-    match compression {
-        Compression::None => Ok(input.to_vec()),
-        Compression::Gzip => {
-            let mut encoder =
-                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-            encoder.write_all(input).map_err(failed)?;
-            encoder.finish().map_err(failed)
-        }
-        Compression::Snappy => snappy::compress(input),
-        Compression::Lz4 => {
-            let info = lz4_flex::frame::FrameInfo::new()
-                .block_size(lz4_flex::frame::BlockSize::Max64KB)
-                .block_mode(lz4_flex::frame::BlockMode::Independent);
-            let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
-            encoder.write_all(input).map_err(failed)?;
-            encoder.finish().map_err(|error| failed(error.into()))
-        }
-        Compression::Zstd => zstd::stream::encode_all(input, ZSTD_LEVEL).map_err(failed),
-    }
+    let mut encoder = Encoder::new(compression)?;
+    encoder.push(input)?;
+    encoder.finish()
 }
 
 #[cfg(test)]

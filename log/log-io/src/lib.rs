@@ -12,6 +12,7 @@
 
 mod block;
 mod disk;
+mod slice;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use std::task::Poll;
 
 pub use block::{Block, BlockMut, IoMemory, block_bytes};
 pub use disk::{BLOCK_BYTES, Disk, Durability, File};
+pub use slice::Slice;
 
 /// A boxed future that stays on the core that made it.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;

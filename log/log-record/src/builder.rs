@@ -158,6 +158,25 @@ impl BatchBuilder {
     }
 }
 
+/// The batch that has this header, apart from what follows from the rest: its records section in another codec (by number,
+/// 0 to 4), and the largest timestamp of its records.
+///
+/// # Errors
+/// `Empty`, `TooLarge`.
+///
+/// # Panics
+/// When `compression` is not a codec number: the caller's bug.
+pub fn with_records(
+    header: &BatchHeader,
+    max_timestamp: i64,
+    compression: u8,
+    records: &[u8],
+) -> Result<Bytes, BuildError> {
+    assert!(compression <= COMPRESSION_MAX, "codec {compression}");
+    let attributes = header.attributes.with_compression(compression);
+    finish(BatchHeader { attributes, max_timestamp, ..*header }, records)
+}
+
 fn finish(mut header: BatchHeader, records: &[u8]) -> Result<Bytes, BuildError> {
     if header.records_count == 0 {
         return Err(BuildError::Empty);

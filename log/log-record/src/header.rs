@@ -64,6 +64,11 @@ impl Attributes {
         (self.0 & Self::COMPRESSION_MASK).to_le_bytes()[0]
     }
 
+    /// The same with another codec.
+    pub(crate) fn with_compression(self, compression: u8) -> Self {
+        Self(self.0 & !Self::COMPRESSION_MASK | i16::from(compression))
+    }
+
     /// Who set the timestamps.
     #[must_use]
     pub fn timestamp_type(self) -> TimestampType {

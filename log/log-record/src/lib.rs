@@ -29,7 +29,7 @@ mod validate;
 mod varint;
 
 pub use batches::Batches;
-pub use builder::BatchBuilder;
+pub use builder::{BatchBuilder, with_records};
 pub use crc::{crc32c, crc32c_combine, crc32c_extend};
 pub use error::{BatchError, BuildError, RecordError};
 pub use header::{
@@ -38,7 +38,10 @@ pub use header::{
     set_log_append_time, verify_crc,
 };
 pub use records::{Header, Headers, Record, Records};
-pub use validate::{BatchSummary, InvalidBatch, RecordRules, validate_batch, validate_records};
+pub use validate::{
+    BatchSummary, InvalidBatch, RecordCheck, RecordRules, validate_batch, validate_header,
+    validate_records,
+};
 pub use varint::{
     VARINT_BYTES_MAX, VARLONG_BYTES_MAX, read_uvarint, read_varint, read_varlong, write_uvarint,
     write_varint, write_varlong,

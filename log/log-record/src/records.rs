@@ -108,8 +108,8 @@ fn read_nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordErro
     }
 }
 
-/// Iterator over the headers of one record.
-#[derive(Clone, Copy, Debug)]
+/// Iterator over the headers of one record; of none by default.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
     rest: &'a [u8],
     left: i32,

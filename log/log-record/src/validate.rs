@@ -10,7 +10,7 @@
 
 use crate::error::{BatchError, RecordError};
 use crate::header::{BATCH_HEADER_BYTES, BatchHeader, verify_crc};
-use crate::records::Records;
+use crate::records::{Header, Headers, Records};
 use std::fmt;
 
 /// What the topic demands of each record.
@@ -69,20 +69,28 @@ pub fn validate_batch(
 ) -> Result<(BatchHeader, Option<BatchSummary>), InvalidBatch> {
     let header = BatchHeader::parse(batch)?;
     verify_crc(batch)?;
-    if !header.attributes.known() {
-        return Err(BatchError::BadAttributes { attributes: header.attributes.0 }.into());
-    }
-    let (records_count, last_offset_delta) = (header.records_count, header.last_offset_delta);
-    if records_count <= 0 || last_offset_delta != records_count - 1 {
-        return Err(BatchError::BadCount { records_count, last_offset_delta }.into());
-    }
-    validate_producer(&header)?;
+    validate_header(&header)?;
     if header.attributes.compression() != 0 {
         return Ok((header, None));
     }
     let records = batch.get(BATCH_HEADER_BYTES..).unwrap_or_default();
     let summary = validate_records(&header, records, rules)?;
     Ok((header, Some(summary)))
+}
+
+/// Checks what the header alone says: attributes, counts, producer.
+///
+/// # Errors
+/// The first defect found.
+pub fn validate_header(header: &BatchHeader) -> Result<(), BatchError> {
+    if !header.attributes.known() {
+        return Err(BatchError::BadAttributes { attributes: header.attributes.0 });
+    }
+    let (records_count, last_offset_delta) = (header.records_count, header.last_offset_delta);
+    if records_count <= 0 || last_offset_delta != records_count - 1 {
+        return Err(BatchError::BadCount { records_count, last_offset_delta });
+    }
+    validate_producer(header)
 }
 
 fn validate_producer(header: &BatchHeader) -> Result<(), BatchError> {
@@ -108,34 +116,88 @@ pub fn validate_records(
     records: &[u8],
     rules: RecordRules,
 ) -> Result<BatchSummary, InvalidBatch> {
-    let mut summary =
-        BatchSummary { max_timestamp: i64::MIN, min_timestamp: i64::MAX, max_timestamp_delta: 0 };
-    let mut index = 0i32;
-    for record in Records::new(records, header.records_count) {
+    let mut check = RecordCheck::new(header, records, rules);
+    while let Some(headers) = check.next_record()? {
+        for header in headers {
+            check.header(header)?;
+        }
+    }
+    Ok(check.summary)
+}
+
+/// The same check in pieces, for whoever must not be busy for long.
+pub struct RecordCheck<'a> {
+    base_timestamp: i64,
+    rules: RecordRules,
+    records: Records<'a>,
+    /// Those of the present record that were not looked at.
+    headers: Headers<'a>,
+    /// Of the next record.
+    index: i32,
+    summary: BatchSummary,
+}
+
+impl<'a> RecordCheck<'a> {
+    #[must_use]
+    pub fn new(header: &BatchHeader, records: &'a [u8], rules: RecordRules) -> Self {
+        let (min_timestamp, max_timestamp) = (i64::MAX, i64::MIN);
+        Self {
+            base_timestamp: header.base_timestamp,
+            rules,
+            records: Records::new(records, header.records_count),
+            headers: Headers::default(),
+            index: 0,
+            summary: BatchSummary { max_timestamp, min_timestamp, max_timestamp_delta: 0 },
+        }
+    }
+
+    /// Looks at up to `count` more records and record headers; gives the summary after the last.
+    ///
+    /// # Errors
+    /// As [`validate_records`].
+    pub fn step(&mut self, count: usize) -> Result<Option<BatchSummary>, InvalidBatch> {
+        for _ in 0..count {
+            if let Some(header) = self.headers.next() {
+                self.header(header)?;
+                continue;
+            }
+            match self.next_record()? {
+                Some(headers) => self.headers = headers,
+                None => return Ok(Some(self.summary)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_record(&mut self) -> Result<Option<Headers<'a>>, InvalidBatch> {
+        let index = self.index;
         let at = |error| InvalidBatch::Record { index, error };
+        let Some(record) = self.records.next() else { return Ok(None) };
         let record = record.map_err(at)?;
         if record.offset_delta != index {
             let found = record.offset_delta;
             return Err(at(RecordError::BadOffsetDelta { expected: index, found }));
         }
-        if rules.key_required && record.key.is_none() {
+        if self.rules.key_required && record.key.is_none() {
             return Err(at(RecordError::MissingKey));
         }
-        for header in record.headers {
-            header.map_err(at)?;
-        }
-        let timestamp = header
+        let timestamp = self
             .base_timestamp
             .checked_add(record.timestamp_delta)
             .ok_or_else(|| at(RecordError::TimestampOverflow))?;
-        if timestamp > summary.max_timestamp || index == 0 {
-            summary.max_timestamp = timestamp;
-            summary.max_timestamp_delta = index;
+        if timestamp > self.summary.max_timestamp || index == 0 {
+            self.summary.max_timestamp = timestamp;
+            self.summary.max_timestamp_delta = index;
         }
-        summary.min_timestamp = summary.min_timestamp.min(timestamp);
-        index = index.saturating_add(1);
+        self.summary.min_timestamp = self.summary.min_timestamp.min(timestamp);
+        self.index = index.saturating_add(1);
+        Ok(Some(record.headers))
     }
-    Ok(summary)
+
+    /// One of the record that came last.
+    fn header(&self, header: Result<Header<'a>, RecordError>) -> Result<(), InvalidBatch> {
+        header.map(|_| ()).map_err(|error| InvalidBatch::Record { index: self.index - 1, error })
+    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,16 @@
 //! Validation of a producer's batch: what Kafka's `LogValidator` and `ProducerAppendInfo` decide.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use log_codec::{Compression, decompress};
+use log_io::Slice;
 use log_record::{
     BATCH_HEADER_BYTES, BatchError, BatchHeader, BatchSummary, InvalidBatch, MAGIC, RecordError,
-    RecordRules, Records, TimestampType, frame_len, validate_batch, validate_records,
+    RecordRules, TimestampType, frame_len, validate_batch,
 };
 use log_types::Offset;
 
-use super::recompress::{recompress, target};
+use super::open::{Opened, at_once, must_open, name_all, open_at_once};
 use crate::config::{BrokerCompression, TimestampSource, TopicConfig};
 use crate::producer::{ProducerError, ProducerStates, ProducerVerdict};
 
@@ -134,41 +133,30 @@ fn invalid(message: impl Into<String>) -> AppendError {
     AppendError::InvalidRecord { message: message.into(), problems: Vec::new() }
 }
 
-/// Everything that does not depend on the producer's history.
+/// Everything that does not depend on the producer's history. `opened` is what was seen in the batch when it was opened; one
+/// that must be and was not is opened here, in one go.
 pub(super) fn prepare(
     batch: &Bytes,
+    opened: Option<BatchSummary>,
     rules: &AppendRules,
     now_ms: i64,
 ) -> Result<Prepared, AppendError> {
     check_shape(batch)?;
-    // The size limit holds for what is stored.
-    let codec =
-        BatchHeader::parse(batch).ok().and_then(|header| target(rules.compression, &header));
-    if codec.is_none() {
-        check_size(batch, rules)?;
+    if opened.is_none() && must_open(batch, rules) {
+        let Opened { batch, summary } = open_at_once(batch, rules)?;
+        return prepare(&batch, Some(summary), rules, now_ms);
     }
-    let record_rules = RecordRules { key_required: rules.key_required };
-    let (header, summary) = validate_batch(batch, record_rules).map_err(|error| {
-        let records = batch.get(BATCH_HEADER_BYTES..).unwrap_or_default();
-        name_all(error, BatchHeader::parse(batch).ok().as_ref(), records)
-    })?;
-    if header.attributes.control() {
-        return Err(invalid("Client is not allowed to write control records."));
-    }
-    if header.attributes.transactional() {
-        return Err(AppendError::Transactional);
-    }
-    let mut summary = summary;
-    if summary.is_none() && (rules.key_required || codec.is_some()) {
-        summary = Some(check_compressed(batch, &header, record_rules)?);
-    }
-    let recompressed = codec.map(|codec| recompress(batch, &header, codec)).transpose()?;
-    let stored = recompressed.as_ref().unwrap_or(batch);
-    if recompressed.is_some() {
-        check_size(stored, rules)?;
-    }
+    check_size(batch, rules)?;
+    let (header, summary) = match opened {
+        Some(summary) => {
+            let header = BatchHeader::parse(batch);
+            (header.map_err(|error| from_invalid(error.into()))?, Some(summary))
+        }
+        None => validated(batch, RecordRules { key_required: rules.key_required })?,
+    };
+    check_kind(&header)?;
     if rules.log_append_time {
-        return stamp(stored, now_ms);
+        return stamp(batch, now_ms);
     }
     if header.attributes.timestamp_type() == TimestampType::LogAppend {
         return Err(invalid("Producers may not set the timestamp type LogAppendTime."));
@@ -179,20 +167,39 @@ pub(super) fn prepare(
     for timestamp in [min, max] {
         check_timestamp(timestamp, rules, now_ms)?;
     }
-    if recompressed.is_none() {
-        return Ok(Prepared { header, batch: batch.clone() });
-    }
-    let header =
-        BatchHeader::parse(stored).map_err(|error| AppendError::Corrupt(error.to_string()))?;
-    Ok(Prepared { header, batch: stored.clone() })
+    Ok(Prepared { header, batch: batch.clone() })
 }
 
-fn check_size(batch: &Bytes, rules: &AppendRules) -> Result<(), AppendError> {
+fn validated(
+    batch: &Bytes,
+    rules: RecordRules,
+) -> Result<(BatchHeader, Option<BatchSummary>), AppendError> {
+    validate_batch(batch, rules).map_err(|error| match (error, BatchHeader::parse(batch)) {
+        (InvalidBatch::Record { error: RecordError::MissingKey, .. }, Ok(header)) => {
+            let records = batch.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+            at_once(name_all(&header, records, &mut Slice::default()))
+        }
+        (error, _) => from_invalid(error),
+    })
+}
+
+/// Only what clients may write.
+pub(super) fn check_kind(header: &BatchHeader) -> Result<(), AppendError> {
+    if header.attributes.control() {
+        return Err(invalid("Client is not allowed to write control records."));
+    }
+    if header.attributes.transactional() {
+        return Err(AppendError::Transactional);
+    }
+    Ok(())
+}
+
+pub(super) fn check_size(batch: &Bytes, rules: &AppendRules) -> Result<(), AppendError> {
     let (bytes, max) = (batch.len(), rules.batch_bytes_max);
     if bytes > max { Err(AppendError::TooLarge { bytes, max }) } else { Ok(()) }
 }
 
-fn check_shape(batch: &Bytes) -> Result<(), AppendError> {
+pub(super) fn check_shape(batch: &Bytes) -> Result<(), AppendError> {
     if let Some(magic) = batch.get(16)
         && i8::from_ne_bytes([*magic]) != MAGIC
     {
@@ -212,50 +219,6 @@ fn check_shape(batch: &Bytes) -> Result<(), AppendError> {
         ));
     }
     Ok(())
-}
-
-/// Compacted topics need every key, and recompression every record, so only there a compressed batch is opened.
-fn check_compressed(
-    batch: &Bytes,
-    header: &BatchHeader,
-    rules: RecordRules,
-) -> Result<BatchSummary, AppendError> {
-    let records = batch_records(header, batch).map_err(AppendError::Corrupt)?;
-    validate_records(header, &records, rules)
-        .map_err(|error| name_all(error, Some(header), &records))
-}
-
-/// Limit on a decompressed batch, in bytes: a small compressed batch must not take the node's memory.
-pub const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
-
-/// How many times larger than its compressed form a batch may be: what real data reaches stays far below, what is made
-/// to fill memory does not.
-pub(super) const DECOMPRESSION_RATIO_MAX: usize = 1000;
-
-/// Up to this size a batch may be compressed to anything: a few zeros compress by more than any ratio.
-pub(super) const DECOMPRESSED_BYTES_FREE: usize = 1 << 20;
-
-/// How large a batch of `compressed` bytes may become.
-pub(super) fn decompressed_bytes_max(compressed: usize) -> usize {
-    let by_ratio = compressed.saturating_mul(DECOMPRESSION_RATIO_MAX);
-    by_ratio.clamp(DECOMPRESSED_BYTES_FREE, DECOMPRESSED_BYTES_MAX)
-}
-
-/// The records section of a whole batch, decompressed when it is compressed.
-///
-/// # Errors
-/// What is wrong with the compressed bytes, or that they would exceed [`DECOMPRESSED_BYTES_MAX`] or, from 1 MiB
-/// on, 1000 times their own size (`reliability.md` §13.2).
-pub fn batch_records<'a>(header: &BatchHeader, batch: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
-    let records = batch.get(BATCH_HEADER_BYTES..header.frame_len()).unwrap_or_default();
-    let id = header.attributes.compression();
-    match Compression::from_id(id) {
-        None => Err(format!("unknown compression {id}")),
-        Some(Compression::None) => Ok(Cow::Borrowed(records)),
-        Some(codec) => decompress(codec, records, decompressed_bytes_max(records.len()))
-            .map(Cow::Owned)
-            .map_err(|error| error.to_string()),
-    }
 }
 
 fn stamp(batch: &Bytes, now_ms: i64) -> Result<Prepared, AppendError> {
@@ -279,28 +242,15 @@ fn check_timestamp(timestamp: i64, rules: &AppendRules, now_ms: i64) -> Result<(
     Err(AppendError::InvalidTimestamp { timestamp })
 }
 
-fn rejected(problems: Vec<RecordProblem>) -> AppendError {
+pub(super) fn rejected(problems: Vec<RecordProblem>) -> AppendError {
     let message = "One or more records have been rejected".to_owned();
     AppendError::InvalidRecord { message, problems }
 }
 
 /// Records named in one refusal.
-const PROBLEMS_MAX: usize = 1000;
+pub(super) const PROBLEMS_MAX: usize = 1000;
 
-/// A refusal that names every record without a key, as Kafka does, so that the client fails just those.
-fn name_all(error: InvalidBatch, header: Option<&BatchHeader>, records: &[u8]) -> AppendError {
-    let InvalidBatch::Record { error: RecordError::MissingKey, .. } = error else {
-        return from_invalid(error);
-    };
-    let count = header.map_or(0, |header| header.records_count);
-    let keyless = (0..).zip(Records::new(records, count)).filter_map(|(index, record)| {
-        let message = RecordError::MissingKey.to_string();
-        record.ok()?.key.is_none().then_some(RecordProblem { index, message })
-    });
-    rejected(keyless.take(PROBLEMS_MAX).collect())
-}
-
-fn from_invalid(error: InvalidBatch) -> AppendError {
+pub(super) fn from_invalid(error: InvalidBatch) -> AppendError {
     match error {
         InvalidBatch::Batch(error @ BatchError::BadCrc { .. }) => {
             AppendError::Corrupt(error.to_string())

@@ -1,10 +1,11 @@
 //! Produce (0), versions 3–13: appends one batch per partition.
 //!
 //! acks 0 is never answered, but an error closes the connection; acks 1 and −1 are answered when the batches are as
-//! durable as their topics ask. A batch is stored byte for byte as it was sent, except its base offset and leader epoch.
+//! durable as their topics ask. A batch is stored byte for byte as it was sent, except its base offset and leader epoch, and
+//! unless its topic asks for another codec.
 //! Source: KIP-98, KIP-467 (record errors), KIP-516 (topic ids from 13).
 
-use broker_core::partition::AppendError;
+use broker_core::partition::{AppendError, AppendRules, must_open};
 use broker_kafka_wire::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     RequestHeader, TopicProduceResponse,
@@ -15,7 +16,7 @@ use log_record::BatchHeader;
 use log_types::{Offset, PartitionId, TopicId};
 
 use super::topics;
-use crate::broker::{AppendRequest, Appended, Broker, Fatal, PartitionError};
+use crate::broker::{AppendRequest, Appended, Broker, Fatal, PartitionError, Reserved};
 use crate::code;
 use crate::context::Context;
 use crate::handler::Response;
@@ -29,12 +30,28 @@ const ZSTD_VERSION_MIN: i16 = 7;
 struct Slot {
     topic: usize,
     partition: PartitionId,
-    outcome: Result<usize, i16>,
+    outcome: Result<usize, Refusal>,
+}
+
+/// Why a batch is not even given to the log.
+enum Refusal {
+    Code(i16),
+    Batch(PartitionError),
+}
+
+impl From<i16> for Refusal {
+    fn from(code: i16) -> Self {
+        Self::Code(code)
+    }
 }
 
 /// Batches that are given to the log at once. What a request has beyond that is appended before its last ones, so that
 /// other requests get their turn in between.
 const APPENDS_MAX: usize = 256;
+
+/// Bytes of opened batches that a request holds at most, and one batch, before they are appended: they may be far larger than
+/// what was sent.
+const OPENED_BYTES_MAX: usize = 1 << 20;
 
 /// A produce request whose batches are being appended.
 #[derive(Default)]
@@ -45,16 +62,37 @@ struct Producing {
     appends: Vec<AppendRequest>,
     /// Outcomes of those that were.
     results: Vec<Result<Appended, PartitionError>>,
+    /// Memory of those batches in `appends` that were opened, and their bytes.
+    opened: Option<Reserved>,
+    opened_bytes: usize,
 }
 
 impl Producing {
     async fn append(&mut self, broker: &dyn Broker) -> Result<(), Fatal> {
         let appends = std::mem::take(&mut self.appends);
         self.results.extend(broker.append(appends).await?);
+        (self.opened, self.opened_bytes) = (None, 0);
         Ok(())
     }
 
-    fn take(&mut self, partition: PartitionId, prepared: Result<AppendRequest, i16>) {
+    /// Opens the batch where that must be. The connection's next request begins after this one: its batches come later.
+    async fn open(
+        &mut self,
+        broker: &dyn Broker,
+        append: AppendRequest,
+    ) -> Result<AppendRequest, Refusal> {
+        if !must_open(&append.batch, &AppendRules::from(&*append.config)) {
+            return Ok(append);
+        }
+        let held = self.opened.take().map(|held| (held, self.opened_bytes));
+        let (opened, held) = broker.open(append, held).await;
+        self.opened = Some(held);
+        let append = opened.map_err(|error| Refusal::Batch(PartitionError::Append(error)))?;
+        self.opened_bytes += append.batch.len();
+        Ok(append)
+    }
+
+    fn take(&mut self, partition: PartitionId, prepared: Result<AppendRequest, Refusal>) {
         let outcome = prepared.map(|append| {
             self.appends.push(append);
             self.results.len() + self.appends.len() - 1
@@ -68,7 +106,10 @@ impl Producing {
         for slot in self.slots {
             let answer = match slot.outcome {
                 Ok(index) => answer(slot.partition, &self.results[index]),
-                Err(error_code) => refused(slot.partition, error_code, None),
+                Err(Refusal::Code(error_code)) => refused(slot.partition, error_code, None),
+                Err(Refusal::Batch(error)) => {
+                    refused(slot.partition, code::of_partition(&error), Some(&error))
+                }
             };
             failed |= answer.error_code != code::NONE;
             topics[slot.topic].partitions.push(answer);
@@ -101,12 +142,17 @@ async fn prepare_all(context: &Context, request: ProduceRequest) -> Result<Produ
     for topic in request.topics {
         let partitions = Vec::with_capacity(topic.partitions.len());
         for data in topic.partitions {
-            if producing.appends.len() == APPENDS_MAX {
+            let full = producing.opened_bytes > OPENED_BYTES_MAX;
+            if full || producing.appends.len() == APPENDS_MAX {
                 producing.append(broker).await?;
             }
             let batch = data.records.unwrap_or_default();
             let wanted = (&*topic.name, topic.topic_id, data.partition);
-            producing.take(data.partition, prepare(broker, version, request.acks, wanted, batch));
+            let prepared = match prepare(broker, version, request.acks, wanted, batch) {
+                Ok(append) => producing.open(broker, append).await,
+                Err(code) => Err(code.into()),
+            };
+            producing.take(data.partition, prepared);
             pace.partition(0).await;
         }
         let (name, topic_id) = (topic.name, topic.topic_id);
@@ -152,7 +198,7 @@ fn prepare(
     if compression == Ok(ZSTD) && version < ZSTD_VERSION_MIN {
         return Err(code::UNSUPPORTED_COMPRESSION_TYPE);
     }
-    Ok(AppendRequest { place, batch, config })
+    Ok(AppendRequest { place, batch, opened: None, config })
 }
 
 fn answer(

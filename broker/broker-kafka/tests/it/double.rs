@@ -13,7 +13,7 @@ use std::time::Duration;
 use broker_core::catalog::{Catalog, CatalogRecord, PartitionPlace, Topic};
 use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_core::group::{GroupConfig, Groups, Outputs, ReplyBody, ReplyTo};
-use broker_core::partition::{AppendRules, Partition, Verdict};
+use broker_core::partition::{AppendError, AppendRules, NotOpened, Partition, Verdict, open};
 use broker_kafka::broker::{
     AppendRequest, Appended, Broker, CALL_PARTITIONS_MAX, CatalogCommand, CatalogFailure, Fatal,
     FetchOffsets, FoundOffset, GroupAnswer, GroupCall, Held, Identity, LogDir, OffsetQuery,
@@ -131,7 +131,7 @@ impl Double {
         let mut logs = self.logs.borrow_mut();
         let log = logs.entry(request.place.stream).or_default();
         let rules = AppendRules::from(&*request.config);
-        let verdict = log.partition.check_append(&request.batch, &rules, NOW_MS);
+        let verdict = log.partition.check_opened(&request.batch, request.opened, &rules, NOW_MS);
         match verdict.map_err(PartitionError::Append)? {
             Verdict::Duplicate { base_offset, timestamp } => Ok(Appended {
                 base_offset,
@@ -334,6 +334,26 @@ impl Broker for Double {
         let (tx, rx) = oneshot::channel();
         sleepers.push(tx);
         Box::pin(async move { rx.await.expect("the test wakes whoever sleeps") })
+    }
+
+    fn open(
+        &self,
+        mut request: AppendRequest,
+        held: Option<(Reserved, usize)>,
+    ) -> LocalFuture<'static, (Result<AppendRequest, AppendError>, Reserved)> {
+        Box::pin(async move {
+            let rules = AppendRules::from(&*request.config);
+            let held = held.map_or_else(|| Box::new(()) as Reserved, |(held, _)| held);
+            match open(&request.batch, &rules, usize::MAX, &mut |_| {}).await {
+                Ok(opened) => {
+                    request.batch = opened.batch;
+                    request.opened = Some(opened.summary);
+                    (Ok(request), held)
+                }
+                Err(NotOpened::Refused(error)) => (Err(error), held),
+                Err(NotOpened::Larger) => unreachable!("no limit was given"),
+            }
+        })
     }
 
     fn append(

@@ -167,6 +167,40 @@ fn produce_to_many_partitions_yields_and_is_appended_in_pieces() {
     assert_eq!((appends.iter().sum::<usize>(), appends.iter().max()), (10_000, Some(&256)));
 }
 
+/// The story: a batch that its topic wants in another codec was compressed by the core in one go, 30 ms and more for a
+/// mebibyte. It is done before the connection's next request begins, which keeps their order, and in slices.
+#[test]
+fn a_batch_is_recompressed_in_slices_before_the_next_request_begins() {
+    let client = Client::new();
+    client.create("t", 1, &[("compression.type", "gzip"), ("max.message.bytes", "10000000")]);
+    let request = |bytes: usize| {
+        let mut builder = BatchBuilder::new();
+        let mut state = 1_u32;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        });
+        let value: Vec<u8> = noise.take(bytes).collect();
+        builder.push(NOW_MS, None, Some(&value), &[]).expect("fits");
+        let records = Some(builder.build().expect("a batch"));
+        let partitions = vec![PartitionProduceData { partition: PartitionId(0), records }];
+        let topic = TopicProduceData { name: "t".to_owned(), partitions, ..Default::default() };
+        ProduceRequest { acks: -1, topics: vec![topic], ..ProduceRequest::default() }
+    };
+    let polls = |bytes| client.polls(&request(bytes).encode(9, 1, None).expect("encodes"));
+    assert_eq!(polls(1000), AT_ONCE);
+    let large = polls(1 << 20);
+    assert!(large.begin > 200 && large.answer == 0, "{large:?}");
+    // Several of one request are appended before they hold much.
+    let mut three = request(1 << 20);
+    let one = three.topics[0].partitions[0].clone();
+    three.topics[0].partitions.extend([one.clone(), one]);
+    client.double.appends.take();
+    let answers = client.produce(9, &three).topics;
+    let offsets: Vec<_> = answers[0].partitions.iter().map(|one| one.base_offset.0).collect();
+    assert_eq!((offsets, client.double.appends.take()), (vec![2, 3, 4], vec![2, 1]));
+}
+
 #[test]
 fn the_pieces_of_a_produce_request_are_answered_each_in_its_place() {
     let client = Client::with_topic();

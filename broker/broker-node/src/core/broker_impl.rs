@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use broker_core::catalog::{Catalog, CatalogRecord, PartitionPlace, Topic};
 use broker_core::config::{BrokerConfigs, TopicConfig};
+use broker_core::partition::AppendError;
 use broker_kafka::broker::{
     AppendRequest, Appended, Broker, CatalogCommand, CatalogFailure, Fatal, FoundOffset,
     GroupAnswer, GroupCall, Held as _, Identity, LogDir, OffsetQuery, PartitionError,
@@ -21,6 +22,7 @@ use log_io::LocalFuture;
 use log_types::{LeaderEpoch, Offset, ShardId, TopicId};
 
 use super::Core;
+use crate::fair::fair;
 use crate::shard::{AppendItem, META_SHARD, Replies, Shard};
 
 /// Producer ids a core takes from the catalog at a time.
@@ -199,6 +201,16 @@ impl Broker for CoreBroker {
         Box::new(self.0.decoded.take_up_to(bytes, bytes))
     }
 
+    fn open(
+        &self,
+        request: AppendRequest,
+        held: Option<(Reserved, usize)>,
+    ) -> LocalFuture<'static, (Result<AppendRequest, AppendError>, Reserved)> {
+        let (opening, runtime) = (self.0.opening.clone(), Rc::clone(&self.0.runtime));
+        let opened = async move { opening.open(request, held).await };
+        Box::pin(fair(move || runtime.yield_now(), opened))
+    }
+
     fn append(
         &self,
         requests: Vec<AppendRequest>,
@@ -206,8 +218,8 @@ impl Broker for CoreBroker {
         let count = requests.len();
         let groups = by_shard(requests.iter().map(|request| request.place));
         let items = requests.into_iter().map(|request| {
-            let AppendRequest { place, batch, config } = request;
-            Some(AppendItem { stream: place.stream, batch, config })
+            let AppendRequest { place, batch, opened, config } = request;
+            Some(AppendItem { stream: place.stream, batch, opened, config })
         });
         let mut items: Vec<_> = items.collect();
         let mut sent = Vec::with_capacity(groups.len());

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use broker_core::catalog::{CatalogError, Declaration, NewTopicSpec};
 use broker_core::config::{topic_name_error, validate_topic};
 use broker_core::fields::{FieldError, FieldReader, FieldWriter};
+use broker_core::partition::{AppendRules, must_open};
 use broker_kafka::broker::{
     AppendRequest, Appended, Broker, CatalogCommand, Fatal, PartitionError,
 };
@@ -149,8 +150,8 @@ impl NodeHandle {
         let core = self.shared.router.core_of(place.shard);
         let appending = self.shared.router.submit(core, move |core| {
             let config = core.topic_config(&found);
-            let appending = CoreBroker(core).append(vec![AppendRequest { place, batch, config }]);
-            Box::pin(async move { appending.await?.into_iter().next().ok_or(Fatal) })
+            let append = AppendRequest { place, batch, opened: None, config };
+            Box::pin(append_one(CoreBroker(core), append))
         });
         let appended: Result<Appended, PartitionError> =
             appending.await.map_err(stopped)?.map_err(stopped)?;
@@ -158,6 +159,20 @@ impl NodeHandle {
             .map(|appended| appended.base_offset.0)
             .map_err(|error| append_error(&topic, &error))
     }
+}
+
+async fn append_one(
+    broker: CoreBroker,
+    append: AppendRequest,
+) -> Result<Result<Appended, PartitionError>, Fatal> {
+    let (append, _held) = match must_open(&append.batch, &AppendRules::from(&*append.config)) {
+        true => match broker.open(append, None).await {
+            (Ok(append), held) => (append, Some(held)),
+            (Err(error), _) => return Ok(Err(PartitionError::Append(error))),
+        },
+        false => (append, None),
+    };
+    broker.append(vec![append]).await?.into_iter().next().ok_or(Fatal)
 }
 
 fn append_error(topic: &str, error: &PartitionError) -> Error {

@@ -10,7 +10,7 @@ use broker_kafka_wire::Pace;
 use bytes::Bytes;
 use log_io::Durability;
 use log_journal::{AppendError as JournalAppendError, Entry};
-use log_record::{BatchHeader, CRC_COVERS_FROM, patched_prefix};
+use log_record::{BatchHeader, BatchSummary, CRC_COVERS_FROM, patched_prefix};
 use log_types::{Offset, Position, StreamId};
 
 use super::{Pending, Shard, add, kind};
@@ -19,6 +19,8 @@ use super::{Pending, Shard, add, kind};
 pub(crate) struct AppendItem {
     pub(crate) stream: StreamId,
     pub(crate) batch: Bytes,
+    /// What was seen in the batch, when it was opened.
+    pub(crate) opened: Option<BatchSummary>,
     pub(crate) config: Arc<TopicConfig>,
 }
 
@@ -67,7 +69,7 @@ impl Shard {
         };
         let now_ms = self.now_ms();
         let rules = AppendRules::from(&*item.config);
-        let prepared = match partition.check_append(&item.batch, &rules, now_ms) {
+        let prepared = match partition.check_opened(&item.batch, item.opened, &rules, now_ms) {
             Ok(Verdict::Append(prepared)) => prepared,
             Ok(Verdict::Duplicate { base_offset, timestamp }) => {
                 return Ok(Ok(self.duplicate(partition, base_offset, timestamp)));

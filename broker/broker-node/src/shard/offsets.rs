@@ -4,12 +4,15 @@ use std::rc::Rc;
 
 use broker_core::partition::batch_records;
 use broker_kafka::broker::{Fatal, FoundOffset, OffsetQuery, PartitionError};
-use log_io::Durability;
+use log_io::{Durability, Slice};
 use log_journal::{AppendError, Entry};
 use log_record::{BatchHeader, Records, TimestampType};
 use log_types::{LeaderEpoch, Offset, StreamId};
 
 use super::{Shard, kind};
+
+/// Nanoseconds that a record takes to be looked at.
+const RECORD_NS: usize = 20;
 
 const NOT_FOUND: FoundOffset =
     FoundOffset { offset: Offset(-1), timestamp_ms: -1, epoch: LeaderEpoch(-1) };
@@ -102,7 +105,7 @@ impl Shard {
                 return Ok(NOT_FOUND);
             }
             let (offset, timestamp_ms) =
-                match first_at_or_after(&header, &batch, timestamp_ms, from)? {
+                match self.first_at_or_after(&header, &batch, timestamp_ms, from).await? {
                     Some(found) => found,
                     // The header's maximum is a claim; the records do not bear it out.
                     None => {
@@ -182,27 +185,33 @@ impl Shard {
         }
         Ok(position)
     }
-}
 
-/// The first record of the batch at or after `from` whose timestamp is ≥ `timestamp_ms`.
-fn first_at_or_after(
-    header: &BatchHeader,
-    batch: &[u8],
-    timestamp_ms: i64,
-    from: Offset,
-) -> Result<Option<(Offset, i64)>, PartitionError> {
-    let corrupt = |error: &dyn std::fmt::Display| PartitionError::Corrupt(error.to_string());
-    if header.attributes.timestamp_type() == TimestampType::LogAppend {
-        return Ok(Some((header.base_offset.max(from), header.max_timestamp)));
-    }
-    let records = batch_records(header, batch).map_err(PartitionError::Corrupt)?;
-    for record in Records::new(&records, header.records_count) {
-        let record = record.map_err(|error| corrupt(&error))?;
-        let timestamp = header.base_timestamp.saturating_add(record.timestamp_delta);
-        let offset = header.base_offset.plus(i64::from(record.offset_delta));
-        if timestamp >= timestamp_ms && offset >= from && offset <= header.last_offset() {
-            return Ok(Some((offset, timestamp)));
+    /// The first record of the batch at or after `from` whose timestamp is ≥ `timestamp_ms`.
+    async fn first_at_or_after(
+        &self,
+        header: &BatchHeader,
+        batch: &[u8],
+        timestamp_ms: i64,
+        from: Offset,
+    ) -> Result<Option<(Offset, i64)>, PartitionError> {
+        let corrupt = |error: &dyn std::fmt::Display| PartitionError::Corrupt(error.to_string());
+        if header.attributes.timestamp_type() == TimestampType::LogAppend {
+            return Ok(Some((header.base_offset.max(from), header.max_timestamp)));
         }
+        // One at a time: its records may take 64 MiB.
+        let _turn = self.searches.take().await;
+        let mut slice = Slice::default();
+        let records = batch_records(header, batch, &mut slice).await;
+        let records = records.map_err(PartitionError::Corrupt)?;
+        for record in Records::new(&records, header.records_count) {
+            let record = record.map_err(|error| corrupt(&error))?;
+            let timestamp = header.base_timestamp.saturating_add(record.timestamp_delta);
+            let offset = header.base_offset.plus(i64::from(record.offset_delta));
+            if timestamp >= timestamp_ms && offset >= from && offset <= header.last_offset() {
+                return Ok(Some((offset, timestamp)));
+            }
+            slice.worked(RECORD_NS).await;
+        }
+        Ok(None)
     }
-    Ok(None)
 }

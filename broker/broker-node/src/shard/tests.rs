@@ -68,7 +68,7 @@ pub(super) fn item(stream: StreamId) -> AppendItem {
     builder.push(1_000, None, Some(b"v"), &[]).expect("fits");
     let configs = BTreeMap::from([("luma.durability".to_owned(), "async".to_owned())]);
     let config = Arc::new(TopicConfig::resolve(&configs, &BrokerConfigs::default()));
-    AppendItem { stream, batch: builder.build().expect("fits"), config }
+    AppendItem { stream, batch: builder.build().expect("fits"), opened: None, config }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Decompression of gzip, snappy, lz4 and zstd under a cap.
 //!
-//! Promises: never more than the cap comes out; what comes out can be compressed and comes out again.
+//! Promises: never more than the cap comes out; what comes out can be compressed and comes out again; in slices comes out
+//! what does in one go.
 //!
 //! Budget: the output, twice while its buffer grows, and the fixed memory that `log-codec` documents per codec. zstd's
 //! own memory is taken by C code and is not seen; its window is capped at 8 MiB.
 
-use log_codec::{Compression, compress, decompress};
+use log_codec::{CodecError, Compression, Decoder, SLICE_BYTES, compress, decompress};
 
 use crate::target::{Limit, Steps, Verdict};
 
@@ -43,6 +44,15 @@ fn seeds(compression: Compression) -> Vec<Vec<u8>> {
 
 fn run(compression: Compression, input: &[u8], steps: &Steps) -> Verdict {
     let plain = steps.decoding(|| decompress(compression, input, OUTPUT_BYTES_MAX));
+    let sliced = steps.decoding(|| decompress_in_slices(compression, input));
+    match (&plain, &sliced) {
+        (Ok(plain), Ok(sliced)) => assert_eq!(plain, sliced, "{compression}"),
+        // A lz4 block that holds nothing, which nobody writes.
+        (Ok(_), Err(_)) => assert_eq!(compression, Compression::Lz4, "only in slices: {sliced:?}"),
+        (Err(_), Ok(_)) => panic!("{compression}: only in one go: {plain:?}"),
+        (Err(_), Err(_)) => {}
+    }
+    drop(sliced);
     if let Ok(plain) = &plain {
         assert!(plain.len() <= OUTPUT_BYTES_MAX, "{} bytes came out", plain.len());
         // Compressing costs a hundred times more than refusing: small outputs prove as much.
@@ -53,6 +63,19 @@ fn run(compression: Compression, input: &[u8], steps: &Steps) -> Verdict {
         }
     }
     Verdict::of(&plain)
+}
+
+fn decompress_in_slices(compression: Compression, input: &[u8]) -> Result<Vec<u8>, CodecError> {
+    let (mut decoder, mut output) =
+        (Decoder::new(compression, input, OUTPUT_BYTES_MAX)?, Vec::new());
+    loop {
+        let before = output.len();
+        let ended = decoder.step(&mut output)?;
+        assert!(output.len() - before <= SLICE_BYTES, "{compression}: a slice is one");
+        if ended {
+            return Ok(output);
+        }
+    }
 }
 
 macro_rules! codecs {

@@ -155,3 +155,35 @@ proptest! {
         let _ = validate_batch(&batch, LOOSE);
     }
 }
+
+/// Pieces of any size find what one go finds.
+#[test]
+fn pieces_give_what_one_go_gives() {
+    let two = [Header { key: b"a", value: None }, Header { key: b"b", value: Some(b"1") }];
+    let mut builder = BatchBuilder::new();
+    for (timestamp, headers) in [(5, &two[..]), (9, &[]), (9, &two[..1]), (1, &two[..])] {
+        builder.push(timestamp, None, Some(b"v"), headers).unwrap();
+    }
+    let batch = builder.build().unwrap();
+    let header = BatchHeader::parse(&batch).unwrap();
+    let whole = batch[BATCH_HEADER_BYTES..].to_vec();
+    // With each byte damaged as well: the record that is bad is the same, and so is what is wrong with it.
+    for at in 0..=whole.len() {
+        let mut records = whole.clone();
+        if let Some(byte) = records.get_mut(at) {
+            *byte ^= 0x11;
+        }
+        for rules in [LOOSE, COMPACTED] {
+            let expect = validate_records(&header, &records, rules);
+            for count in [1, 2, 3, 100] {
+                let mut check = RecordCheck::new(&header, &records, rules);
+                let found = loop {
+                    if let Some(found) = check.step(count).transpose() {
+                        break found;
+                    }
+                };
+                assert_eq!(found, expect, "damaged at {at}, by {count}");
+            }
+        }
+    }
+}

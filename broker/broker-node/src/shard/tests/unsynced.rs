@@ -15,7 +15,7 @@ fn synced(sequence: i32) -> AppendItem {
         builder.push(1_000, None, Some(value), &[]).expect("fits");
     }
     let config = Arc::new(TopicConfig::resolve(&BTreeMap::new(), &BrokerConfigs::default()));
-    AppendItem { stream: STREAM, batch: builder.build().expect("fits"), config }
+    AppendItem { stream: STREAM, batch: builder.build().expect("fits"), opened: None, config }
 }
 
 type Appending = LocalFuture<'static, Appended>;

@@ -6,7 +6,10 @@ use log_record::{BatchBuilder, BatchHeader, Header, Records, verify_crc};
 use log_types::{ProducerEpoch, ProducerId};
 
 use crate::config::BrokerCompression;
-use crate::partition::{AppendError, AppendRules, Partition, Verdict, batch_records};
+use log_io::Slice;
+
+use super::{at_once, open};
+use crate::partition::{AppendError, AppendRules, NotOpened, Partition, Verdict};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const TOPIC_CODECS: [(BrokerCompression, u8); 5] = [
@@ -26,6 +29,11 @@ fn rules(compression: BrokerCompression) -> AppendRules {
         key_required: false,
         compression,
     }
+}
+
+fn batch_records(header: &BatchHeader, batch: &[u8]) -> Result<Vec<u8>, String> {
+    let records = at_once(super::batch_records(header, batch, &mut Slice::default()));
+    records.map(std::borrow::Cow::into_owned)
 }
 
 /// Three records, with a duplicated header key, null and empty values, and timestamps out of order.
@@ -155,7 +163,7 @@ fn z2_a_decompression_bomb_is_refused_at_one_byte_above_the_limit() {
         let header = BatchHeader::parse(batch).expect("a batch");
         batch_records(&header, batch).map(|records| records.len())
     };
-    let free = super::super::append::DECOMPRESSED_BYTES_FREE;
+    let free = super::DECOMPRESSED_BYTES_FREE;
     let within = zeros(Compression::Zstd, free);
     assert!(within.len() * 1000 < free, "a few zeros may compress to almost nothing");
     assert_eq!(opened(&within), Ok(free));
@@ -168,7 +176,142 @@ fn z2_a_decompression_bomb_is_refused_at_one_byte_above_the_limit() {
 
 #[test]
 fn z2_the_limit_of_a_decompressed_batch_follows_its_size() {
-    let max = super::super::append::decompressed_bytes_max;
+    let max = super::decompressed_bytes_max;
     assert_eq!([0, 1_048, 1_049, 5_000].map(max), [1 << 20, 1 << 20, 1_049_000, 5_000_000]);
     assert_eq!([67_108, 67_109, usize::MAX].map(max), [67_108_000, 64 << 20, 64 << 20]);
+}
+
+/// What opening comes to, and between how many yields.
+fn opened(
+    batch: &Bytes,
+    rules: &AppendRules,
+    plain_max: usize,
+) -> (Result<Bytes, NotOpened>, usize) {
+    let (mut polls, mut held_most) = (0, 0);
+    let mut held = |bytes: usize| held_most = held_most.max(bytes);
+    let opened = {
+        let mut opening = std::pin::pin!(open(batch, rules, plain_max, &mut held));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        loop {
+            polls += 1;
+            if let std::task::Poll::Ready(opened) = opening.as_mut().poll(&mut context) {
+                break opened;
+            }
+        }
+    };
+    let compressed = BatchHeader::parse(batch).is_ok_and(|h| h.attributes.compression() != 0);
+    if opened.is_ok() && compressed {
+        assert!(held_most > 0, "what is held is said");
+    }
+    (opened.map(|opened| opened.batch), polls)
+}
+
+/// JSON of so many bytes in records of some 1000.
+fn json(codec: Compression, bytes: usize) -> Bytes {
+    let mut builder = BatchBuilder::new();
+    let mut state = 1_u32;
+    while builder.records().len() < bytes {
+        let mut value = Vec::new();
+        while value.len() < 1000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            value.extend_from_slice(format!("{{\"id\":{}}} ", state >> 12).as_bytes());
+        }
+        builder.push(NOW_MS, Some(b"k"), Some(&value), &[]).expect("fits");
+    }
+    packed(codec, builder)
+}
+
+fn packed(codec: Compression, builder: BatchBuilder) -> Bytes {
+    if codec == Compression::None {
+        return builder.build().expect("fits");
+    }
+    let compressed = compress(codec, builder.records()).expect("compresses");
+    builder.build_compressed(codec.id(), &compressed).expect("fits")
+}
+
+/// The story: a batch of 1 MiB was decompressed, looked at and compressed again in one go, and everybody else on the core
+/// waited for that, 50 ms and more.
+#[test]
+fn a_large_batch_is_opened_in_slices() {
+    let bytes = 512 << 10;
+    for from in Compression::ALL {
+        let sent = json(from, bytes);
+        for (topic, id) in TOPIC_CODECS {
+            if from.id() == id {
+                continue;
+            }
+            let slice_max = if id == Compression::Gzip.id() { 8 << 10 } else { 128 << 10 };
+            let rules =
+                AppendRules { batch_bytes_max: usize::MAX, key_required: true, ..rules(topic) };
+            let (kept, polls) = opened(&sent, &rules, usize::MAX);
+            assert!(polls * slice_max >= bytes, "{from} into {id}: {polls} polls");
+            assert_eq!(kept, stored(&sent, &rules).map_err(NotOpened::from), "{from} into {id}");
+        }
+    }
+}
+
+#[test]
+fn a_small_batch_is_opened_at_once() {
+    for from in Compression::ALL {
+        let rules = AppendRules { key_required: true, ..rules(BrokerCompression::Lz4) };
+        let (kept, polls) = opened(&json(from, 4000), &rules, 256 << 10);
+        assert!(kept.is_ok(), "{from}");
+        assert_eq!(polls, 1, "{from}");
+    }
+}
+
+#[test]
+fn very_many_records_and_headers_are_looked_at_in_slices() {
+    let count = 200_000;
+    let rules = |key_required| AppendRules {
+        batch_bytes_max: usize::MAX,
+        key_required,
+        ..rules(BrokerCompression::Producer)
+    };
+    for codec in [Compression::None, Compression::Lz4] {
+        let mut records = BatchBuilder::new();
+        for _ in 0..count {
+            records.push(NOW_MS, None, None, &[]).expect("fits");
+        }
+        let records = packed(codec, records);
+        assert!(super::must_open(&records, &rules(codec != Compression::None)), "{codec}");
+        let (kept, polls) = opened(&records, &rules(false), usize::MAX);
+        assert_eq!(kept, Ok(records.clone()), "{codec}");
+        assert!(polls > count / 6000, "{codec}: {polls}");
+        let (refused, _) = opened(&records, &rules(true), usize::MAX);
+        let Err(NotOpened::Refused(AppendError::InvalidRecord { problems, .. })) = refused else {
+            panic!("{codec}: no record has a key")
+        };
+        assert_eq!((problems.len(), problems.last().map(|last| last.index)), (1000, Some(999)));
+        let mut headers = BatchBuilder::new();
+        let many = vec![Header { key: b"", value: None }; count];
+        headers.push(NOW_MS, Some(b"k"), None, &many).expect("fits");
+        let headers = packed(codec, headers);
+        let (kept, polls) = opened(&headers, &rules(true), usize::MAX);
+        assert_eq!(kept, Ok(headers), "{codec}");
+        assert!(polls > count / 6000, "{codec}: {polls}");
+    }
+}
+
+#[test]
+fn what_grows_beyond_the_first_limit_is_given_back() {
+    let rules = AppendRules { batch_bytes_max: usize::MAX, ..rules(BrokerCompression::Lz4) };
+    let sent = json(Compression::Gzip, 500_000);
+    assert_eq!(opened(&sent, &rules, 400_000).0, Err(NotOpened::Larger));
+    assert!(opened(&sent, &rules, 600_000).0.is_ok());
+}
+
+#[test]
+fn what_is_damaged_is_refused_as_it_is_in_one_go() {
+    let sent = json(Compression::Zstd, 100_000);
+    for at in 0..80 {
+        let mut damaged = sent.to_vec();
+        damaged[at] ^= 0x10;
+        let damaged = Bytes::from(damaged);
+        let rules = AppendRules { batch_bytes_max: usize::MAX, ..rules(BrokerCompression::Lz4) };
+        let sliced = opened(&damaged, &rules, usize::MAX).0;
+        let whole = stored(&damaged, &rules);
+        // The base offset and the leader epoch are the broker's to write.
+        assert_eq!(sliced.is_err(), whole.is_err(), "byte {at}: {sliced:?}");
+    }
 }

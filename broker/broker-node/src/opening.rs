@@ -1,0 +1,93 @@
+//! Who opens a batch on this core, and with what memory.
+//!
+//! ```text
+//!  memory ─► small: one at a time ─► opened
+//!                       │ larger than SMALL_BYTES_MAX: given back, begun anew
+//!                       └─► large: one at a time ─► opened
+//! ```
+//!
+//! Invariants:
+//! - At most one small batch and one large one are being opened at any time, so what that takes besides the result is bounded:
+//!   some 150 MiB at the worst, of which the large one's records are 64 MiB.
+//! - Small batches do not wait for large ones: a client that sends only what takes long delays those like it.
+//! - Memory is waited for only by those who hold none of it, and given back when the batch has been appended.
+
+use std::rc::Rc;
+
+use broker_core::partition::{AppendError, AppendRules, NotOpened, Opened, open};
+use broker_kafka::Turns;
+use broker_kafka::broker::{AppendRequest, Reserved};
+use bytes::Bytes;
+
+use crate::limits::Memory;
+
+/// Up to so many bytes, decompressed, a batch is a small one: some milliseconds of work.
+const SMALL_BYTES_MAX: usize = 256 << 10;
+
+/// The turns and the memory of a core.
+#[derive(Clone)]
+pub(crate) struct Opening(Rc<Lines>);
+
+struct Lines {
+    small: Turns,
+    large: Turns,
+    memory: Memory,
+}
+
+impl Opening {
+    pub(crate) fn new(memory_bytes_max: usize) -> Self {
+        let (small, large) = (Turns::new(1), Turns::new(1));
+        Self(Rc::new(Lines { small, large, memory: Memory::new(memory_bytes_max) }))
+    }
+
+    /// Bytes that are held by what is being opened, and by what was until it is appended.
+    pub(crate) fn used(&self) -> usize {
+        self.0.memory.used()
+    }
+
+    /// Opens the request's batch. `held` is this core's memory for the opened batches that the same request has already,
+    /// and their bytes.
+    pub(crate) async fn open(
+        &self,
+        mut request: AppendRequest,
+        held: Option<(Reserved, usize)>,
+    ) -> (Result<AppendRequest, AppendError>, Reserved) {
+        let (mut lease, before) = match held {
+            Some(held) => held,
+            None => (Box::new(self.0.memory.take(SMALL_BYTES_MAX).await) as Reserved, 0),
+        };
+        let rules = AppendRules::from(&*request.config);
+        let mut held = |bytes| lease.resize(before + bytes);
+        let opened = self.by_turns(&request.batch, &rules, &mut held).await;
+        held(opened.as_ref().map_or(0, |opened| opened.batch.len()));
+        let opened = opened.map(|Opened { batch, summary }| {
+            (request.batch, request.opened) = (batch, Some(summary));
+            request
+        });
+        (opened, lease)
+    }
+
+    async fn by_turns(
+        &self,
+        batch: &Bytes,
+        rules: &AppendRules,
+        held: &mut dyn FnMut(usize),
+    ) -> Result<Opened, AppendError> {
+        if batch.len() <= SMALL_BYTES_MAX {
+            let _turn = self.0.small.take().await;
+            match open(batch, rules, SMALL_BYTES_MAX, held).await {
+                Ok(opened) => return Ok(opened),
+                Err(NotOpened::Refused(error)) => return Err(error),
+                Err(NotOpened::Larger) => held(0),
+            }
+        }
+        let _turn = self.0.large.take().await;
+        open(batch, rules, usize::MAX, held).await.map_err(|error| match error {
+            NotOpened::Refused(error) => error,
+            NotOpened::Larger => unreachable!("nothing is larger than the largest number"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

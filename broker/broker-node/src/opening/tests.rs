@@ -1,0 +1,69 @@
+//! Small batches are opened beside large ones, and what is held is counted.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use broker_core::catalog::PartitionPlace;
+use broker_core::config::{BrokerConfigs, TopicConfig};
+use broker_kafka::broker::AppendRequest;
+use log_record::{BatchBuilder, BatchHeader};
+use log_types::{ShardId, StreamId};
+
+use super::{Opening, SMALL_BYTES_MAX};
+
+/// A batch with one record of zeros, for a topic that is stored with lz4.
+fn request(value_bytes: usize) -> AppendRequest {
+    let mut builder = BatchBuilder::new();
+    builder.push(0, None, Some(&vec![0; value_bytes]), &[]).expect("fits");
+    let overrides = BTreeMap::from([
+        ("compression.type".to_owned(), "lz4".to_owned()),
+        ("max.message.bytes".to_owned(), "100000000".to_owned()),
+    ]);
+    let config = Arc::new(TopicConfig::resolve(&overrides, &BrokerConfigs::default()));
+    let place = PartitionPlace { shard: ShardId(0), stream: StreamId(1) };
+    AppendRequest { place, batch: builder.build().expect("fits"), opened: None, config }
+}
+
+/// Polls until it is done; `None` after so many polls.
+fn polled<T>(future: &mut (impl Future<Output = T> + Unpin), polls_max: usize) -> Option<T> {
+    let mut context = Context::from_waker(Waker::noop());
+    (0..polls_max).find_map(|_| match std::pin::Pin::new(&mut *future).poll(&mut context) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    })
+}
+
+#[test]
+fn small_batches_do_not_wait_for_large_ones() {
+    let opening = Opening::new(64 << 20);
+    let mut first = pin!(opening.open(request(4 << 20), None));
+    let mut second = pin!(opening.open(request(4 << 20), None));
+    assert!(polled(&mut first, 2).is_none(), "it has its turn and goes on");
+    assert!(polled(&mut second, 1000).is_none(), "and the next large one waits for it");
+    let (small, held) = polled(&mut pin!(opening.open(request(1000), None)), 1).expect("at once");
+    let small = small.expect("a right batch");
+    let header = BatchHeader::parse(&small.batch).expect("a batch");
+    assert_eq!((header.attributes.compression(), small.opened.is_some()), (3, true));
+    drop(held);
+    assert!(polled(&mut first, 10_000).is_some());
+    assert!(polled(&mut second, 10_000).is_some());
+}
+
+#[test]
+fn what_is_held_is_counted_until_it_is_appended() {
+    let opening = Opening::new(2 * SMALL_BYTES_MAX);
+    let open = |held| polled(&mut pin!(opening.open(request(1000), held)), 1000);
+    let (first, held) = open(None).expect("there is room");
+    let bytes = first.expect("a right batch").batch.len();
+    assert_eq!(opening.used(), bytes);
+    let (second, held) = open(Some((held, bytes))).expect("the same request waits for nothing");
+    assert_eq!(opening.used(), 2 * bytes, "{second:?}");
+    let others: Vec<_> = (0..1).map(|_| opening.0.memory.take_up_to(usize::MAX, 0)).collect();
+    let rest = opening.0.memory.take_up_to(usize::MAX, 2 * SMALL_BYTES_MAX);
+    assert!(open(None).is_none(), "another one waits until there is room");
+    drop((others, rest));
+    drop(held);
+    assert_eq!(opening.used(), 0);
+}
