@@ -8,10 +8,11 @@
 //! Invariants:
 //! - A turn that is given back goes to whoever has waited longest; who comes anew waits behind them, and is given none
 //!   even when the one it went to has not run yet. (A lock that wakes waiters to try again lets newcomers in between.)
-//! - Whoever stops waiting passes a turn on that was given to it meanwhile.
+//! - Whoever stops waiting leaves the line at once, and passes a turn on that was given to it meanwhile: what a line takes is
+//!   what those take who wait in it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -23,7 +24,9 @@ pub struct Turns(Rc<Line>);
 
 struct Line {
     free: Cell<usize>,
-    waiting: RefCell<VecDeque<Rc<Place>>>,
+    /// By number: who came later has a larger one.
+    waiting: RefCell<BTreeMap<u64, Rc<Place>>>,
+    next: Cell<u64>,
 }
 
 /// The right to go on; given to the next in line when dropped.
@@ -37,7 +40,8 @@ impl Turns {
     #[must_use]
     pub fn new(count: usize) -> Self {
         assert!(count > 0, "nobody would ever have a turn");
-        Self(Rc::new(Line { free: Cell::new(count), waiting: RefCell::default() }))
+        let (free, next) = (Cell::new(count), Cell::new(0));
+        Self(Rc::new(Line { free, waiting: RefCell::default(), next }))
     }
 
     /// Takes a turn, at once when one is free.
@@ -59,45 +63,35 @@ impl Drop for Turn {
 impl Line {
     /// Gives a turn to the next in line.
     fn give(&self) {
-        loop {
-            let Some(next) = self.waiting.borrow_mut().pop_front() else {
-                return self.free.set(self.free.get() + 1);
-            };
-            if next.state.get() == State::Waits {
-                next.state.set(State::Given);
-                return next.waker.replace(Waker::noop().clone()).wake();
-            }
-        }
+        let next = self.waiting.borrow_mut().pop_first();
+        let Some((_, next)) = next else {
+            return self.free.set(self.free.get() + 1);
+        };
+        next.given.set(true);
+        next.waker.replace(Waker::noop().clone()).wake();
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Waits,
-    /// It has a turn and has not run since.
-    Given,
-    /// It has taken its turn, or waits no longer.
-    Left,
 }
 
 /// A place in the line.
 struct Place {
-    state: Cell<State>,
+    /// It has a turn and has not run since.
+    given: Cell<bool>,
     waker: Cell<Waker>,
 }
 
 struct Waiting {
     line: Rc<Line>,
+    number: u64,
     place: Rc<Place>,
 }
 
 impl Waiting {
     fn new(line: &Rc<Line>) -> Self {
-        let place =
-            Place { state: Cell::new(State::Waits), waker: Cell::new(Waker::noop().clone()) };
-        let place = Rc::new(place);
-        line.waiting.borrow_mut().push_back(Rc::clone(&place));
-        Self { line: Rc::clone(line), place }
+        let (given, waker) = (Cell::new(false), Cell::new(Waker::noop().clone()));
+        let place = Rc::new(Place { given, waker });
+        let number = line.next.replace(line.next.get() + 1);
+        line.waiting.borrow_mut().insert(number, Rc::clone(&place));
+        Self { line: Rc::clone(line), number, place }
     }
 }
 
@@ -105,8 +99,7 @@ impl Future for Waiting {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.place.state.get() == State::Given {
-            self.place.state.set(State::Left);
+        if self.place.given.replace(false) {
             return Poll::Ready(());
         }
         self.place.waker.set(cx.waker().clone());
@@ -116,7 +109,8 @@ impl Future for Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if self.place.state.replace(State::Left) == State::Given {
+        self.line.waiting.borrow_mut().remove(&self.number);
+        if self.place.given.get() {
             self.line.give();
         }
     }

@@ -23,6 +23,23 @@ fn turns_come_in_order_and_skip_who_gave_up() {
     assert!(turns.take().now_or_never().is_some(), "free again");
 }
 
+/// The story: places of those who gave up stayed until a turn was given, so clients that came and went while one had it
+/// left memory behind with each time.
+#[test]
+fn whoever_gives_up_leaves_the_line() {
+    let turns = Turns::new(1);
+    let first = turns.take().now_or_never().expect("free");
+    let mut stays = Box::pin(turns.take());
+    assert!((&mut stays).now_or_never().is_none());
+    for _ in 0..1000 {
+        assert!(turns.take().now_or_never().is_none(), "and it is dropped");
+    }
+    assert_eq!(turns.0.waiting.borrow().len(), 1);
+    drop(first);
+    assert!(stays.now_or_never().is_some());
+    assert!(turns.0.waiting.borrow().is_empty());
+}
+
 #[test]
 fn a_turn_given_to_a_waiter_that_is_dropped_unread_is_passed_on() {
     let turns = Turns::new(1);
