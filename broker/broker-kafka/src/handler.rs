@@ -1,6 +1,6 @@
 //! Dispatch: from a request's bytes to the handler of its API.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -66,12 +66,22 @@ pub fn num_partitions(config: &BrokerConfigs) -> usize {
 #[derive(Debug)]
 pub struct Peer {
     addr: SocketAddr,
+    gone: Cell<bool>,
 }
 
 impl Peer {
     #[must_use]
     pub fn new(addr: SocketAddr) -> Self {
-        Self { addr }
+        Self { addr, gone: Cell::new(false) }
+    }
+
+    /// The connection has ended: what nobody will learn of need not be begun.
+    pub fn leave(&self) {
+        self.gone.set(true);
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.get()
     }
 
     /// The host as group descriptions show it, in Kafka's form: a slash and the address.

@@ -1,4 +1,5 @@
-//! Metadata (3), versions 0–13: brokers, topics, partitions; creates missing topics when asked and allowed.
+//! Metadata (3), versions 0–13: brokers, topics, partitions; creates missing topics when asked and allowed, up to 100 in a
+//! request and none once the client has gone.
 //!
 //! Null means all topics (version 0: empty does); each is described once. Authorized operations are sent only when asked for. Source: KIP-4,
 //! KIP-430 (operations), KIP-516 (topic ids), KIP-700 (cluster operations moved to DescribeCluster).
@@ -8,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use broker_core::catalog::{CatalogError, NewTopicSpec, Topic};
-use broker_core::config::topic_name_error;
+use broker_core::config::{BrokerConfigs, topic_name_error};
 use broker_kafka_wire::{
     AUTHORIZED_OPERATIONS_OMITTED, MetadataBroker, MetadataPartition, MetadataRequest,
     MetadataRequestTopic, MetadataResponse, MetadataTopic,
@@ -25,6 +26,11 @@ use broker_kafka_wire::Pace;
 const TOPIC_OPERATIONS: i32 = 0b0000_1101_1111_1000;
 /// Every operation on the cluster: CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE.
 pub(super) const CLUSTER_OPERATIONS: i32 = 0b0001_1111_1010_0000;
+
+/// Topics that one request creates at most. The rest of a longer list is answered with LEADER_NOT_AVAILABLE, as Kafka answers
+/// for a topic that is being created: the client asks again, and others had their turn at the catalog. (Kafka's controller
+/// has a quota instead, KIP-599.)
+const AUTO_CREATED_MAX: usize = 100;
 
 /// What a partition's description takes while the answer is built: three lists, and its encoded form.
 const PARTITION_BYTES: usize = 224;
@@ -100,12 +106,18 @@ impl Describing {
         self.topics.reserve_exact(count);
         // Topics are created before the first is described: the turn to build waits for no write.
         let mut found = Vec::with_capacity(count);
+        let mut creations_left = AUTO_CREATED_MAX;
         for wanted in request.topics.iter().flatten() {
             if !answered.insert((&wanted.name, wanted.topic_id)) {
                 self.pace.element().await;
                 continue;
             }
-            let topic = one_topic(&*broker, wanted, request.allow_auto_topic_creation).await?;
+            let topic = match known_topic(&*broker, wanted) {
+                Err(code::UNKNOWN_TOPIC_OR_PARTITION) if request.allow_auto_topic_creation => {
+                    self.created(wanted, &mut creations_left).await?
+                }
+                known => known,
+            };
             found.push((wanted, topic));
             self.pace.element().await;
         }
@@ -117,6 +129,24 @@ impl Describing {
             }
         }
         Ok(())
+    }
+
+    /// The topic, created where that is allowed and nobody waits too long for it.
+    async fn created(
+        &self,
+        wanted: &MetadataRequestTopic,
+        left: &mut usize,
+    ) -> Result<Result<Arc<Topic>, i16>, Closed> {
+        let broker = &*self.context.broker;
+        let config = broker.broker_config();
+        if config.value("auto.create.topics.enable") == Some("false") {
+            return Ok(Err(code::UNKNOWN_TOPIC_OR_PARTITION));
+        }
+        match left.checked_sub(1) {
+            Some(fewer) if !self.context.peer.is_gone() => *left = fewer,
+            _ => return Ok(Err(code::LEADER_NOT_AVAILABLE)),
+        }
+        create(broker, wanted.name.as_deref().unwrap_or_default(), &config).await
     }
 
     async fn describe(&mut self, topic: &Topic) {
@@ -161,30 +191,28 @@ impl Describing {
     }
 }
 
-/// The topic that is asked for, created where that is wanted and allowed, or the code that refuses it.
-async fn one_topic(
-    broker: &dyn Broker,
-    wanted: &MetadataRequestTopic,
-    create: bool,
-) -> Result<Result<Arc<Topic>, i16>, Closed> {
+/// The topic that is asked for, or the code that refuses it.
+fn known_topic(broker: &dyn Broker, wanted: &MetadataRequestTopic) -> Result<Arc<Topic>, i16> {
     let catalog = broker.catalog();
     let Some(name) = &wanted.name else {
-        let found = catalog.topic_by_id(wanted.topic_id).cloned();
-        return Ok(found.ok_or(code::UNKNOWN_TOPIC_ID));
+        return catalog.topic_by_id(wanted.topic_id).cloned().ok_or(code::UNKNOWN_TOPIC_ID);
     };
-    if let Some(topic) = catalog.topic(name) {
-        return Ok(Ok(Arc::clone(topic)));
+    match catalog.topic(name) {
+        Some(topic) => Ok(Arc::clone(topic)),
+        None if topic_name_error(name).is_some() => Err(code::INVALID_TOPIC_EXCEPTION),
+        None => Err(code::UNKNOWN_TOPIC_OR_PARTITION),
     }
-    if topic_name_error(name).is_some() {
-        return Ok(Err(code::INVALID_TOPIC_EXCEPTION));
-    }
-    let config = broker.broker_config();
-    if !create || config.value("auto.create.topics.enable") == Some("false") {
-        return Ok(Err(code::UNKNOWN_TOPIC_OR_PARTITION));
-    }
+}
+
+/// Creates a topic that was asked for; the code that refuses it when it cannot be.
+async fn create(
+    broker: &dyn Broker,
+    name: &str,
+    config: &BrokerConfigs,
+) -> Result<Result<Arc<Topic>, i16>, Closed> {
     let spec = NewTopicSpec {
-        name: name.clone(),
-        partition_count: num_partitions(&config),
+        name: name.to_owned(),
+        partition_count: num_partitions(config),
         configs: BTreeMap::new(),
     };
     let missing = match broker.change_catalog(CatalogCommand::CreateTopic(spec)).await {

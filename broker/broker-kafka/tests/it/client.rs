@@ -57,6 +57,11 @@ impl Client {
         client
     }
 
+    /// Its connection has ended.
+    pub(crate) fn leave(&self) {
+        self.peer.leave();
+    }
+
     /// Sends a request without its size field; `None` when the connection is closed.
     pub(crate) fn send(&self, request: Bytes) -> Option<Response> {
         let begun = block_on(self.begin(request)).ok()?;

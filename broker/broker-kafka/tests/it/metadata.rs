@@ -84,3 +84,39 @@ fn semantics_29_authorized_operations_only_on_request() {
         assert!(told.topics[0].topic_authorized_operations > 0, "v{version}");
     }
 }
+
+/// The story: a request of a mebibyte named 100,000 topics, and the node went on creating them, one synced write each, for
+/// minutes after its client had gone.
+#[test]
+fn one_request_creates_a_hundred_topics_and_the_client_asks_again_for_the_rest() {
+    let client = Client::new();
+    let names: Vec<_> = (0..250).map(|index| format!("t{index:03}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let request = MetadataRequest {
+        topics: named(&names),
+        allow_auto_topic_creation: true,
+        ..MetadataRequest::default()
+    };
+    for made in [100, 200, 250] {
+        let response = client.metadata(VERSION_MAX, &request);
+        let expect = names.iter().enumerate().map(|(index, name)| {
+            (*name, if index < made { code::NONE } else { code::LEADER_NOT_AVAILABLE })
+        });
+        assert_eq!(codes(&response), expect.collect::<Vec<_>>());
+        assert_eq!(client.double.catalog().topics.len(), made);
+    }
+}
+
+#[test]
+fn nothing_is_created_for_a_client_that_has_gone() {
+    let client = Client::with_topic();
+    client.leave();
+    let request = MetadataRequest {
+        topics: named(&["t", "new"]),
+        allow_auto_topic_creation: true,
+        ..MetadataRequest::default()
+    };
+    let response = client.metadata(VERSION_MAX, &request);
+    assert_eq!(codes(&response), [("t", 0), ("new", code::LEADER_NOT_AVAILABLE)]);
+    assert_eq!(client.double.catalog().topics.len(), 1);
+}

@@ -192,7 +192,7 @@ fn a_batch_is_recompressed_in_slices_before_the_next_request_begins() {
     let large = polls(1 << 20);
     assert!(large.begin > 200 && large.answer == 0, "{large:?}");
     // Several of one request are appended before they hold much.
-    let mut three = request(1 << 20);
+    let mut three = request(600 << 10);
     let one = three.topics[0].partitions[0].clone();
     three.topics[0].partitions.extend([one.clone(), one]);
     client.double.appends.take();

@@ -65,6 +65,7 @@ impl KafkaConnection {
         if let Err(reason) = self.read_loop().await {
             tracing::debug!(peer = %self.live.connection.peer(), reason, "connection closed");
         }
+        self.peer.leave();
         self.pipeline.close();
     }
 
@@ -223,6 +224,7 @@ impl KafkaConnection {
                 break;
             }
         }
+        self.peer.leave();
         self.pipeline.close();
         self.live.connection.close();
         self.core.release(self.live.connection.peer().ip());
