@@ -146,6 +146,8 @@ impl NodeSettings {
             group_size_max: number("group.max.size")
                 .and_then(|value| usize::try_from(value).ok())
                 .unwrap_or(defaults.group_size_max),
+            group_bytes_max: defaults.group_bytes_max.min(self.request_memory_bytes_max / 2),
+            member_bytes_max: self.request_memory_bytes_max / 2,
             offset_metadata_bytes_max: number("offset.metadata.max.bytes")
                 .and_then(|value| usize::try_from(value).ok())
                 .unwrap_or(defaults.offset_metadata_bytes_max),

@@ -3,6 +3,8 @@
 //! Invariants:
 //! - `deadlines` holds at most one entry per group, never later than the group's true deadline. Heartbeats do not move
 //!   it: a tick that comes early finds nothing to do and sets it anew.
+//! - `member_bytes` is the sum of what the slots' members take. It is counted anew whenever members came, went or were given
+//!   something, and checked before that.
 
 use crate::group::error::GroupError;
 use crate::group::machine::{Ctx, Group};
@@ -20,6 +22,8 @@ use std::ops::Bound;
 struct Slot {
     group: Group,
     deadline_ms: Option<i64>,
+    /// What its members take, as counted last.
+    bytes: usize,
 }
 
 /// The coordinator of one shard's groups.
@@ -32,12 +36,14 @@ pub struct Groups {
     slots: BTreeMap<String, Slot>,
     deadlines: BTreeSet<(i64, String)>,
     expiry_check_ms: Option<i64>,
+    member_bytes: usize,
 }
 
 impl Groups {
     #[must_use]
     pub fn new(config: GroupConfig) -> Self {
-        Self { config, slots: BTreeMap::new(), deadlines: BTreeSet::new(), expiry_check_ms: None }
+        let (slots, deadlines) = (BTreeMap::new(), BTreeSet::new());
+        Self { config, slots, deadlines, expiry_check_ms: None, member_bytes: 0 }
     }
 
     // --- requests ------------------------------------------------------------------------------------------------
@@ -54,6 +60,8 @@ impl Groups {
             Some(GroupError::UnknownMemberId)
         } else if !known && self.is_full() {
             Some(GroupError::TooManyGroups)
+        } else if !self.has_room(&req.group_id, |group| bytes_joined(group, req)) {
+            Some(GroupError::GroupMaxSizeReached)
         } else {
             None
         };
@@ -63,16 +71,26 @@ impl Groups {
         }
         let mut out = Outputs::default();
         self.with_new(&req.group_id, now_ms, &mut out, |group, ctx| group.join(req, ctx));
+        self.weigh(&req.group_id);
         out
     }
 
     /// SyncGroup. Answered at once in a stable group and on errors, else when the leader has synced.
     pub fn handle_sync(&mut self, now_ms: i64, req: &SyncRequest) -> Outputs {
         let mut out = Outputs::default();
-        let found = self.with(&req.group_id, now_ms, &mut out, |group, ctx| group.sync(req, ctx));
-        if found.is_none() {
-            let failed = SyncReply::failed(GroupError::UnknownMemberId);
-            return answer(req.reply_to, ReplyBody::Sync(failed));
+        let refused = if !self.slots.contains_key(&req.group_id) {
+            Some(GroupError::UnknownMemberId)
+        } else if !self.has_room(&req.group_id, |group| bytes_assigned(group, req)) {
+            Some(GroupError::GroupMaxSizeReached)
+        } else {
+            None
+        };
+        if let Some(error) = refused {
+            return answer(req.reply_to, ReplyBody::Sync(SyncReply::failed(error)));
+        }
+        self.with(&req.group_id, now_ms, &mut out, |group, ctx| group.sync(req, ctx));
+        if !req.assignments.is_empty() {
+            self.weigh(&req.group_id);
         }
         out
     }
@@ -100,6 +118,7 @@ impl Groups {
             return answer(req.reply_to, ReplyBody::Leave(results));
         }
         self.with(&group_id, now_ms, &mut out, |group, ctx| group.leave(req, ctx));
+        self.weigh(&group_id);
         out
     }
 
@@ -225,6 +244,7 @@ impl Groups {
                 group.tick(ctx);
                 group.next_deadline_ms()
             });
+            self.weigh(&group_id);
             if progress.is_none() {
                 self.deadlines.remove(&(at_ms, group_id));
                 continue;
@@ -392,7 +412,8 @@ impl Groups {
                 self.slot(group_id, metadata.state_since_ms).group.restore(metadata);
             }
             GroupRecord::Deleted { group_id } => {
-                self.slots.remove(group_id);
+                let removed = self.slots.remove(group_id);
+                self.member_bytes -= removed.map_or(0, |slot| slot.bytes);
             }
         }
     }
@@ -403,6 +424,7 @@ impl Groups {
         let mut out = Outputs::default();
         for group_id in ids {
             self.with(&group_id, now_ms, &mut out, |group, ctx| group.start_sessions(ctx.now_ms));
+            self.weigh(&group_id);
         }
         debug_assert!(out == Outputs::default(), "starting sessions changes nothing durable");
     }
@@ -436,7 +458,25 @@ impl Groups {
         self.slots.entry(group_id.to_owned()).or_insert_with(|| Slot {
             group: Group::new(group_id.to_owned(), now_ms),
             deadline_ms: None,
+            bytes: 0,
         })
+    }
+
+    /// There is room for the group when its members take so many more bytes; always when that is none.
+    fn has_room(&self, group_id: &str, more: impl FnOnce(Option<&Group>) -> usize) -> bool {
+        let slot = self.slots.get(group_id);
+        let more = more(slot.map(|slot| &slot.group));
+        let group_bytes = slot.map_or(0, |slot| slot.bytes) + more;
+        more == 0
+            || (group_bytes <= self.config.group_bytes_max
+                && self.member_bytes + more <= self.config.member_bytes_max)
+    }
+
+    /// Counts what the group's members take.
+    fn weigh(&mut self, group_id: &str) {
+        let Some(slot) = self.slots.get_mut(group_id) else { return };
+        let before = std::mem::replace(&mut slot.bytes, slot.group.member_bytes());
+        self.member_bytes = self.member_bytes - before + slot.bytes;
     }
 
     fn with_new<T>(
@@ -484,11 +524,30 @@ impl Groups {
     fn remove(&mut self, group_id: &str, out: &mut Outputs) {
         self.set_deadline(group_id, None);
         if let Some(slot) = self.slots.remove(group_id) {
+            self.member_bytes -= slot.bytes;
             // A group that never reached the log leaves nothing to delete there, but saying so again is harmless.
             let group_id = slot.group.id;
             out.records.push(GroupRecord::Deleted { group_id });
         }
     }
+}
+
+/// By how much the members' bytes grow when this one joins.
+fn bytes_joined(group: Option<&Group>, req: &JoinRequest) -> usize {
+    let known = group.and_then(|group| {
+        let of_instance = req.instance_id.as_ref().and_then(|id| group.static_members.get(id));
+        group.members.get(of_instance.unwrap_or(&req.member_id))
+    });
+    req.bytes().saturating_sub(known.map_or(0, |member| member.bytes() - member.assignment.len()))
+}
+
+/// The same when the leader hands out assignments; others hand out none.
+fn bytes_assigned(group: Option<&Group>, req: &SyncRequest) -> usize {
+    let Some(group) = group.filter(|group| group.is_leader(&req.member_id)) else { return 0 };
+    let members = req.assignments.iter().filter(|(id, _)| group.members.contains_key(id));
+    let assigned: usize = members.map(|(_, assignment)| assignment.len()).sum();
+    let before: usize = group.members.values().map(|member| member.assignment.len()).sum();
+    assigned.saturating_sub(before)
 }
 
 fn answer(to: ReplyTo, body: ReplyBody) -> Outputs {

@@ -75,6 +75,9 @@ pub(super) struct Group {
     pub(super) logged: Option<GroupMetadata>,
 }
 
+/// What a promised member id takes besides the id.
+const PROMISE_BYTES: usize = 64;
+
 impl Group {
     pub(super) fn new(id: String, now_ms: i64) -> Self {
         Self {
@@ -128,6 +131,13 @@ impl Group {
 
     pub(super) fn is_leader(&self, member_id: &str) -> bool {
         self.leader.as_deref() == Some(member_id)
+    }
+
+    /// What its members take, and the ids that were promised, in bytes.
+    pub(super) fn member_bytes(&self) -> usize {
+        let members = self.members.values().map(Member::bytes).sum::<usize>();
+        let promised = self.pending_members.keys().map(|id| PROMISE_BYTES + id.len());
+        members + promised.sum::<usize>()
     }
 
     pub(super) fn awaiting_join_count(&self) -> usize {

@@ -4,6 +4,9 @@ use crate::group::record::MemberMetadata;
 use crate::group::types::{JoinRequest, Protocol, ReplyTo};
 use bytes::Bytes;
 
+/// What a member takes whose fields are empty: itself, its id here and there, its places in the maps.
+const MEMBER_BYTES: usize = 512;
+
 /// A member; owned by its group, which keeps the counters that depend on it.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -21,6 +24,20 @@ pub(super) struct Member {
     pub(super) new: bool,
     /// When the member counts as gone. None between load and the first tick.
     pub(super) deadline_ms: Option<i64>,
+}
+
+fn bytes_of(names: [Option<&String>; 3], protocols: &[Protocol]) -> usize {
+    // One of them begins its id as well.
+    let names = 2 * names.into_iter().flatten().map(String::len).sum::<usize>();
+    MEMBER_BYTES + names + protocols.iter().map(Protocol::bytes).sum::<usize>()
+}
+
+impl JoinRequest {
+    /// What the member takes that it becomes.
+    pub(super) fn bytes(&self) -> usize {
+        let names = [Some(&self.client_id), Some(&self.client_host), self.instance_id.as_ref()];
+        bytes_of(names, &self.protocols)
+    }
 }
 
 impl Member {
@@ -58,6 +75,12 @@ impl Member {
             new: false,
             deadline_ms: None,
         }
+    }
+
+    /// What it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let names = [Some(&self.client_id), Some(&self.client_host), self.instance_id.as_ref()];
+        bytes_of(names, &self.protocols) + self.assignment.len()
     }
 
     pub(super) fn supports(&self, protocol: &str) -> bool {

@@ -18,6 +18,11 @@ pub struct GroupConfig {
     pub groups_max: usize,
     /// `group.max.size`, members of one group; default unlimited.
     pub group_size_max: usize,
+    /// What the members of one group may take: their subscriptions, their assignments, their names. Default 32 MiB: half of the
+    /// journal's largest entry, of which a group's members are one.
+    pub group_bytes_max: usize,
+    /// The same for all groups of a shard; default 128 MiB, half of `kafka.request_memory_bytes_max`. Once more as much may be held by what was logged last.
+    pub member_bytes_max: usize,
     /// Member ids handed out and not yet used, per group: each is a promise that costs memory until it expires.
     pub pending_members_max: usize,
     /// How long a new member may wait for its first join reply before its client is taken for gone; Kafka: 5 minutes.
@@ -38,6 +43,8 @@ impl Default for GroupConfig {
             session_timeout_ms_max: 1_800_000,
             groups_max: 100_000,
             group_size_max: usize::MAX,
+            group_bytes_max: 32 << 20,
+            member_bytes_max: 128 << 20,
             pending_members_max: 10_000,
             new_member_join_timeout_ms: 300_000,
             offset_metadata_bytes_max: 4096,
@@ -89,6 +96,13 @@ impl std::fmt::Display for GroupState {
 pub struct Protocol {
     pub name: String,
     pub metadata: Bytes,
+}
+
+impl Protocol {
+    /// What it takes.
+    pub(super) fn bytes(&self) -> usize {
+        64 + self.name.len() + self.metadata.len()
+    }
 }
 
 /// JoinGroup. The reply comes when the rebalance completes.

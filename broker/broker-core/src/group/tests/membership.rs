@@ -683,3 +683,46 @@ fn groups_are_listed_in_pages() {
     assert_eq!(pages(&["Stable".to_owned()]), [vec![""; 0], vec![], vec![]]);
     assert_eq!(groups.list(&[], Some("g3"), 3).upto, None, "nothing is behind them");
 }
+
+/// The story: what members said of themselves was bounded for each request only, by 100 MiB, so a few hundred joins took all
+/// of the node's memory. A member of these takes 603 bytes, and so many more as its assignment has.
+#[test]
+fn members_take_so_many_bytes_at_most() {
+    let config = GroupConfig {
+        group_bytes_max: 1300,
+        member_bytes_max: 1910,
+        initial_rebalance_delay_ms: 0,
+        ..GroupConfig::default()
+    };
+    check_with(
+        config,
+        "
+        > join a
+        > join b
+        > join c
+        join c: GroupMaxSizeReached -
+        > join c group=two
+        > join d group=three
+        join d: GroupMaxSizeReached -
+        > at 10
+        join c: c#4 gen 1 range leader c#4 [c#4]
+        > at 11
+        join a: a#1 gen 1 range leader a#1 [a#1] [b#2]
+        join b: b#2 gen 1 range leader a#1
+        > sync a#1 gen=1 assign=a#1:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx,b#2:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+        sync a#1: GroupMaxSizeReached
+        > sync a#1 gen=1 assign=a#1:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx,b#2:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+        log gen 1 members 2
+        sync a#1: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"
+        > sync b#2 gen=1
+        sync b#2: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"
+        > restart
+        > join c
+        join c: GroupMaxSizeReached -
+        > leave a#1
+        leave: ok
+        > at 20
+        > join c
+        ",
+    );
+}
