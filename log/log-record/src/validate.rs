@@ -10,7 +10,7 @@
 
 use crate::error::{BatchError, RecordError};
 use crate::header::{BATCH_HEADER_BYTES, BatchHeader, verify_crc};
-use crate::records::{Header, Headers, Records};
+use crate::records::{Headers, Record, Records};
 use std::fmt;
 
 /// What the topic demands of each record.
@@ -116,13 +116,46 @@ pub fn validate_records(
     records: &[u8],
     rules: RecordRules,
 ) -> Result<BatchSummary, InvalidBatch> {
-    let mut check = RecordCheck::new(header, records, rules);
-    while let Some(headers) = check.next_record()? {
-        for header in headers {
-            check.header(header)?;
+    let (mut summary, mut index) = (NOTHING_SEEN, 0i32);
+    for record in Records::new(records, header.records_count) {
+        let at = |error| InvalidBatch::Record { index, error };
+        let record = record.map_err(at)?;
+        check_record(&record, index, header.base_timestamp, rules, &mut summary).map_err(at)?;
+        for header in record.headers {
+            header.map_err(at)?;
         }
+        index = index.saturating_add(1);
     }
-    Ok(check.summary)
+    Ok(summary)
+}
+
+const NOTHING_SEEN: BatchSummary =
+    BatchSummary { max_timestamp: i64::MIN, min_timestamp: i64::MAX, max_timestamp_delta: 0 };
+
+/// Everything but the headers.
+#[inline(always)]
+fn check_record(
+    record: &Record<'_>,
+    index: i32,
+    base_timestamp: i64,
+    rules: RecordRules,
+    summary: &mut BatchSummary,
+) -> Result<(), RecordError> {
+    if record.offset_delta != index {
+        let found = record.offset_delta;
+        return Err(RecordError::BadOffsetDelta { expected: index, found });
+    }
+    if rules.key_required && record.key.is_none() {
+        return Err(RecordError::MissingKey);
+    }
+    let timestamp =
+        base_timestamp.checked_add(record.timestamp_delta).ok_or(RecordError::TimestampOverflow)?;
+    if timestamp > summary.max_timestamp || index == 0 {
+        summary.max_timestamp = timestamp;
+        summary.max_timestamp_delta = index;
+    }
+    summary.min_timestamp = summary.min_timestamp.min(timestamp);
+    Ok(())
 }
 
 /// The same check in pieces, for whoever must not be busy for long.
@@ -140,14 +173,13 @@ pub struct RecordCheck<'a> {
 impl<'a> RecordCheck<'a> {
     #[must_use]
     pub fn new(header: &BatchHeader, records: &'a [u8], rules: RecordRules) -> Self {
-        let (min_timestamp, max_timestamp) = (i64::MAX, i64::MIN);
         Self {
             base_timestamp: header.base_timestamp,
             rules,
             records: Records::new(records, header.records_count),
             headers: Headers::default(),
             index: 0,
-            summary: BatchSummary { max_timestamp, min_timestamp, max_timestamp_delta: 0 },
+            summary: NOTHING_SEEN,
         }
     }
 
@@ -158,7 +190,8 @@ impl<'a> RecordCheck<'a> {
     pub fn step(&mut self, count: usize) -> Result<Option<BatchSummary>, InvalidBatch> {
         for _ in 0..count {
             if let Some(header) = self.headers.next() {
-                self.header(header)?;
+                let index = self.index - 1;
+                header.map_err(|error| InvalidBatch::Record { index, error })?;
                 continue;
             }
             match self.next_record()? {
@@ -174,29 +207,10 @@ impl<'a> RecordCheck<'a> {
         let at = |error| InvalidBatch::Record { index, error };
         let Some(record) = self.records.next() else { return Ok(None) };
         let record = record.map_err(at)?;
-        if record.offset_delta != index {
-            let found = record.offset_delta;
-            return Err(at(RecordError::BadOffsetDelta { expected: index, found }));
-        }
-        if self.rules.key_required && record.key.is_none() {
-            return Err(at(RecordError::MissingKey));
-        }
-        let timestamp = self
-            .base_timestamp
-            .checked_add(record.timestamp_delta)
-            .ok_or_else(|| at(RecordError::TimestampOverflow))?;
-        if timestamp > self.summary.max_timestamp || index == 0 {
-            self.summary.max_timestamp = timestamp;
-            self.summary.max_timestamp_delta = index;
-        }
-        self.summary.min_timestamp = self.summary.min_timestamp.min(timestamp);
+        check_record(&record, index, self.base_timestamp, self.rules, &mut self.summary)
+            .map_err(at)?;
         self.index = index.saturating_add(1);
         Ok(Some(record.headers))
-    }
-
-    /// One of the record that came last.
-    fn header(&self, header: Result<Header<'a>, RecordError>) -> Result<(), InvalidBatch> {
-        header.map(|_| ()).map_err(|error| InvalidBatch::Record { index: self.index - 1, error })
     }
 }
 

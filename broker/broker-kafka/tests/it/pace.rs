@@ -101,7 +101,8 @@ fn topics_are_created_before_a_large_answer_is_begun() {
         .map(|name| MetadataRequestTopic { name: Some(name), ..MetadataRequestTopic::default() });
     let request = MetadataRequest { topics: Some(topics.collect()), ..MetadataRequest::default() };
     client.polls(&request.encode(9, 1, None).expect("encodes"));
-    assert!(before() == vec![0; COUNT], "created after the answer was begun");
+    // As many as one request creates.
+    assert_eq!(before(), [0; 100], "created after the answer was begun");
     assert_eq!(client.double.answers.take().len(), 1);
 
     let topics = names("c").into_iter().map(|name| {

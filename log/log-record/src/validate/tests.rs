@@ -4,6 +4,7 @@ use super::*;
 use crate::builder::BatchBuilder;
 use crate::header::tests::GOLDEN;
 use crate::header::{TimestampType, seal, set_log_append_time};
+use crate::records::Header;
 use log_types::{ProducerEpoch, ProducerId};
 use proptest::prelude::*;
 
