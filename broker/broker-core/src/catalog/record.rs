@@ -81,13 +81,13 @@ impl CatalogRecord {
     }
 
     /// # Errors
-    /// When the bytes are of an unknown version or kind, or end early.
+    /// When the bytes are of an unknown version or kind, or end early or late.
     pub fn decode(bytes: &[u8]) -> Result<Self, FieldError> {
         let mut input = FieldReader::new(bytes);
         if input.u8("catalog record version")? != VERSION {
             return Err(FieldError { what: "catalog record version", offset: 0 });
         }
-        Ok(match input.u8("catalog record kind")? {
+        let record = match input.u8("catalog record kind")? {
             0 => Self::TopicCreated(Topic {
                 name: input.str("topic name")?.to_owned(),
                 id: TopicId(input.id16("topic id")?),
@@ -114,7 +114,11 @@ impl CatalogRecord {
             6 => Self::TableDropped { name: input.str("table name")?.to_owned() },
             7 => Self::ProducerIdsReserved { next: input.i64("next producer id")? },
             _ => return Err(FieldError { what: "catalog record kind", offset: 1 }),
-        })
+        };
+        if !input.is_empty() {
+            return Err(FieldError { what: "end of catalog record", offset: bytes.len() });
+        }
+        Ok(record)
     }
 }
 

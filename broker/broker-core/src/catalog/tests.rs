@@ -79,6 +79,8 @@ fn records_and_checkpoints_round_trip() {
         for len in 0..bytes.len() {
             assert!(CatalogRecord::decode(&bytes[..len]).is_err(), "{record:?} cut at {len}");
         }
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(CatalogRecord::decode(&longer).is_err(), "{record:?} and a byte more");
     }
     assert_eq!(Catalog::import(&catalog.export()), Ok(catalog.clone()));
     let bytes = catalog.export();
