@@ -97,6 +97,8 @@ impl Ops for NodeOps {
                     produced_bytes: node.produced_bytes,
                     produced_batches: node.produced_batches,
                     fetched_bytes: node.fetched_bytes,
+                    tail_hits: node.tail_hits,
+                    tail_misses: node.tail_misses,
                     segments: node.journal.segments,
                     spare_segments: node.journal.spare_segments,
                     tail_bytes: node.journal.tail_bytes,

@@ -100,8 +100,13 @@ impl NodeHandle {
             }
             let streams: Vec<_> = here.iter().map(|(_, place)| place.stream).collect();
             let found = self.shared.router.submit(self.shared.router.core_of(shard), move |core| {
-                let ranges = core.shards.get(&shard).map(|shard| shard.ranges(&streams));
-                Box::pin(async move { ranges.unwrap_or_default() })
+                let shard = core.shards.get(&shard).cloned();
+                Box::pin(async move {
+                    match shard {
+                        Some(shard) => shard.ranges(streams).await,
+                        None => Vec::new(),
+                    }
+                })
             });
             for ((index, _), range) in here.iter().zip(found.await.map_err(stopped)?) {
                 ranges[*index] = range;
@@ -167,6 +172,8 @@ impl crate::core::Core {
             stats.produced_bytes += shard.counters.appended_bytes.get();
             stats.produced_batches += shard.counters.appended_batches.get();
             stats.fetched_bytes += shard.counters.read_bytes.get();
+            stats.tail_hits += shard.counters.tail_hits.get();
+            stats.tail_misses += shard.counters.tail_misses.get();
             stats.syncs.add(&shard.counters.syncs.borrow());
             let totals = &mut stats.journal;
             *totals = JournalTotals {

@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use broker_core::partition::Partition;
 use broker_kafka::Turns;
-use log_io::{Clock, Random};
+use log_io::{Clock, Random, Slice};
 use log_journal::{Journal, JournalError, JournalHooks, JournalOptions};
 use log_types::{LeaderEpoch, Offset, PartitionId, Position, ShardId, StreamId, TopicId};
 
@@ -60,6 +60,10 @@ pub(crate) mod kind {
     /// Time has passed for the idempotent producers of a stream (`shard::producers`).
     pub(crate) const PRODUCERS_AGED: EntryKind = EntryKind(4);
 }
+
+/// Partitions that are looked up in one go, and nanoseconds that one takes.
+const RANGES_AT_ONCE: usize = 100;
+const RANGE_NS: usize = 200;
 
 /// Reads from files at a time.
 const COLD_READS_MAX: usize = 4;
@@ -126,6 +130,9 @@ pub(crate) struct Counters {
     pub(crate) appended_bytes: Cell<u64>,
     pub(crate) appended_batches: Cell<u64>,
     pub(crate) read_bytes: Cell<u64>,
+    /// Partitions of fetches that were read from memory, and those that were not.
+    pub(crate) tail_hits: Cell<u64>,
+    pub(crate) tail_misses: Cell<u64>,
     pub(crate) syncs: RefCell<DurationCounter>,
 }
 
@@ -303,13 +310,19 @@ impl Shard {
     }
 
     /// Log start and high watermark per stream; an unknown one is empty.
-    pub(crate) fn ranges(&self, streams: &[StreamId]) -> Vec<(i64, i64)> {
-        let partitions = self.partitions.borrow();
-        let range = |stream: &StreamId| {
-            let partition = partitions.get(stream);
-            partition.map_or((0, 0), |partition| (partition.log_start().0, partition.visible().0))
-        };
-        streams.iter().map(range).collect()
+    pub(crate) async fn ranges(self: Rc<Self>, streams: Vec<StreamId>) -> Vec<(i64, i64)> {
+        let (mut ranges, mut slice) = (Vec::with_capacity(streams.len()), Slice::default());
+        for streams in streams.chunks(RANGES_AT_ONCE) {
+            {
+                let partitions = self.partitions.borrow();
+                ranges.extend(streams.iter().map(|stream| match partitions.get(stream) {
+                    Some(partition) => (partition.log_start().0, partition.visible().0),
+                    None => (0, 0),
+                }));
+            }
+            slice.worked(streams.len() * RANGE_NS).await;
+        }
+        ranges
     }
 }
 

@@ -93,6 +93,9 @@ pub struct NodeStats {
     pub produced_bytes: u64,
     pub produced_batches: u64,
     pub fetched_bytes: u64,
+    /// Partitions of fetches that were read from memory, and those that were not.
+    pub tail_hits: u64,
+    pub tail_misses: u64,
     pub journal: JournalTotals,
     /// Frames written through, and `fdatasync` calls.
     pub syncs: DurationCounter,
@@ -124,6 +127,8 @@ impl NodeStats {
         self.produced_bytes += other.produced_bytes;
         self.produced_batches += other.produced_batches;
         self.fetched_bytes += other.fetched_bytes;
+        self.tail_hits += other.tail_hits;
+        self.tail_misses += other.tail_misses;
         self.journal.frames += other.journal.frames;
         self.journal.bytes += other.journal.bytes;
         self.journal.syncs += other.journal.syncs;

@@ -21,6 +21,8 @@ use crate::process::Process;
 pub const METRIC_NAMES: &[&str] = &[
     "lumadb_active_queries",
     "lumadb_build_info",
+    "lumadb_cache_hits_total",
+    "lumadb_cache_misses_total",
     "lumadb_connections_active",
     "lumadb_connections_refused_total",
     "lumadb_connections_total",
@@ -161,6 +163,11 @@ impl Page {
             "Bytes of record batches sent to consumers",
             fetched,
         )?;
+        let tail = [("cache", "tail")];
+        let hits = "Partitions of fetches whose records were in memory";
+        out.counters("lumadb_cache_hits", hits, &[(&tail, float(log.tail_hits))])?;
+        let misses = "Partitions of fetches whose records were read from files";
+        out.counters("lumadb_cache_misses", misses, &[(&tail, float(log.tail_misses))])?;
         out.gauge("lumadb_log_segments", "Journal segments with data", float(log.segments))?;
         out.gauge(
             "lumadb_log_spare_segments",

@@ -103,6 +103,9 @@ pub struct LogStats {
     pub produced_bytes: u64,
     pub produced_batches: u64,
     pub fetched_bytes: u64,
+    /// Partitions of fetches that were read from memory, and those that were read from files.
+    pub tail_hits: u64,
+    pub tail_misses: u64,
     pub segments: u64,
     /// Empty segment files kept for reuse.
     pub spare_segments: u64,

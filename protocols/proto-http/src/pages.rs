@@ -143,6 +143,8 @@ fn stats_json(stats: &Stats) -> Value {
             "produced_bytes": stats.log.produced_bytes,
             "produced_batches": stats.log.produced_batches,
             "fetched_bytes": stats.log.fetched_bytes,
+            "tail_hits": stats.log.tail_hits,
+            "tail_misses": stats.log.tail_misses,
             "segments": stats.log.segments,
             "spare_segments": stats.log.spare_segments,
             "tail_bytes": stats.log.tail_bytes,

@@ -66,8 +66,12 @@ impl Shard {
         }
         let (from, upto, wanted) = (request.offset, reply.visible, wanted.max(1));
         let read = match self.journal.try_read_tail(stream, from, upto, wanted) {
-            Some(read) => Ok(read),
+            Some(read) => {
+                add(&self.counters.tail_hits, 1);
+                Ok(read)
+            }
             None => {
+                add(&self.counters.tail_misses, 1);
                 let _turn = self.cold_reads.take().await;
                 self.journal.read(stream, from, upto, wanted).await
             }

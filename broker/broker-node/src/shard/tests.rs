@@ -164,3 +164,50 @@ fn looking_for_a_timestamp_waits_for_its_turn_to_read_files() {
         assert!(shard.cold_reads.take().now_or_never().is_some(), "given back");
     });
 }
+
+/// The story: `/metrics?detail=partitions` of a hundred thousand partitions looked all of them up in one go.
+#[test]
+fn ranges_of_many_partitions_yield() {
+    with_shard(|shard| {
+        let mut streams = vec![MISSING; MANY];
+        streams.push(STREAM);
+        let appended = Rc::clone(&shard).append_all(vec![item(STREAM)]).now_or_never();
+        assert!(appended.expect("from memory").expect("no failure")[0].is_ok());
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut asking = pin!(shard.ranges(streams));
+        let mut turns = 0;
+        let ranges = loop {
+            turns += 1;
+            if let std::task::Poll::Ready(ranges) = asking.as_mut().poll(&mut cx) {
+                break ranges;
+            }
+        };
+        assert!((10..MANY).contains(&turns), "{turns}");
+        assert_eq!((ranges.len(), ranges[0], ranges[MANY]), (MANY + 1, (0, 0), (0, 1)));
+    });
+}
+
+#[test]
+fn reads_from_memory_are_counted_apart_from_those_of_files() {
+    run_with_shard(|shard| {
+        Box::pin(async move {
+            let read = |offset| {
+                let request = ReadRequest {
+                    place: PartitionPlace { stream: STREAM, shard: ShardId(0) },
+                    offset: Offset(offset),
+                    bytes_max: 1 << 20,
+                    current_epoch: LeaderEpoch(-1),
+                    last_fetched_epoch: LeaderEpoch(-1),
+                };
+                Rc::clone(&shard).read_all(vec![request], 1 << 20, true)
+            };
+            let appended = Rc::clone(&shard).append_all(vec![item(STREAM)]).await;
+            assert!(appended.expect("no failure")[0].is_ok());
+            let counted = || (shard.counters.tail_hits.get(), shard.counters.tail_misses.get());
+            assert_eq!(read(1).await.1, 0, "there is nothing yet, in memory or elsewhere");
+            assert_eq!(counted(), (0, 0));
+            assert!(read(0).await.1 > 0);
+            assert_eq!(counted(), (1, 0));
+        })
+    });
+}

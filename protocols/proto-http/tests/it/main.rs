@@ -47,6 +47,8 @@ fn stats() -> Stats {
             produced_bytes: 10,
             produced_batches: 2,
             fetched_bytes: 20,
+            tail_hits: 24,
+            tail_misses: 25,
             segments: 1,
             spare_segments: 1,
             tail_bytes: 100,
