@@ -16,7 +16,10 @@ use log_record::{RecordError, read_uvarint};
 /// Array elements in one request, nested ones included: bounds what small elements cost in memory and time. Ten times the
 /// partitions that a node is built for.
 pub const ELEMENTS_MAX: usize = 100_000;
-/// The same for requests of the third-party codec, which decodes them in one go: about a millisecond.
+/// The same for requests of the third-party codec, which decodes them in one go: measured 0.4 ms (DescribeGroups) to 1.1 ms
+/// (CreateTopics) for so many, after 0.1 to 0.7 ms for the guard's walk, and the more than a thousand come one request at a
+/// time with a pause before it. Fewer would refuse what administrators send: their clients name all topics of a node in one
+/// request.
 pub const GUARDED_ELEMENTS_MAX: usize = 20_000;
 /// Array elements in a response, which a client that trusts its broker decodes.
 const RESPONSE_ELEMENTS_MAX: usize = 500_000;

@@ -9,6 +9,9 @@
 //! - Offsets grow strictly from extent to extent, to the runs, and from run to run.
 //! - A run is contiguous in the file and in offsets, lies in one frame, and is at most 64 KiB unless one entry is larger.
 //! - `live[segment]` is the number of extents that name the segment.
+//!
+//! Memory: 40 bytes for each sealed segment that holds data of a stream, for each stream, and up to twice that while the list
+//! has room to grow. 10,000 streams that are all written to all the time take 0.4 MB for each segment of 64 MiB.
 
 use std::collections::BTreeMap;
 
@@ -41,6 +44,8 @@ pub(crate) struct Extent {
     pub(crate) max_timestamp: i64,
     pub(crate) bytes: u64,
 }
+
+const _: () = assert!(size_of::<Extent>() == 40, "the figure above");
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StreamIndex {

@@ -36,6 +36,12 @@ pub(crate) enum CheckpointReserve {
     Ready,
 }
 
+impl CheckpointReserve {
+    pub(crate) fn at_start(found: bool) -> Self {
+        if found { Self::Found } else { Self::Missing }
+    }
+}
+
 /// When to look for space again.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {

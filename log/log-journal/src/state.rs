@@ -197,10 +197,7 @@ impl State {
             caches,
             checkpoint_pending: None,
             checkpoint_writing: false,
-            checkpoint_reserve: match opened.reserves.0 {
-                true => CheckpointReserve::Found,
-                false => CheckpointReserve::Missing,
-            },
+            checkpoint_reserve: CheckpointReserve::at_start(opened.reserves.0),
             checkpoint_spare: opened.reserves.1,
             checkpoint_short: false,
             checkpoint_wanted: 0,
