@@ -126,6 +126,35 @@ pub fn interval(months: i32, days: i32, micros: i64) -> String {
     text
 }
 
+/// `\x6162`: bytes as PostgreSQL prints them.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(2 + bytes.len() * 2);
+    text.push_str("\\x");
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+/// Appends an item of an array, in quotes where PostgreSQL needs them.
+pub fn push_item(out: &mut String, item: &str) {
+    let special = ['"', '\\', '{', '}', ',', ' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];
+    if !item.is_empty() && !item.eq_ignore_ascii_case("null") && !item.contains(special) {
+        out.push_str(item);
+        return;
+    }
+    out.push('"');
+    for letter in item.chars() {
+        if matches!(letter, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(letter);
+    }
+    out.push('"');
+}
+
 /// `\x` and hex pairs, or the escape format: `\\` and `\ooo`.
 ///
 /// # Errors

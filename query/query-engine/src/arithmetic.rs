@@ -110,6 +110,11 @@ fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let expr = Expr::WindowFunction(it);
             Ok(if guarded { Transformed::yes(expr) } else { Transformed::no(expr) })
         }
+        Expr::ScalarFunction(mut it) if it.func.name() == "array_to_string" => {
+            let changed = casts::items_as_texts(&mut it.args, schema)?;
+            let expr = Expr::ScalarFunction(it);
+            Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+        }
         Expr::Cast(it) => {
             let source = type_of(&it.expr, schema)?;
             casts::checked(it, &source)

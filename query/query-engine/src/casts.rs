@@ -10,13 +10,13 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, PrimitiveArray, StringArray,
-    StringBuilder,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, ListArray, PrimitiveArray,
+    StringArray, StringBuilder,
 };
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
-    DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int16Type, Int32Type,
-    Int64Type, IntervalMonthDayNano, TimeUnit, TimestampMicrosecondType,
+    DataType, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type, Int16Type,
+    Int32Type, Int64Type, IntervalMonthDayNano, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
@@ -72,7 +72,7 @@ pub(crate) fn widened(args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
 fn differs(source: &DataType, target: &DataType) -> bool {
     use DataType::{
         Binary, Decimal128, Decimal256, Duration, Float32, Float64, Int16, Int32, Int64, Interval,
-        Timestamp, Utf8,
+        List, Timestamp, Utf8,
     };
     matches!(
         (source, target),
@@ -80,11 +80,17 @@ fn differs(source: &DataType, target: &DataType) -> bool {
             | (Float64, Float32)
             | (Decimal128(..) | Decimal256(..) | Utf8, Float32 | Float64)
             | (
-                Decimal256(..) | Float32 | Float64 | Timestamp(..) | Interval(_) | Duration(_),
+                Binary
+                    | Decimal256(..)
+                    | Float32
+                    | Float64
+                    | Timestamp(..)
+                    | Interval(_)
+                    | Duration(_),
                 Utf8
             )
             | (Utf8, Binary)
-    )
+    ) || (matches!(source, List(_)) && *target == Utf8)
 }
 
 /// `integer out of range`.
@@ -120,8 +126,15 @@ impl ScalarUDFImpl for CheckedCast {
 
 fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
     match (array.data_type(), target) {
+        (DataType::List(_), DataType::Utf8) => listed(array),
+        (DataType::List(_), _) => list_of_texts(array),
         (DataType::Utf8, DataType::Binary) => bytea(array),
         (DataType::Utf8, _) => parsed(array, target),
+        (DataType::Binary, DataType::Utf8) => {
+            let texts: StringArray =
+                array.as_binary::<i32>().iter().map(|it| it.map(text::hex)).collect();
+            Ok(Arc::new(texts))
+        }
         (DataType::Decimal256(_, scale), DataType::Utf8) => {
             let numbers = array.as_primitive::<Decimal256Type>().iter();
             let texts: Result<StringArray> =
@@ -175,6 +188,67 @@ fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
                 .try_unary(|it| float_to_integer(it).ok_or_else(|| out_of_range(target)));
             integers(&whole?, target)
         }
+    }
+}
+
+/// `{a,"b c",NULL}`, nested for more dimensions.
+fn listed(array: &ArrayRef) -> Result<ArrayRef> {
+    let mut texts = StringBuilder::new();
+    for list in array.as_list::<i32>().iter() {
+        match list {
+            Some(items) => texts.append_value(list_text(&items)?),
+            None => texts.append_null(),
+        }
+    }
+    Ok(Arc::new(texts.finish()))
+}
+
+fn list_text(items: &ArrayRef) -> Result<String> {
+    let texts = item_texts(items)?;
+    let is_list = matches!(items.data_type(), DataType::List(_));
+    let mut text = String::from("{");
+    for (index, item) in texts.as_string::<i32>().iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        match item {
+            None => text.push_str("NULL"),
+            Some(item) if is_list => text.push_str(item),
+            Some(item) => text::push_item(&mut text, item),
+        }
+    }
+    text.push('}');
+    Ok(text)
+}
+
+/// The items of an argument of `array_to_string` as texts; whether they were others.
+pub(crate) fn items_as_texts(args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
+    let Some(array) = args.first_mut() else { return Ok(false) };
+    let DataType::List(item) = array.get_type(schema)? else { return Ok(false) };
+    if matches!(item.data_type(), DataType::Utf8 | DataType::List(_) | DataType::Null) {
+        return Ok(false);
+    }
+    let target = DataType::new_list(DataType::Utf8, true);
+    *array = replaced(Cast::new(Box::new(std::mem::take(array)), target));
+    Ok(true)
+}
+
+fn list_of_texts(array: &ArrayRef) -> Result<ArrayRef> {
+    let (_, offsets, items, nulls) = array.as_list::<i32>().clone().into_parts();
+    let field = Arc::new(Field::new_list_field(DataType::Utf8, true));
+    Ok(Arc::new(ListArray::try_new(field, offsets, item_texts(&items)?, nulls)?))
+}
+
+/// Items as texts, as they stand in an array.
+fn item_texts(items: &ArrayRef) -> Result<ArrayRef> {
+    if *items.data_type() == DataType::Boolean {
+        let letters: StringArray =
+            items.as_boolean().iter().map(|it| it.map(|it| if it { "t" } else { "f" })).collect();
+        return Ok(Arc::new(letters));
+    }
+    match differs(items.data_type(), &DataType::Utf8) {
+        true => convert(items, &DataType::Utf8),
+        false => Ok(cast(items, &DataType::Utf8)?),
     }
 }
 

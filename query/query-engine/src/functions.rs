@@ -4,14 +4,14 @@
 //! - A function here is stable within a statement: it sees the statement's snapshot and settings.
 
 mod access;
-mod arrays;
+pub(crate) mod arrays;
 pub(crate) mod domain;
 pub(crate) mod joined;
 mod json;
 pub(crate) mod numeric;
 pub(crate) mod registry;
 mod sized;
-mod times;
+pub(crate) mod times;
 mod wrapped;
 
 use std::collections::HashMap;

@@ -36,7 +36,7 @@ const SPAN: DataType = DataType::Decimal128(38, 0);
 const MONTH_DAYS: i128 = 30;
 const DAY_NS: i128 = DAY_US as i128 * 1000;
 
-fn is_span(data_type: &DataType) -> bool {
+pub(crate) fn is_span(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Interval(_) | DataType::Duration(_))
 }
 

@@ -103,7 +103,7 @@ fn typed(
             }
             _ => PlannerResult::Original(expr),
         },
-        (_, Multiply, _) if [left, right].contains(&&exact::EXACT) => {
+        (_, Multiply, _) if [left, right].into_iter().any(exact::is_varied) => {
             match (scale(left), scale(right)) {
                 (Some(factor), Some(other)) => {
                     let scales = [factor, other];
@@ -112,7 +112,7 @@ fn typed(
                 _ => PlannerResult::Original(expr),
             }
         }
-        (_, Modulo, _) if [left, right].contains(&&exact::EXACT) => {
+        (_, Modulo, _) if [left, right].into_iter().any(exact::is_varied) => {
             expr.left = exact_integer(expr.left, left);
             expr.right = exact_integer(expr.right, right);
             PlannerResult::Original(expr)

@@ -21,7 +21,7 @@ use datafusion::arrow::datatypes::{DataType as Arrow, Field, FieldRef, Schema};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::planner::TypePlanner;
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, ObjectNamePart};
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, ObjectNamePart, TimezoneInfo};
 use query_api::{DataType, Error, ErrorKind, RegKind};
 
 use crate::engine::Shapes;
@@ -224,6 +224,11 @@ impl TypePlanner for PgTypes {
             SqlType::Regclass => "regclass".to_owned(),
             SqlType::JSON | SqlType::JSONB => "json".to_owned(),
             SqlType::TimestampNtz(_) => "timestamp".to_owned(),
+            // DataFusion's nanoseconds end in 2262.
+            SqlType::Timestamp(None, zone) => match zone {
+                TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => "timestamp".to_owned(),
+                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => "timestamptz".to_owned(),
+            },
             _ => return Ok(None),
         };
         let data_type = match name.as_str() {

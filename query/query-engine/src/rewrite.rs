@@ -497,11 +497,12 @@ fn rewrite_expr(expr: &mut Expr) {
             let args = [timestamp, time_zone].map(|it| std::mem::replace(it.as_mut(), null()));
             *expr = subquery::call("luma_at_time_zone", args.into());
         }
-        // After a bare name the chain is a qualified column.
-        Expr::CompoundFieldAccess { root, access_chain }
-            if !matches!(root.as_ref(), Expr::Identifier(_)) =>
-        {
-            access_chain.iter_mut().for_each(field_access);
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            values::subscripts(access_chain);
+            // After a bare name the chain is a qualified column.
+            if !matches!(root.as_ref(), Expr::Identifier(_)) {
+                access_chain.iter_mut().for_each(field_access);
+            }
         }
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
             escape(pattern, escape_char);

@@ -22,7 +22,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use query_api::calendar::DAY_US;
 use query_api::{Column, DataType, Error, ErrorKind, RegKind, Row, Value};
 
-use crate::operators::exact::{self, EXACT};
+use crate::operators::exact;
 
 /// Field metadata key that names a PostgreSQL type Arrow does not have.
 pub(crate) const PG_TYPE: &str = "pg.type";
@@ -191,8 +191,8 @@ fn value(array: &ArrayRef, index: usize, data_type: &DataType) -> Result<Value, 
         }
         Arrow::Decimal256(_, scale) => {
             let number = array.as_primitive::<Decimal256Type>().value(index);
-            let shown = if *array.data_type() == EXACT {
-                exact::shown(number)
+            let shown = if exact::is_varied(array.data_type()) {
+                exact::shown(number, *scale)
             } else {
                 number.to_i128().map(|it| (it, *scale))
             };

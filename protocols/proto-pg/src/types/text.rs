@@ -27,7 +27,7 @@ pub(super) fn encode(
             Ok(())
         }
         Value::Bytea(bytes) => {
-            bytea(out, bytes);
+            out.put_slice(text::hex(bytes).as_bytes());
             Ok(())
         }
         _ => {
@@ -67,16 +67,6 @@ fn element_type(data_type: &DataType) -> &DataType {
     }
 }
 
-fn bytea(out: &mut BytesMut, bytes: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.reserve(2 + bytes.len() * 2);
-    out.put_slice(b"\\x");
-    for byte in bytes {
-        out.put_u8(HEX[usize::from(byte >> 4)]);
-        out.put_u8(HEX[usize::from(byte & 15)]);
-    }
-}
-
 /// `{a,"b c",NULL}`, nested for more dimensions.
 fn array(out: &mut BytesMut, element: &DataType, elements: &[Value]) -> Result<(), Report> {
     out.put_u8(b'{');
@@ -88,33 +78,14 @@ fn array(out: &mut BytesMut, element: &DataType, elements: &[Value]) -> Result<(
             Value::Null => out.put_slice(b"NULL"),
             Value::Array(inner) => array(out, element_type(element), inner)?,
             _ => {
-                let mut text = BytesMut::new();
-                encode(&mut text, element, value)?;
-                put_quoted(out, &text);
+                let mut item = BytesMut::new();
+                encode(&mut item, element, value)?;
+                let mut quoted = String::new();
+                text::push_item(&mut quoted, &String::from_utf8_lossy(&item));
+                out.put_slice(quoted.as_bytes());
             }
         }
     }
     out.put_u8(b'}');
     Ok(())
-}
-
-fn put_quoted(out: &mut BytesMut, text: &[u8]) {
-    let special = |byte: &u8| {
-        matches!(
-            byte,
-            b'"' | b'\\' | b'{' | b'}' | b',' | b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c
-        )
-    };
-    if !text.is_empty() && !text.eq_ignore_ascii_case(b"null") && !text.iter().any(special) {
-        out.put_slice(text);
-        return;
-    }
-    out.put_u8(b'"');
-    for byte in text {
-        if matches!(byte, b'"' | b'\\') {
-            out.put_u8(b'\\');
-        }
-        out.put_u8(*byte);
-    }
-    out.put_u8(b'"');
 }

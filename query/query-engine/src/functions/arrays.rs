@@ -9,6 +9,13 @@ use datafusion::common::ScalarValue;
 
 use super::{Add, Returns, integer};
 
+/// A subscript, NULL below 1.
+pub(crate) const INDEX: &str = "luma_index";
+/// The first subscript of a slice, at least 1.
+pub(crate) const LOWER: &str = "luma_lower";
+/// The last subscript of a slice, at least 0.
+pub(crate) const UPPER: &str = "luma_upper";
+
 pub(super) fn register(add: &mut Add<'_>) {
     add("luma_array", Returns::FirstArgument, Arc::new(|args| Ok(never_null(args))));
     for (name, upper) in [("array_upper", true), ("array_lower", false)] {
@@ -18,6 +25,17 @@ pub(super) fn register(add: &mut Add<'_>) {
         };
         add(name, Returns::Type(DataType::Int32), Arc::new(bound));
     }
+    let inside = |least: i64, otherwise: Option<i64>| {
+        move |args: &[ScalarValue]| {
+            let value = integer(args.first());
+            Ok(ScalarValue::Int64(
+                value.and_then(|it| if it < least { otherwise } else { Some(it) }),
+            ))
+        }
+    };
+    add(INDEX, Returns::Type(DataType::Int64), Arc::new(inside(1, None)));
+    add(LOWER, Returns::Type(DataType::Int64), Arc::new(inside(1, Some(1))));
+    add(UPPER, Returns::Type(DataType::Int64), Arc::new(inside(0, Some(0))));
     let item = Arc::new(Field::new("item", DataType::Int32, true));
     add(
         "luma_subscripts",

@@ -7,12 +7,16 @@
 //! | `numeric` | as many as `x` has |
 //! | integers | none |
 //! | a string literal | as many as are written |
-//! | other text, floating point | ten |
+//! | other text | as many as it has |
+//! | floating point | those of its first 15 digits, `real` 6; as PostgreSQL |
 
 use std::sync::Arc;
 
-use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, PrimitiveArray};
+use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
+use datafusion::arrow::datatypes::{
+    DataType, Decimal256Type, Field, FieldRef, Float32Type, Float64Type,
+};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::session_state::SessionState;
@@ -22,11 +26,12 @@ use datafusion::logical_expr::{
 };
 
 use crate::arithmetic::{answer, only};
+use crate::error::fault;
+use crate::operators::exact::{self, OPEN};
 
 /// The function that the cast becomes.
 pub(crate) const NAME: &str = "luma_numeric";
 const DIGITS_MAX: u8 = 38;
-const OTHER: DataType = DataType::Decimal128(DIGITS_MAX, 10);
 
 /// # Errors
 /// DataFusion's.
@@ -50,7 +55,7 @@ impl ScalarUDFImpl for Numeric {
     }
 
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(OTHER)
+        Ok(OPEN)
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
@@ -60,9 +65,9 @@ impl ScalarUDFImpl for Numeric {
             (Some(decimal @ (DataType::Decimal128(..) | DataType::Decimal256(..))), _) => decimal,
             (Some(it), _) if it.is_integer() => DataType::Decimal128(20, 0),
             (_, Some(ScalarValue::Utf8(Some(text)))) => {
-                fraction(text).map_or(OTHER, |scale| DataType::Decimal128(DIGITS_MAX, scale))
+                fraction(text).map_or(OPEN, |scale| DataType::Decimal128(DIGITS_MAX, scale))
             }
-            _ => OTHER,
+            _ => OPEN,
         };
         Ok(Arc::new(Field::new(NAME, target, true)))
     }
@@ -71,8 +76,45 @@ impl ScalarUDFImpl for Numeric {
         let target = args.return_field.data_type();
         let strict = CastOptions { safe: false, ..CastOptions::default() };
         let value = only(&args.args, args.number_rows)?;
-        answer(&args.args, cast_with_options(&value, target, &strict)?)
+        let numbers = match (value.data_type(), target) {
+            (DataType::Float16 | DataType::Float32, &OPEN) => {
+                let reals = cast(&value, &DataType::Float32)?;
+                opened(reals.as_primitive::<Float32Type>().iter(), |it| spelled(it.into(), 6))?
+            }
+            (DataType::Float64, &OPEN) => {
+                opened(value.as_primitive::<Float64Type>().iter(), |it| spelled(it, 15))?
+            }
+            (DataType::Utf8, &OPEN) => {
+                opened(value.as_string::<i32>().iter(), |it| Ok(it.to_owned()))?
+            }
+            _ => cast_with_options(&value, target, &strict)?,
+        };
+        answer(&args.args, numbers)
     }
+}
+
+/// The first `digits` of a number that is finite.
+fn spelled(number: f64, digits: usize) -> Result<String> {
+    if !number.is_finite() {
+        return Err(fault("0A000", "a numeric is never NaN and never infinite"));
+    }
+    Ok(format!("{number:.*e}", digits - 1))
+}
+
+/// Texts of numbers as values of type [`OPEN`].
+fn opened<T>(
+    values: impl Iterator<Item = Option<T>>,
+    spelled: impl Fn(T) -> Result<String>,
+) -> Result<ArrayRef> {
+    let number = |value| {
+        let text = spelled(value)?;
+        exact::read(&text).unwrap_or_else(|| {
+            Err(fault("22P02", format!("invalid input syntax for type numeric: \"{text}\"")))
+        })
+    };
+    let numbers: Result<PrimitiveArray<Decimal256Type>> =
+        values.map(|it| it.map(number).transpose()).collect();
+    Ok(Arc::new(numbers?.with_data_type(OPEN)))
 }
 
 /// Digits after the point of a plainly written number.

@@ -13,6 +13,10 @@ use query_api::calendar::{DAY_US, Date, date_of, days_of};
 use super::{Add, NO_TEXT, Returns, string, text};
 use crate::error::fault;
 
+/// Seconds since 1970, or those of an interval.
+pub(crate) const EPOCH: &str = "luma_epoch";
+const EPOCH_DIGITS: u8 = 38;
+const EPOCH_SCALE: i8 = 6;
 const HOUR_US: i64 = 3_600_000_000;
 const MONTHS: [&str; 12] = [
     "January",
@@ -48,7 +52,42 @@ pub(super) fn register(add: &mut Add<'_>) {
         pattern.map_or(Ok(NO_TEXT), |it| shown(micros, &it).map(text))
     };
     add("to_char", Returns::Type(DataType::Utf8), Arc::new(to_char));
+    let seconds = Returns::Type(DataType::Decimal128(EPOCH_DIGITS, EPOCH_SCALE));
+    let epoch = |args: &[ScalarValue]| {
+        let micros = args.first().map(epoch).transpose()?.flatten();
+        Ok(ScalarValue::Decimal128(micros, EPOCH_DIGITS, EPOCH_SCALE))
+    };
+    add(EPOCH, seconds, Arc::new(epoch));
     add("luma_at_time_zone", Returns::OtherZone, Arc::new(at_time_zone));
+}
+
+/// Microseconds; a year of an interval has 365.25 days, a month 30. Source: PostgreSQL's `interval_part_common`.
+fn epoch(value: &ScalarValue) -> Result<Option<i128>> {
+    const YEAR_US: i128 = 31_557_600_000_000;
+    if matches!(value.data_type(), DataType::Utf8 | DataType::Timestamp(..) | DataType::Date32) {
+        let zone = match value.data_type() {
+            DataType::Timestamp(_, zone) => zone,
+            _ => None,
+        };
+        let timestamp = DataType::Timestamp(TimeUnit::Microsecond, zone);
+        return Ok(match value.cast_to(&timestamp)? {
+            ScalarValue::TimestampMicrosecond(micros, _) => micros.map(i128::from),
+            _ => None,
+        });
+    }
+    let is_time = matches!(value.data_type(), DataType::Time64(_));
+    if !is_time && !crate::intervals::is_span(&value.data_type()) {
+        return match value.is_null() {
+            true => Ok(None),
+            false => Err(fault("42883", "extract(epoch) takes a time or an interval")),
+        };
+    }
+    let interval = crate::intervals::intervals(&value.to_array()?)?;
+    Ok(interval.iter().next().flatten().map(|it| {
+        let (years, months) = (i128::from(it.months / 12), i128::from(it.months % 12));
+        let days = months * 30 + i128::from(it.days);
+        years * YEAR_US + days * i128::from(DAY_US) + i128::from(it.nanoseconds / 1000)
+    }))
 }
 
 /// Microseconds since 1970; an error for what is no time.

@@ -30,6 +30,10 @@ pub(crate) const DIGITS_MAX: u8 = 76;
 const SCALE: i8 = 40;
 /// 36 digits before the point, 40 after it.
 pub(crate) const EXACT: DataType = DataType::Decimal256(DIGITS_MAX, SCALE);
+/// Of numbers that show the digits they have and no more: casts of floating point and of text.
+const OPEN_SCALE: i8 = 39;
+/// 37 digits before the point, 39 after it.
+pub(crate) const OPEN: DataType = DataType::Decimal256(DIGITS_MAX, OPEN_SCALE);
 /// Digits of a group. Source: `DEC_DIGITS` of PostgreSQL's `numeric.c`.
 const GROUP: i32 = 4;
 /// Significant digits of a quotient. Source: `NUMERIC_MIN_SIG_DIGITS`.
@@ -132,8 +136,10 @@ impl Number {
                 number.scale -= i32::try_from(zeros).unwrap_or(0);
             }
         }
-        if i8::try_from(scale) == Ok(SCALE) {
-            number.shown = digits_shown(number);
+        match i8::try_from(scale) {
+            Ok(SCALE) => number.shown = digits_shown(number),
+            Ok(OPEN_SCALE) => number.shown = number.scale.max(0),
+            _ => {}
         }
         number
     }
@@ -259,11 +265,16 @@ fn digits_shown(number: Number) -> i32 {
     number.scale.max(SIGNIFICANT - weight * GROUP).clamp(0, i32::from(SCALE))
 }
 
-/// A value of type [`EXACT`] with the digits that are shown: unscaled, and how many stand after the point.
+/// Whether the digits of its values are their own.
+pub(crate) fn is_varied(data_type: &DataType) -> bool {
+    *data_type == EXACT || *data_type == OPEN
+}
+
+/// A value whose digits are its own ([`is_varied`]) with those that are shown: unscaled, and how many stand after the point.
 ///
 /// No more than 38 digits are shown, the last of them rounded; `None` where more stand before the point.
-pub(crate) fn shown(unscaled: i256) -> Option<(i128, i8)> {
-    let number = Number::new(unscaled, i32::from(SCALE));
+pub(crate) fn shown(unscaled: i256, scale: i8) -> Option<(i128, i8)> {
+    let number = Number::new(unscaled, i32::from(scale));
     let one = Number { unscaled: ONE, scale: 0, shown: 0 };
     let in_digits = |digits: i32| {
         let (rounded, _) = long_division(number, one, digits - number.scale)?;
@@ -274,8 +285,8 @@ pub(crate) fn shown(unscaled: i256) -> Option<(i128, i8)> {
 
 /// A value of a `Decimal256` as text.
 pub(crate) fn spelled(unscaled: i256, scale: i8) -> Result<String> {
-    let (unscaled, scale) = if scale == SCALE {
-        shown(unscaled).ok_or_else(out_of_range)?
+    let (unscaled, scale) = if scale == SCALE || scale == OPEN_SCALE {
+        shown(unscaled, scale).ok_or_else(out_of_range)?
     } else {
         (unscaled.to_i128().ok_or_else(out_of_range)?, scale)
     };
@@ -289,4 +300,52 @@ pub(crate) fn spelled(unscaled: i256, scale: i8) -> Result<String> {
         let _ = write!(text, ".{after}");
     }
     Ok(text)
+}
+
+/// `-1.5e3` as a value of type [`OPEN`]; `None` for what is no number.
+///
+/// # Errors
+/// 22003: a number that does not fit, also one with too many digits after the point.
+pub(crate) fn read(text: &str) -> Option<Result<i256>> {
+    let trimmed = text.trim();
+    let (negative, number) = match trimmed.strip_prefix('-') {
+        Some(number) => (true, number),
+        None => (false, trimmed.strip_prefix('+').unwrap_or(trimmed)),
+    };
+    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (number, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|it| it.is_ascii_digit()) {
+        return None;
+    }
+    let after = i32::try_from(fraction.len()).ok()?;
+    let shift = i32::from(OPEN_SCALE).saturating_add(exponent).saturating_sub(after);
+    let sign = if negative { "-" } else { "" };
+    Some(
+        shifted(digits.trim_start_matches('0'), shift).and_then(|digits| {
+            i256::from_string(&format!("{sign}{digits}")).ok_or_else(out_of_range)
+        }),
+    )
+}
+
+/// The digits of a whole number times a power of ten.
+fn shifted(digits: &str, shift: i32) -> Result<String> {
+    if digits.is_empty() {
+        return Ok("0".to_owned());
+    }
+    let count = usize::try_from(shift.unsigned_abs()).unwrap_or(usize::MAX);
+    if shift < 0 {
+        let at = digits.len().checked_sub(count);
+        let (kept, lost) = at.map_or(("", digits), |at| digits.split_at(at));
+        let exact = at.is_some() && lost.bytes().all(|it| it == b'0');
+        let message = "numeric out of range: too many digits after the point";
+        return if exact { Ok(kept.to_owned()) } else { Err(fault("22003", message)) };
+    }
+    if digits.len().saturating_add(count) > usize::from(DIGITS_MAX) {
+        return Err(out_of_range());
+    }
+    Ok(format!("{digits}{}", "0".repeat(count)))
 }

@@ -1,14 +1,14 @@
 //! Functions, casts and literals that PostgreSQL writes otherwise than DataFusion.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, CharacterLength, DataType, DateTimeField, ExactNumberInfo, Expr,
-    Fetch, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, Query, UnaryOperator,
-    Value,
+    AccessExpr, BinaryOperator, CastKind, CharacterLength, DataType, DateTimeField,
+    ExactNumberInfo, Expr, Fetch, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause,
+    Query, Subscript, UnaryOperator, Value,
 };
 
 use super::subquery::call as call_of;
 use super::{null, parts, renamed};
-use crate::functions::numeric;
+use crate::functions::{arrays, numeric, times};
 
 /// Functions under DataFusion's names.
 const SYNONYMS: [(&str, &str); 5] = [
@@ -18,6 +18,8 @@ const SYNONYMS: [(&str, &str); 5] = [
     ("stddev_samp", "stddev"),
     ("variance", "var_samp"),
 ];
+/// Functions whose integers are unsigned in DataFusion, where they wrap, and quotients of which are not integers.
+const COUNTED: [&str; 5] = ["dense_rank", "ntile", "rank", "regr_count", "row_number"];
 const SECONDS: [&str; 5] = ["second", "seconds", "sec", "secs", "s"];
 const MILLISECONDS: [&str; 4] = ["millisecond", "milliseconds", "msec", "ms"];
 /// Exponents beyond it make no decimal.
@@ -56,6 +58,11 @@ pub(super) fn call(expr: &mut Expr) {
         *expr = renamed(take(expr), synonym);
         return;
     }
+    if COUNTED.contains(&name.as_str()) {
+        let target = if name == "ntile" { DataType::Integer(None) } else { DataType::BigInt(None) };
+        *expr = cast(take(expr), target);
+        return;
+    }
     let Some(args) = arguments(expr) else { return };
     match (name.as_str(), <[Expr; 2]>::try_from(args.clone())) {
         ("mod", Ok([left, right])) => *expr = nested(left, BinaryOperator::Modulo, right),
@@ -63,6 +70,10 @@ pub(super) fn call(expr: &mut Expr) {
         ("log", Err(_)) if args.len() == 1 => *expr = renamed(take(expr), "log10"),
         ("date_part", Ok([part, from])) => {
             let double = || DataType::Double(ExactNumberInfo::None);
+            if is_text(&part, &["epoch"]) {
+                *expr = cast(call_of(times::EPOCH, vec![from]), double());
+                return;
+            }
             let micros_each = match () {
                 () if is_text(&part, &SECONDS) => "1e6",
                 () if is_text(&part, &MILLISECONDS) => "1e3",
@@ -102,9 +113,7 @@ pub(super) fn extract(expr: &mut Expr) {
     *expr = match field {
         DateTimeField::Second | DateTimeField::Seconds => of_micros(take(from), "0.000001"),
         DateTimeField::Millisecond | DateTimeField::Milliseconds => of_micros(take(from), "0.001"),
-        DateTimeField::Epoch => {
-            cast(call_of("date_part", vec![text("epoch"), take(from)]), numeric(24, 6))
-        }
+        DateTimeField::Epoch => cast(call_of(times::EPOCH, vec![take(from)]), numeric(24, 6)),
         _ => cast(take(expr), numeric(20, 0)),
     };
 }
@@ -148,19 +157,31 @@ fn is_plain_numeric(data_type: &DataType) -> bool {
     }
 }
 
-/// `-2 ^ 2` is 4: the sign binds tighter.
+/// `-2 ^ 2` is 4: the sign binds tighter. With its sign the least bigint is one ([`number`]).
 pub(super) fn negate_first(expr: &mut Expr) {
     let Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } = expr else { return };
+    if let Expr::Value(value) = inner.as_mut()
+        && let Value::Number(digits, _) = &mut value.value
+        && let Some(whole) = digits.strip_suffix('.')
+        && format!("-{whole}").parse::<i64>().is_ok()
+    {
+        digits.pop();
+    }
     if let Expr::BinaryOp { left, op: BinaryOperator::PGExp, right } = inner.as_mut() {
         let base = Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(take(left)) };
         *expr = nested(base, BinaryOperator::PGExp, take(right));
     }
 }
 
-/// A number too large or small for a decimal is floating point.
+/// A number too large or small for a decimal is floating point, and an integer too large for a bigint is a decimal.
 pub(super) fn number(expr: &mut Expr) {
     let Expr::Value(value) = expr else { return };
-    let Value::Number(digits, _) = &value.value else { return };
+    let Value::Number(digits, _) = &mut value.value else { return };
+    if digits.parse::<i64>().is_err() && digits.parse::<u64>().is_ok() {
+        // DataFusion's unsigned integers wrap.
+        digits.push('.');
+        return;
+    }
     let Some((_, exponent)) = digits.split_once(['e', 'E']) else { return };
     if exponent.parse().is_ok_and(|it: i32| it.abs() <= EXPONENT_MAX) {
         return;
@@ -186,4 +207,26 @@ pub(super) fn fetch(query: &mut Query) {
         _ => return,
     }
     query.fetch = None;
+}
+
+/// What stands outside an array is NULL, and a slice has what is inside: DataFusion counts from the end below 1.
+pub(super) fn subscripts(chain: &mut [AccessExpr]) {
+    for access in chain {
+        match access {
+            AccessExpr::Subscript(Subscript::Index { index }) if !is_literal(index) => {
+                *index = call_of(arrays::INDEX, vec![take(index)]);
+            }
+            AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, .. }) => {
+                let first = lower_bound.take().unwrap_or_else(|| number_of("1"));
+                let last = upper_bound.take().unwrap_or_else(|| number_of("2147483647"));
+                *lower_bound = Some(call_of(arrays::LOWER, vec![first]));
+                *upper_bound = Some(call_of(arrays::UPPER, vec![last]));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(_))
 }
