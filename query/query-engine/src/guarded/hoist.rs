@@ -18,7 +18,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::logical_plan::{Aggregate, Projection, Sort, Window};
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, GroupingSet, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
 /// Runs once types are known and operators are checked.
@@ -51,6 +51,25 @@ impl Moved {
             let name = format!("luma_guard_{}", self.0.len());
             let column = Expr::Column(Column::from_name(&name));
             self.0.push(std::mem::replace(expr, column).unalias().alias(name));
+        }
+    }
+
+    /// Expressions of grouping sets: what is equal in two sets is one column.
+    fn take_sets(&mut self, set: &mut GroupingSet) {
+        let exprs: Vec<&mut Expr> = match set {
+            GroupingSet::Rollup(exprs) | GroupingSet::Cube(exprs) => exprs.iter_mut().collect(),
+            GroupingSet::GroupingSets(sets) => sets.iter_mut().flatten().collect(),
+        };
+        let mut taken: Vec<(Expr, Expr)> = Vec::new();
+        for expr in exprs {
+            let before = expr.clone();
+            match taken.iter().find(|(known, _)| *known == before) {
+                Some((_, column)) => *expr = column.clone(),
+                None => {
+                    self.take([&mut *expr]);
+                    taken.push((before, expr.clone()));
+                }
+            }
         }
     }
 
@@ -95,7 +114,12 @@ fn is_subquery(expr: &Expr) -> bool {
 
 fn aggregate(mut it: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let mut moved = Moved::default();
-    moved.take(it.group_expr.iter_mut().filter(|it| !matches!(it, Expr::GroupingSet(_))));
+    for expr in &mut it.group_expr {
+        match expr {
+            Expr::GroupingSet(set) => moved.take_sets(set),
+            expr => moved.take([expr]),
+        }
+    }
     for expr in it.aggr_expr.iter_mut().map(called) {
         let Expr::AggregateFunction(call) = expr else { continue };
         moved.take(&mut call.params.args);
