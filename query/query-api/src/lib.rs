@@ -24,7 +24,7 @@ pub use follow::{Follow, PartitionInfo, ReadBatches, TopicInfo};
 pub use ingest::{DeclaredColumn, DeclaredFormat, DeclaredTable, Ingest, NewTopic};
 pub use sql::{
     Cancel, Column, CopyFormat, CopyOut, Described, Execution, RowStream, Sql, SqlSession,
-    SqlSessionOptions, StatementId, Timeouts,
+    SqlSessionOptions, StatementId, Timeouts, databases,
 };
 pub use value::{DataType, RegKind, Row, Value};
 

@@ -8,6 +8,16 @@ use futures_util::Stream;
 
 use crate::{BoxFuture, DataType, Error, Row, Value};
 
+/// Names of the one database there is, for a session of `user`: its own, that which tools ask for when they are told none,
+/// and the user's, which `psql` and drivers ask for. Each is listed in `pg_database`; no other can be connected to.
+pub fn databases(user: &str) -> Vec<&str> {
+    let mut names = vec!["luma", "postgres"];
+    if !names.contains(&user) {
+        names.push(user);
+    }
+    names
+}
+
 /// Opens sessions.
 pub trait Sql: Send + Sync {
     fn open_session(&self, options: SqlSessionOptions) -> Box<dyn SqlSession>;

@@ -23,7 +23,7 @@ pub(crate) struct Start {
 impl Start {
     /// # Errors
     /// FATAL 28000 without a user, 0A000 for replication, 22023 for an encoding that is not UTF-8, 42601 for
-    /// malformed `options`.
+    /// malformed `options`, 3D000 for a database that does not exist.
     pub(crate) fn read(parameters: Vec<(String, String)>) -> Result<Self, Report> {
         let mut start = Self {
             user: String::new(),
@@ -61,6 +61,10 @@ impl Start {
         }
         if start.database.is_empty() {
             start.database.clone_from(&start.user);
+        }
+        if !query_api::databases(&start.user).contains(&start.database.as_str()) {
+            let message = format!("database \"{}\" does not exist", excerpt(&start.database));
+            return Err(Report::fatal("3D000", message));
         }
         Ok(start)
     }

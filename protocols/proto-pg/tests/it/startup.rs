@@ -95,6 +95,15 @@ fn bytes_sent_along_with_an_encryption_request_are_refused() {
 }
 
 #[test]
+fn a_database_that_does_not_exist_ends_the_connection() {
+    with_server(PgOptions::default(), async |server| {
+        let mut client = Client::raw(&server).await;
+        client.send(&startup(3 << 16, &[("user", "ada"), ("database", "nope")])).await;
+        assert_eq!(client.rest().await, ["E FATAL 3D000 database \"nope\" does not exist"]);
+    });
+}
+
+#[test]
 fn bad_packets_are_refused() {
     let check = |packet: Vec<u8>, expect: &str| {
         with_server(PgOptions::default(), async |server| {

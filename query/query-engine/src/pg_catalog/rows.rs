@@ -18,7 +18,7 @@ const PG_CATALOG: &str = "11";
 const PUBLIC: &str = "2200";
 const INFORMATION_SCHEMA: &str = "13000";
 const HEAP: &str = "2";
-const DATABASE: &str = "16383";
+const DATABASE: u32 = 16380;
 
 /// Schemas with their OIDs.
 pub(crate) const SCHEMAS: [(u32, &str); 3] =
@@ -222,6 +222,35 @@ pub(super) fn rows(
     }
 }
 
+/// The names of the database; [`DATABASE`] is the one of this session.
+fn databases(user: &str, current: &str) -> Vec<Vec<Cell>> {
+    let names = query_api::databases(user);
+    let others = names.into_iter().filter(|it| *it != current);
+    let named = [current].into_iter().chain(others).zip(DATABASE..);
+    let rows = named.map(|(name, oid)| {
+        cells([
+            &oid.to_string(),
+            name,
+            OWNER,
+            "6",
+            "c",
+            "false",
+            "true",
+            "-1",
+            "0",
+            "1",
+            "1663",
+            "C.UTF-8",
+            "C.UTF-8",
+            "~",
+            "~",
+            "~",
+            "1262",
+        ])
+    });
+    rows.collect()
+}
+
 /// Relations about the server and the session, which topics do not change.
 fn server_rows(name: &str, info: &SessionInfo) -> Vec<Vec<Cell>> {
     let user = info.user.as_str();
@@ -232,10 +261,7 @@ fn server_rows(name: &str, info: &SessionInfo) -> Vec<Vec<Cell>> {
             cells([PUBLIC, "public", OWNER, "~", "2615"]),
             cells([INFORMATION_SCHEMA, "information_schema", OWNER, "~", "2615"]),
         ],
-        "pg_database" => vec![cells([
-            DATABASE, database, OWNER, "6", "c", "false", "true", "-1", "0", "1", "1663",
-            "C.UTF-8", "C.UTF-8", "~", "~", "~", "1262",
-        ])],
+        "pg_database" => databases(user, database),
         "pg_am" => vec![line("2|heap|3|t"), line("403|btree|330|i")],
         "pg_type" => TYPES.iter().flat_map(type_rows).collect(),
         "pg_tablespace" => {
@@ -266,7 +292,17 @@ fn server_rows(name: &str, info: &SessionInfo) -> Vec<Vec<Cell>> {
         "pg_stat_activity" => {
             let pid = info.process_id.to_string();
             let application = info.settings.get("application_name").unwrap_or_default();
-            vec![cells([DATABASE, database, &pid, OWNER, user, &application, "~", "active", "~"])]
+            vec![cells([
+                &DATABASE.to_string(),
+                database,
+                &pid,
+                OWNER,
+                user,
+                &application,
+                "~",
+                "active",
+                "~",
+            ])]
         }
         _ => Vec::new(),
     }

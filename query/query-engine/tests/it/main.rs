@@ -247,3 +247,17 @@ fn a_bound_numeric_keeps_its_digits() {
     let sql = "SELECT '0.123456789012'::numeric(20,12) = $1, $1::decimal > 0.1234567890";
     assert_eq!(ask(session.as_mut(), sql), [Value::Bool(true), Value::Bool(true)]);
 }
+
+#[test]
+fn the_databases_that_can_be_connected_to_are_listed() {
+    let log = Log::new("orders", &[&[]]);
+    log.check(
+        "SELECT datname, datname = current_database() AS current, count(*) OVER (PARTITION BY oid) AS same
+         FROM pg_database ORDER BY datname",
+        expect![[r#"
+            datname|current|same
+            luma|Bool(true)|Int8(1)
+            postgres|Bool(false)|Int8(1)
+        "#]],
+    );
+}

@@ -16,6 +16,17 @@ fn the_database_defaults_to_the_user() {
 }
 
 #[test]
+fn only_the_names_of_the_database_exist() {
+    let database = |name| read(&[("database", name), ("user", "ada")]).map(|it| it.database);
+    for name in ["luma", "postgres", "ada"] {
+        assert_eq!(database(name), Ok(name.to_owned()));
+    }
+    for name in ["nope", "LUMA", "template1", "luma "] {
+        assert_eq!(database(name), Err(format!("3D000 database \"{name}\" does not exist")));
+    }
+}
+
+#[test]
 fn a_user_is_required() {
     assert_eq!(
         read(&[("database", "luma")]).unwrap_err(),
