@@ -10,7 +10,9 @@ space back, with the harness's file that takes what is left. Ends with an error 
 - a write that finds no space is refused with an error that says so, over Kafka and over SQL;
 - what was acknowledged is read back while the disk is full;
 - a topic that was deleted on the full disk is gone, also after a crash, and others are written to in its place;
-- writes go on once there is space, without a restart, at the offset after the last acknowledged record.
+- writes go on once there is space, without a restart, at the offset after the last acknowledged record;
+- members of groups go on reading on the full disk, and a commit there is refused with an error that tells the client to try
+  again; who joins there gets nothing, no lasting error either, and reads and commits by himself once there is space.
 """
 import os
 import sys
@@ -27,6 +29,8 @@ DEADLINE_S = 60
 # One for the whole run: the futures that its calls return end with an error when the client is dropped.
 ADMIN = AdminClient({"bootstrap.servers": BOOTSTRAP})
 PRODUCER = Producer({"bootstrap.servers": BOOTSTRAP, "acks": "all", "retries": 0, "linger.ms": 0, "log_level": 0})
+# So many that each of the two shards has some: a group's shard follows from a checksum of its name.
+GROUPS = ["readers-a", "readers-b", "readers-c", "readers-d"]
 BALLAST = os.path.join(DISK, "ballast")
 
 
@@ -57,6 +61,54 @@ def read_all(count):
     consumer.close()
 
 
+def member(group):
+    """A consumer that has joined, or goes on trying to."""
+    consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": group, "enable.auto.commit": False,
+                         "auto.offset.reset": "earliest", "session.timeout.ms": 6000, "heartbeat.interval.ms": 500})
+    consumer.subscribe([TOPIC])
+    return consumer
+
+
+def next_of(consumer, seconds):
+    """The next record, `None` when none comes; errors that pass are waited for."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        message = consumer.poll(0.2)
+        if message is not None and message.error() is None:
+            return message
+        assert message is None or not message.error().fatal(), message.error()
+    return None
+
+
+def commits(consumer):
+    """Whether a commit is taken; a refusal must be one that the client may repeat."""
+    try:
+        consumer.commit(asynchronous=False)
+        return True
+    except KafkaException as error:
+        assert error.args[0].code() in (KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError._TIMED_OUT), error
+        return False
+
+
+def members_read_on(members, count):
+    """Through several heartbeats and a session timeout: they would be gone if those were refused."""
+    for consumer in members:
+        read = 1
+        while (message := next_of(consumer, 10)) is not None and message.offset() < count - 1:
+            read += 1
+        assert message is not None and read < count, f"{read} of {count} records were read"
+    end = time.monotonic() + 8
+    while time.monotonic() < end:
+        for consumer in members:
+            assert consumer.poll(0.2) is None, "nothing more was written"
+    for consumer in members:
+        assert consumer.assignment(), "a member was put out of its group"
+    taken = [commits(consumer) for consumer in members]
+    assert not all(taken), "one of the groups lives where the disk is full"
+    for consumer in members:
+        consumer.close()
+
+
 def sql(statement):
     host, port = PG.rsplit(":", 1)
     with psycopg.connect(host=host, port=port, user="luma", dbname="luma", autocommit=True) as connection:
@@ -77,7 +129,11 @@ def fill():
     free = os.statvfs(DISK)
     with open(BALLAST, "wb") as file:
         os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize // 2)
-    count = 0
+    assert write(0) == 0
+    members = [member(group) for group in GROUPS]
+    for consumer in members:
+        assert next_of(consumer, DEADLINE_S) is not None, "a member reads what is there"
+    count = 1
     while isinstance(result := write(count), int):
         assert result == count, f"record {count} has offset {result}"
         count += 1
@@ -86,6 +142,7 @@ def fill():
     refused(result, KafkaError.KAFKA_STORAGE_ERROR)
     refused(write(count), KafkaError.KAFKA_STORAGE_ERROR)
     reads_go_on(count)
+    members_read_on(members, count)
     try:
         sql(f"INSERT INTO \"{TOPIC}\" (key, value) VALUES ('k', 'v')")
         raise AssertionError("a row was inserted on a full disk")
@@ -122,6 +179,9 @@ def refill():
 
 def recover(count):
     reads_go_on(count)
+    late = [member("late-" + group) for group in GROUPS]
+    read = [next_of(consumer, 3) is not None for consumer in late]
+    assert not all(read), "somebody joined where the disk is full"
     for name in os.listdir(DISK):
         if name.startswith("ballast"):
             os.remove(os.path.join(DISK, name))
@@ -131,6 +191,10 @@ def recover(count):
         time.sleep(0.1)
     assert result == count, f"the first record after it has offset {result} instead of {count}"
     reads_go_on(count + 1)
+    for consumer in late:
+        assert next_of(consumer, DEADLINE_S) is not None, "who joined on the full disk does not read when there is space"
+        assert commits(consumer), "nor commit"
+        consumer.close()
 
 
 {"fill": fill, "look": reads_go_on, "refill": refill, "recover": recover}[PHASE](*map(int, COUNT))
