@@ -290,7 +290,8 @@ pub enum GroupAnswer {
     Listed(GroupPage),
     Deleted(Option<GroupError>),
     OffsetsDeleted(Result<Vec<PartitionResult>, GroupError>),
-    /// The coordinator cannot log now, the disk is full (COORDINATOR_NOT_AVAILABLE).
+    /// The coordinator cannot log now, the disk is full (COORDINATOR_NOT_AVAILABLE; for commits
+    /// COORDINATOR_LOAD_IN_PROGRESS).
     Unavailable,
 }
 

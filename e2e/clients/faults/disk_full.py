@@ -86,7 +86,7 @@ def commits(consumer):
         consumer.commit(asynchronous=False)
         return True
     except KafkaException as error:
-        assert error.args[0].code() in (KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError._TIMED_OUT), error
+        assert error.args[0].code() in (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError._TIMED_OUT), error
         return False
 
 

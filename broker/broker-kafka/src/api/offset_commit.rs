@@ -142,7 +142,9 @@ impl Committing {
                 .iter()
                 .map(|result| result.error.map_or(code::NONE, |e| code_of(e, self.version)))
                 .collect(),
-            _ => vec![code::COORDINATOR_NOT_AVAILABLE; at.len()],
+            // Of all that clients repeat, this one alone leaves them the coordinator: with another they look for it again and
+            // again, and miss their heartbeats meanwhile.
+            _ => vec![code::COORDINATOR_LOAD_IN_PROGRESS; at.len()],
         };
         for ((topic, partition), error_code) in at.into_iter().zip(codes) {
             self.response.topics[topic].partitions[partition].error_code = error_code;

@@ -138,6 +138,19 @@ fn a_commit_of_unknown_topics_makes_no_group() {
     assert_eq!(response.topics[0].partitions[0].error_code, code::UNKNOWN_TOPIC_OR_PARTITION);
 }
 
+/// A full disk: librdkafka and Java look for the coordinator anew after any other error that they repeat, and send no
+/// heartbeats meanwhile.
+#[test]
+fn a_commit_that_cannot_be_logged_leaves_the_client_its_coordinator() {
+    let client = Client::with_topic();
+    client.double.unavailable.set(true);
+    let partitions = vec![to_commit(0, 1)];
+    let topic = OffsetCommitTopic { name: "t".to_owned(), partitions, ..Default::default() };
+    let response = client.commit(9, &commit_request(vec![topic]));
+    let error_code = response.topics[0].partitions[0].error_code;
+    assert_eq!(error_code, code::COORDINATOR_LOAD_IN_PROGRESS);
+}
+
 /// OffsetCommit 9: a member of a group that does not exist learns so; before, its generation is wrong.
 #[test]
 fn a_member_of_an_unknown_group_by_version() {

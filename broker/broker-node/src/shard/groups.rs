@@ -10,7 +10,7 @@
 //!
 //! What a full disk takes: reads, heartbeats, and members that leave, which a restart may forget. Deletions of groups and
 //! offsets are answered when they are durable, and where there is no room for them nothing is deleted. Joins, syncs and
-//! commits are refused before they change anything (COORDINATOR_NOT_AVAILABLE): clients try again. An assignment must not be
+//! commits are refused before they change anything: clients try again. An assignment must not be
 //! given out in a generation that the log does not know: after a crash another would have its number.
 
 use std::cell::{Cell, Ref, RefCell};
