@@ -54,6 +54,7 @@ use crate::stop::{self, Stop};
 use crate::table::{ScanContext, TopicTable};
 use crate::{
     aggregates, averages, floats, functions, guard, infer, pg_catalog, subquery, types, weight,
+    windows,
 };
 
 /// Stack of each engine thread; virtual memory until it is used.
@@ -213,6 +214,7 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
         .with_expr_planners(vec![Arc::new(Operators)])
         .with_default_features()
         .with_analyzer_rules(analysis)
+        .with_optimizer_rules(windows::rules())
         .with_type_planner(Arc::new(pg_catalog::PgTypes))
         .with_physical_optimizer_rule(Arc::new(ReadEdges))
         .with_physical_optimizer_rule(Arc::new(GuardFilters))

@@ -59,6 +59,7 @@ mod subquery;
 mod table;
 mod types;
 mod weight;
+mod windows;
 
 pub use bad::BadRecordPolicy;
 pub use engine::{Engine, EngineOptions};
