@@ -21,8 +21,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident,
     JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor, Value, ValueWithSpan,
-    VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
+    SelectItemQualifiedWildcardKind, SetExpr, Statement, TableAlias, TableAliasColumnDef,
+    TableFactor, Value, ValueWithSpan, VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 use query_api::Error;
@@ -153,6 +153,9 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        if let TableFactor::Table { with_ordinality: true, .. } = factor {
+            return ControlFlow::Break(unsupported("WITH ORDINALITY is not supported"));
+        }
         table_function(factor);
         ControlFlow::Continue(())
     }
@@ -549,12 +552,19 @@ fn renamed(mut expr: Expr, name: &str) -> Expr {
     expr
 }
 
-/// `FROM pg_catalog.f(…)` is `FROM f(…)`, and `FROM generate_series(…) s` has one column, named `s`.
+/// `FROM pg_catalog.f(…)` is `FROM f(…)`, and `FROM generate_series(…) s` and `FROM unnest(…) s` have one column, named `s`.
 ///
 /// Arguments that are not literals become a derived table: a table function plans with literals only.
 fn table_function(factor: &mut TableFactor) {
-    let TableFactor::Table { name, args: Some(arguments), alias, .. } = factor else {
-        return;
+    let (name, arguments, alias) = match factor {
+        TableFactor::Table { name, args: Some(arguments), alias, .. } => (name, arguments, alias),
+        TableFactor::UNNEST { alias, array_exprs, with_ordinality: false, .. } => {
+            if array_exprs.len() == 1 {
+                name_column(alias.get_or_insert_with(|| subquery::table_alias("unnest")));
+            }
+            return;
+        }
+        _ => return,
     };
     if let [schema, _] = parts(name).as_slice()
         && schema == "pg_catalog"
@@ -564,7 +574,12 @@ fn table_function(factor: &mut TableFactor) {
     let literal = |it: &FunctionArg| {
         matches!(it, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(_))))
     };
-    if parts(name) != ["generate_series"] || arguments.args.iter().all(literal) {
+    if parts(name) != ["generate_series"] {
+        return;
+    }
+    let alias = alias.get_or_insert_with(|| subquery::table_alias("generate_series"));
+    name_column(alias);
+    if arguments.args.iter().all(literal) {
         return;
     }
     let arguments = arguments.args.iter().filter_map(|it| match it {
@@ -573,12 +588,15 @@ fn table_function(factor: &mut TableFactor) {
     });
     let series = series(subquery::call("generate_series", arguments.collect()));
     let item = SelectItem::UnnamedExpr(subquery::call("unnest", vec![series]));
-    let mut alias = alias.take().unwrap_or_else(|| subquery::table_alias("generate_series"));
+    let rows = query_of(Select { projection: vec![item], ..empty_select() });
+    *factor = subquery::derived(rows, alias.clone());
+}
+
+/// The only column of a function has the name of its alias.
+fn name_column(alias: &mut TableAlias) {
     if alias.columns.is_empty() {
-        alias.columns = subquery::table_alias(&alias.name.value).columns;
+        alias.columns = vec![TableAliasColumnDef { name: alias.name.clone(), data_type: None }];
     }
-    *factor =
-        subquery::derived(query_of(Select { projection: vec![item], ..empty_select() }), alias);
 }
 
 fn is_quoted(name: &ObjectName) -> bool {
