@@ -47,8 +47,12 @@ fn run(compression: Compression, input: &[u8], steps: &Steps) -> Verdict {
     let sliced = steps.decoding(|| decompress_in_slices(compression, input));
     match (&plain, &sliced) {
         (Ok(plain), Ok(sliced)) => assert_eq!(plain, sliced, "{compression}"),
-        // A lz4 block that holds nothing, which nobody writes.
-        (Ok(_), Err(_)) => assert_eq!(compression, Compression::Lz4, "only in slices: {sliced:?}"),
+        // A lz4 block that holds nothing, which nobody writes; a zstd frame that ends with an empty block before it has the
+        // size it declares, which the library notices only where the whole size has room.
+        (Ok(_), Err(_)) => assert!(
+            matches!(compression, Compression::Lz4 | Compression::Zstd),
+            "{compression}: only in slices: {sliced:?}"
+        ),
         (Err(_), Ok(_)) => panic!("{compression}: only in one go: {plain:?}"),
         (Err(_), Err(_)) => {}
     }
