@@ -24,7 +24,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Ope
 use crate::arithmetic::rewritten;
 use crate::intervals;
 use crate::relations;
-use crate::rewrite::literals::with_seconds;
+use crate::rewrite::literals;
 
 /// The plan with numerics beside floating point cast to it; runs before anything else coerces types.
 ///
@@ -137,7 +137,7 @@ fn compared_as(mut exprs: Vec<&mut Expr>, types: &[DataType], target: Target) ->
         || unify_as(exprs, types, target)
 }
 
-/// Spells out the seconds of literals beside timestamps; whether there were any without.
+/// Spells out the seconds of literals beside timestamps; whether there were any to spell.
 fn timestamps(exprs: &mut [&mut Expr], types: &[DataType]) -> bool {
     let mut any = false;
     if !types.iter().any(|it| matches!(it, DataType::Timestamp(..))) {
@@ -145,7 +145,7 @@ fn timestamps(exprs: &mut [&mut Expr], types: &[DataType]) -> bool {
     }
     for expr in exprs {
         if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = &mut **expr
-            && let Some(spelled) = with_seconds(text)
+            && let Some(spelled) = literals::timestamp(text)
         {
             *text = spelled;
             any = true;

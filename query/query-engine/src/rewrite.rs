@@ -458,6 +458,12 @@ fn rewrite_call(expr: &mut Expr) {
         "pg_partition_ancestors" => "luma_partition_ancestors",
         "generate_subscripts" => "luma_subscripts",
         "_pg_expandarray" => "luma_expanded",
+        // DataFusion's own take the first item alone.
+        name @ ("array_remove" | "array_replace") => {
+            let inner = std::mem::replace(expr, null());
+            *expr = renamed(inner, &format!("{name}_all"));
+            return;
+        }
         // As a quoted name it is the array.
         "generate_series" if !is_quoted(&function.name) => {
             let array = std::mem::replace(expr, null());

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, Int32Array, StructArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray as _, Int32Array, ListArray, StructArray};
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::ScalarValue;
 
 use super::{Add, Returns, integer};
+use crate::error::fault;
 
 /// A subscript, NULL below 1.
 pub(crate) const INDEX: &str = "luma_index";
@@ -18,9 +19,15 @@ pub(crate) const UPPER: &str = "luma_upper";
 
 pub(super) fn register(add: &mut Add<'_>) {
     add("luma_array", Returns::FirstArgument, Arc::new(|args| Ok(never_null(args))));
-    for (name, upper) in [("array_upper", true), ("array_lower", false)] {
+    for (name, upper) in [("array_length", true), ("array_upper", true), ("array_lower", false)] {
         let bound = move |args: &[ScalarValue]| {
-            let length = length(args.first()).filter(|it| *it > 0 && first_dimension(args));
+            let length = match args {
+                [ScalarValue::List(list), dimension] => {
+                    integer(Some(dimension)).and_then(|it| length_of(list, it))
+                }
+                [_, _] => None,
+                _ => return Err(fault("42883", "it takes an array and a dimension")),
+            };
             Ok(ScalarValue::Int32(length.map(|it| if upper { it } else { 1 })))
         };
         add(name, Returns::Type(DataType::Int32), Arc::new(bound));
@@ -59,6 +66,19 @@ fn never_null(args: &[ScalarValue]) -> ScalarValue {
         Some(value) => value.clone(),
         None => ScalarValue::Null,
     }
+}
+
+/// Items in a dimension, counted from 1, of the only array in `list`; an empty array has no dimensions.
+fn length_of(list: &ListArray, dimension: i64) -> Option<i32> {
+    if list.is_null(0) || dimension < 1 {
+        return None;
+    }
+    let items = list.value(0);
+    if dimension == 1 {
+        return i32::try_from(items.len()).ok().filter(|it| *it > 0);
+    }
+    let first = items.as_list_opt::<i32>().filter(|it| !it.is_empty())?;
+    length_of(first, dimension - 1)
 }
 
 fn length(value: Option<&ScalarValue>) -> Option<i32> {

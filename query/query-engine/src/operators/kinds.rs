@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::place::Places;
 use crate::error::{Located, fault};
-use crate::rewrite::literals::with_seconds;
+use crate::rewrite::literals;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -114,7 +114,7 @@ fn typed(expr: &mut Expr, data_type: &DataType, place: Option<Location>) -> Resu
     let Some(text) = literal(expr) else { return Ok(()) };
     let mut text = text.trim().to_owned();
     if matches!(data_type, DataType::Timestamp(..)) {
-        text = with_seconds(&text).unwrap_or(text);
+        text = literals::timestamp(&text).unwrap_or(text);
     }
     let text = ScalarValue::Utf8(Some(text));
     let value = text.cast_to(data_type).map_err(|error| at(place, error))?;

@@ -1,18 +1,24 @@
-//! Literals of times in the forms that DataFusion does not read.
+//! Literals of times and arrays in the forms that DataFusion does not read.
 //!
 //! | PostgreSQL | DataFusion reads |
 //! |---|---|
 //! | `interval '1 day 02:03:04'`, `'1-2'`, `'1 day ago'`, `'02:30'` | `'1 days 7384000000 microseconds'` |
 //! | `timestamp '2020-01-01 12:00'` | `'2020-01-01 12:00:00'` |
+//! | `timestamp '2020-01-01 12:00:00.1234567'` | `'2020-01-01 12:00:00.123457'` |
+//! | `'{1,NULL}'::int[]` | `ARRAY['1', NULL]::int[]` |
 //!
 //! Invariants:
 //! - What is not understood is left for DataFusion to read or refuse.
 
+use datafusion::arrow::datatypes::{DataType as Arrow, TimeUnit};
+use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, TypedString, UnaryOperator, Value, ValueWithSpan,
+    Array, DataType, Expr, TypedString, UnaryOperator, Value, ValueWithSpan,
 };
 
-/// Rewrites the literal of a time.
+use crate::literals::items;
+
+/// Rewrites the literal of a time or an array.
 pub(super) fn spell_out(expr: &mut Expr) {
     match expr {
         Expr::Interval(it) if it.leading_field.is_none() => {
@@ -38,14 +44,36 @@ pub(super) fn spell_out(expr: &mut Expr) {
         }
         Expr::Cast { expr, data_type: DataType::Timestamp(..), .. } => {
             if let Some(value) = literal(expr) {
-                respell(value, with_seconds);
+                respell(value, timestamp);
             }
         }
         Expr::TypedString(TypedString { data_type: DataType::Timestamp(..), value, .. }) => {
-            respell(&mut value.value, with_seconds);
+            respell(&mut value.value, timestamp);
+        }
+        Expr::Cast { expr, data_type: DataType::Time(..), .. } => {
+            if let Some(value) = literal(expr) {
+                respell(value, with_microseconds);
+            }
+        }
+        Expr::TypedString(TypedString { data_type: DataType::Time(..), value, .. }) => {
+            respell(&mut value.value, with_microseconds);
+        }
+        Expr::Cast { expr, data_type: DataType::Array(_), .. } => {
+            if let Some(Value::SingleQuotedString(text)) = literal(expr)
+                && let Some(items) = items(text)
+            {
+                **expr = array(items);
+            }
         }
         _ => {}
     }
+}
+
+/// `ARRAY['1', NULL]`.
+fn array(items: Vec<Option<String>>) -> Expr {
+    let item = |it: Option<String>| it.map_or(Value::Null, Value::SingleQuotedString);
+    let elem = items.into_iter().map(|it| Expr::Value(item(it).into())).collect();
+    Expr::Array(Array { elem, named: true })
 }
 
 fn literal(expr: &mut Expr) -> Option<&mut Value> {
@@ -63,8 +91,13 @@ fn respell(value: &mut Value, spelled: fn(&str) -> Option<String>) {
     }
 }
 
+/// A timestamp with its seconds, and these rounded to microseconds; `None` where it is read as it is.
+pub(crate) fn timestamp(text: &str) -> Option<String> {
+    with_seconds(text).or_else(|| with_microseconds(text))
+}
+
 /// `2020-01-01 12:00` with its seconds.
-pub(crate) fn with_seconds(text: &str) -> Option<String> {
+fn with_seconds(text: &str) -> Option<String> {
     let trimmed = text.trim();
     let (date, time) = trimmed.split_once([' ', 'T'])?;
     let (minutes, zone) = time.split_at_checked(5)?;
@@ -73,6 +106,51 @@ pub(crate) fn with_seconds(text: &str) -> Option<String> {
     let plain = hour.len() == 2 && below(hour, 24) && below(minute, 60);
     let zoned = zone.is_empty() || zone.starts_with(['+', '-', 'Z', 'z']);
     (plain && zoned).then(|| format!("{date} {minutes}:00{zone}"))
+}
+
+/// `2020-01-01 12:00:00.1234567` with six digits.
+fn with_microseconds(text: &str) -> Option<String> {
+    let (whole, rest) = text.trim().split_once('.')?;
+    let is_digit = |it: char| it.is_ascii_digit();
+    let (digits, zone) = rest.split_at(rest.find(|it| !is_digit(it)).unwrap_or(rest.len()));
+    if digits.len() <= 6 {
+        return None;
+    }
+    let (_, seconds) = whole.rsplit_once(':').filter(|(_, it)| it.chars().all(is_digit))?;
+    let second: u8 = seconds.parse().ok().filter(|it| *it < 60)?;
+    let micros = micros_of(digits)?;
+    if micros < Decimal::ONE {
+        return Some(format!("{whole}.{micros:06}{zone}"));
+    }
+    if second < 59 {
+        let minutes = whole.strip_suffix(seconds)?;
+        return Some(format!("{minutes}{:02}{zone}", second + 1));
+    }
+    Some(next_minute(whole)? + zone)
+}
+
+/// A second after `12:00:59` or `2020-01-01 12:00:59`; `None` at the end of a day without a date.
+fn next_minute(text: &str) -> Option<String> {
+    if let Some(micros) = clock(text) {
+        let minutes = micros / MINUTE_US + 1;
+        return (minutes < 24 * 60).then(|| format!("{:02}:{:02}:00", minutes / 60, minutes % 60));
+    }
+    let text = ScalarValue::Utf8(Some(text.to_owned()));
+    let data_type = Arrow::Timestamp(TimeUnit::Microsecond, None);
+    match text.cast_to(&data_type).ok()? {
+        ScalarValue::TimestampMicrosecond(Some(micros), _) => {
+            Some(query_api::text::timestamp(micros + 1_000_000, false))
+        }
+        _ => None,
+    }
+}
+
+/// Digits after the point of a number in millionths, rounded as a double: half to even.
+/// Source: `ParseFractionalSecond` of PostgreSQL's `datetime.c`.
+fn micros_of(digits: &str) -> Option<i128> {
+    let fraction: f64 = format!("0.{digits}0").parse().ok()?;
+    #[expect(clippy::cast_possible_truncation, reason = "at most a million")]
+    Some((fraction * 1e6).round_ties_even() as i128)
 }
 
 const MINUTE_US: i128 = 60_000_000;
@@ -151,8 +229,7 @@ impl Decimal {
             return None;
         }
         let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-        let seven: i128 = format!("{fraction:0<7}")[..7].parse().ok()?;
-        let value = whole * Self::ONE + (seven + 5) / 10;
+        let value = whole * Self::ONE + micros_of(fraction)?;
         Some(Self(if negative { -value } else { value }))
     }
 
