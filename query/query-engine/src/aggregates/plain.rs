@@ -19,6 +19,11 @@ pub(super) trait Plain: Send + Sync + std::fmt::Debug + Copy + Default + 'static
 
     fn plus(self, other: Self) -> Result<Self>;
     fn minus(self, other: Self) -> Result<Self>;
+
+    /// `values` added in their order.
+    fn plus_all(self, values: &[Self]) -> Result<Self> {
+        values.iter().try_fold(self, |sum, it| sum.plus(*it))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +38,11 @@ impl<P: Plain> Total for Sum<P> {
 
     fn add(&mut self, value: P) -> Result<()> {
         self.0 = self.0.plus(value)?;
+        Ok(())
+    }
+
+    fn add_all(&mut self, values: &[P]) -> Result<()> {
+        self.0 = self.0.plus_all(values)?;
         Ok(())
     }
 
@@ -72,6 +82,15 @@ macro_rules! plain_float {
                     return Err(overflow());
                 }
                 Ok(sum)
+            }
+
+            /// What was infinite on the way is not finite at the end: only then each step is looked at.
+            fn plus_all(self, values: &[Self]) -> Result<Self> {
+                let sum = values.iter().fold(self, |sum, it| sum + it);
+                if sum.is_finite() {
+                    return Ok(sum);
+                }
+                values.iter().try_fold(self, |sum, it| sum.plus(*it))
             }
 
             /// Would keep what was rounded away, and NaN for ever.

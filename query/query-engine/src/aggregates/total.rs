@@ -34,6 +34,14 @@ pub(super) trait Total: Copy + Debug + Default + Send + Sync + 'static {
     /// 22003, 22008: the sum is out of range.
     fn add(&mut self, value: <Self::Arrow as ArrowPrimitiveType>::Native) -> Result<()>;
 
+    /// Adds values in their order.
+    ///
+    /// # Errors
+    /// As [`Total::add`].
+    fn add_all(&mut self, values: &[<Self::Arrow as ArrowPrimitiveType>::Native]) -> Result<()> {
+        values.iter().try_for_each(|it| self.add(*it))
+    }
+
     /// Takes out what was added.
     ///
     /// # Errors
@@ -101,7 +109,11 @@ impl<T: Total> Single<T> {
 
 impl<T: Total> Accumulator for Single<T> {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
-        for value in values::<T>(columns)?.iter().flatten() {
+        let values = values::<T>(columns)?;
+        if values.null_count() == 0 && !values.is_empty() {
+            return self.total.get_or_insert_default().add_all(values.values());
+        }
+        for value in values.iter().flatten() {
             self.total.get_or_insert_default().add(value)?;
         }
         Ok(())
