@@ -1,8 +1,8 @@
 //! One core: its shards, its copy of the catalog, and the [`Broker`] that its connections talk to.
 //!
 //! Invariants:
-//! - Every core sees a catalog change before the client that made it is answered, and all cores see it at the same
-//!   moment: a client that learnt of a topic on one connection never misses it on the next.
+//! - Every core sees a catalog change before a client is answered that made it or was refused because of it, and all cores
+//!   see it at the same moment: a client that learnt of a topic on one connection never misses it on the next.
 //! - A shard knows the streams of a change before any core's catalog names them.
 //! - A core never touches another core's shards: it sends a job.
 
@@ -233,9 +233,11 @@ impl Core {
             self.runtime.spawn(Queue::Latency, "job", Box::pin(rest));
         }
     }
+}
 
+impl Shared {
     /// Makes a catalog that of every core, at one moment, and completes when the shards have followed it: streams come
-    /// before a catalog names them and go after none does.
+    /// before a catalog names them and go after none does. `changed` are all places since the catalog before this one.
     pub(crate) async fn publish(
         &self,
         catalog: Arc<Catalog>,
@@ -245,7 +247,7 @@ impl Core {
         if !added.is_empty() {
             self.on_every_core(move |core| core.add_streams(&added)).await?;
         }
-        self.shared.catalog.offer(&catalog);
+        self.catalog.offer(&catalog);
         self.on_every_core(move |core| {
             core.refresh();
             core.remove_streams(&removed);
@@ -255,9 +257,9 @@ impl Core {
 
     async fn on_every_core(
         &self,
-        work: impl Fn(&Self) + Clone + Send + 'static,
+        work: impl Fn(&Core) + Clone + Send + 'static,
     ) -> Result<(), Fatal> {
-        let router = &self.shared.router;
+        let router = &self.router;
         let sent = (0..router.core_count()).map(|core| {
             let work = work.clone();
             router.submit(core, move |core| {

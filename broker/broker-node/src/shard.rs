@@ -17,6 +17,7 @@ mod groups;
 mod offsets;
 mod producers;
 mod prove;
+mod publish;
 mod read;
 mod retention;
 mod watch;
@@ -40,6 +41,7 @@ pub(crate) use append::AppendItem;
 use fold::Fold;
 pub(crate) use groups::GroupService;
 pub(crate) use prove::ShardProof;
+use publish::Publishing;
 pub(crate) use read::Replies;
 use watch::Watchers;
 
@@ -95,6 +97,7 @@ pub(crate) struct Shard {
     watchers: RefCell<Watchers>,
     pub(crate) groups: GroupService,
     catalog: RefCell<broker_core::catalog::Catalog>,
+    publishing: Publishing,
     disk_full: Cell<bool>,
     /// The node's shards whose disk is full.
     full_shards: Arc<AtomicU64>,
@@ -237,6 +240,7 @@ impl Shard {
             watchers: RefCell::default(),
             groups: GroupService::new(fold.groups, fold.unlogged.groups),
             catalog: RefCell::new(fold.catalog),
+            publishing: Publishing::new(),
             disk_full: Cell::new(false),
             full_shards: options.full_shards,
             unlogged_starts: RefCell::new(fold.unlogged.log_starts),

@@ -216,7 +216,7 @@ async fn create(
         configs: BTreeMap::new(),
     };
     let missing = match broker.change_catalog(CatalogCommand::CreateTopic(spec)).await {
-        // Another client created it first; it may not be durable, hence not known to every core, yet.
+        // Another client created it first; when it is not there, it was deleted since.
         Err(CatalogFailure::Refused(CatalogError::TopicExists { .. })) => {
             code::LEADER_NOT_AVAILABLE
         }

@@ -116,10 +116,6 @@ impl CoreBroker {
             .0
             .on_shard(META_SHARD, move |shard| Box::pin(shard.change_catalog(command, shared)));
         let change = changing.await.map_err(|Fatal| CatalogFailure::Fatal)??;
-        self.0
-            .publish(change.catalog, change.changed)
-            .await
-            .map_err(|Fatal| CatalogFailure::Fatal)?;
         if let Some((topic, id)) = change.deleted {
             self.forget_offsets(&topic, id).await.map_err(|Fatal| CatalogFailure::Fatal)?;
         }
@@ -140,8 +136,9 @@ impl CoreBroker {
     async fn next_producer_id(self) -> Result<i64, CatalogFailure> {
         let mut ids = self.0.producer_ids.take();
         if ids.is_empty() {
-            let reserving = self.0.on_shard(META_SHARD, |shard| {
-                Box::pin(shard.reserve_producer_ids(PRODUCER_IDS_RESERVED))
+            let shared = Arc::clone(&self.0.shared);
+            let reserving = self.0.on_shard(META_SHARD, move |shard| {
+                Box::pin(shard.reserve_producer_ids(PRODUCER_IDS_RESERVED, shared))
             });
             let first = reserving.await.map_err(|Fatal| CatalogFailure::Fatal)??;
             ids = first..first + PRODUCER_IDS_RESERVED;

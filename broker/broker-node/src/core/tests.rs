@@ -25,6 +25,8 @@ use crate::router::{Job, Router};
 use crate::settings::NodeSettings;
 use crate::shard::{Shard, ShardOptions};
 
+mod publish;
+
 /// A runtime that counts how often the rest of the core had its turn.
 struct Counting {
     inner: Rc<dyn Runtime>,

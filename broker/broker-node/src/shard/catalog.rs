@@ -4,20 +4,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use broker_core::catalog::{Catalog, CatalogError, CatalogRecord};
-use broker_kafka::broker::{CatalogCommand, CatalogFailure};
+use broker_kafka::broker::{CatalogCommand, CatalogFailure, Fatal};
 use log_io::Durability;
 use log_journal::{AppendError, Entry};
 use log_types::{Offset, Position, TopicId};
 
 use crate::core::{PlacesChanged, Shared};
 
+use super::publish::Unpublished;
 use super::{INTERNAL_STREAM, META_SHARD, Shard, kind};
 
-/// A durable change and the catalog right after it.
+/// A durable change.
 pub(crate) struct CatalogChange {
     pub(crate) record: CatalogRecord,
-    pub(crate) catalog: Arc<Catalog>,
-    pub(crate) changed: PlacesChanged,
     /// Name and id of the topic that was deleted.
     pub(crate) deleted: Option<(String, TopicId)>,
 }
@@ -27,19 +26,23 @@ impl Shard {
         Arc::new(self.catalog.borrow().clone())
     }
 
-    /// Plans, logs and folds one change; completes when it is durable.
+    /// Plans, logs and folds one change; completes when it is durable and every core knows of it. A refusal completes when
+    /// that is true of the changes that are its reason: whoever is told that a topic exists finds it, on any connection.
     pub(crate) async fn change_catalog(
         self: Rc<Self>,
         command: CatalogCommand,
         shared: Arc<Shared>,
     ) -> Result<CatalogChange, CatalogFailure> {
-        self.log_catalog_change(|shard| shard.plan(&command, &shared)).await
+        let outcome = self.log_catalog_change(|shard| shard.plan(&command, &shared)).await;
+        self.publish_durable(&shared).await.map_err(|Fatal| CatalogFailure::Fatal)?;
+        outcome
     }
 
     /// Reserves the next `count` producer ids and gives the first.
     pub(crate) async fn reserve_producer_ids(
         self: Rc<Self>,
         count: i64,
+        shared: Arc<Shared>,
     ) -> Result<i64, CatalogFailure> {
         let mut first = 0;
         self.log_catalog_change(|shard| {
@@ -47,6 +50,7 @@ impl Shard {
             Ok(CatalogRecord::ProducerIdsReserved { next: first + count })
         })
         .await?;
+        self.publish_durable(&shared).await.map_err(|Fatal| CatalogFailure::Fatal)?;
         Ok(first)
     }
 
@@ -55,33 +59,38 @@ impl Shard {
         mut plan: impl FnMut(&Self) -> Result<CatalogRecord, CatalogError>,
     ) -> Result<CatalogChange, CatalogFailure> {
         assert_eq!(self.id, META_SHARD, "the catalog lives in the meta shard");
-        let (position, change) = loop {
-            let record = plan(self).map_err(CatalogFailure::Refused)?;
-            if self.catalog.borrow().holds(&record) {
-                // What made it so may still be on its way to the disk.
-                break (self.journal.appended(), self.fold_catalog(record, false));
+        let (position, outcome) = loop {
+            let record = match plan(self) {
+                Ok(record) => record,
+                // What made it so may still be on its way to the disk, here and where nothing is left to change.
+                Err(error) => {
+                    break (self.publishing.logged(), Err(CatalogFailure::Refused(error)));
+                }
+            };
+            let deleted = deleted_topic(&record, &self.catalog.borrow());
+            let change = CatalogChange { record, deleted };
+            if self.catalog.borrow().holds(&change.record) {
+                break (self.publishing.logged(), Ok(change));
             }
-            match self.append_catalog(&record) {
-                Ok(position) => break (position, self.fold_catalog(record, true)),
+            match self.append_catalog(&change.record) {
+                Ok(position) => {
+                    self.fold_catalog(&change.record, position);
+                    break (position, Ok(change));
+                }
                 Err(AppendError::Full) => self.journal.room().await,
                 Err(AppendError::DiskFull) => return Err(CatalogFailure::DiskFull),
                 Err(_) => return Err(CatalogFailure::Fatal),
             }
         };
         self.journal.wait_durable(position).await.map_err(|_| CatalogFailure::Fatal)?;
-        Ok(change)
+        outcome
     }
 
-    /// The change that a planned record makes; `logged` unless nothing was left to change.
-    fn fold_catalog(&self, record: CatalogRecord, logged: bool) -> CatalogChange {
-        let (changed, deleted) = {
-            let before = self.catalog.borrow();
-            (places_changed(&record, &before), deleted_topic(&record, &before))
-        };
-        if logged {
-            self.catalog.borrow_mut().apply(record.clone());
-        }
-        CatalogChange { record, catalog: self.catalog_snapshot(), changed, deleted }
+    fn fold_catalog(&self, record: &CatalogRecord, position: Position) {
+        let changed = places_changed(record, &self.catalog.borrow());
+        self.catalog.borrow_mut().apply(record.clone());
+        let catalog = self.catalog_snapshot();
+        self.publishing.log(Unpublished { position, catalog, changed });
     }
 
     fn append_catalog(&self, record: &CatalogRecord) -> Result<Position, AppendError> {
