@@ -73,7 +73,10 @@ impl Shard {
             None => {
                 add(&self.counters.tail_misses, 1);
                 let _turn = self.cold_reads.take().await;
-                self.journal.read(stream, from, upto, wanted).await
+                let read = self.journal.read(stream, from, upto, wanted).await;
+                // What retention or a deletion took away meanwhile would be a gap that nobody is told of.
+                self.read_bounds(stream, request)?;
+                read
             }
         };
         match read {
@@ -85,15 +88,9 @@ impl Shard {
                 }
             }
             Err(error) => {
-                // Retention or deletion may have taken the data away under the read.
-                self.read_bounds(stream, request)?;
                 tracing::error!(shard = self.id.0, stream = stream.0, %error, "read failed");
                 return Err(PartitionError::Corrupt(error.to_string()));
             }
-        }
-        if reply.batches.is_empty() {
-            // Retention or deletion may have won while the read was under way.
-            return self.read_bounds(stream, request);
         }
         Ok(reply)
     }

@@ -10,7 +10,7 @@ use std::task::{Context, Waker};
 use broker_core::catalog::PartitionPlace;
 use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_core::group::GroupConfig;
-use broker_kafka::broker::{OffsetQuery, ReadRequest};
+use broker_kafka::broker::{OffsetQuery, PartitionError, ReadRequest};
 use broker_rt::{Backend, Options, Runtime, run_cores};
 use futures_util::FutureExt;
 use log_io::LocalFuture;
@@ -20,6 +20,7 @@ use log_types::{ClusterId, LeaderEpoch, Offset, ShardId, StreamId};
 
 use super::{AppendItem, COLD_READS_MAX, Shard, ShardOptions};
 
+mod overtaken;
 mod unsynced;
 
 const STREAM: StreamId = StreamId(16);
@@ -36,6 +37,14 @@ fn with_shard(body: fn(Rc<Shard>)) {
 
 /// The same for what waits for the disk.
 fn run_with_shard(body: impl Fn(Rc<Shard>) -> LocalFuture<'static, ()> + Send + Sync + 'static) {
+    run_with_tail(64 << 20, body);
+}
+
+/// The same with a tail of `tail_bytes_max` in memory.
+fn run_with_tail(
+    tail_bytes_max: usize,
+    body: impl Fn(Rc<Shard>) -> LocalFuture<'static, ()> + Send + Sync + 'static,
+) {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().to_owned();
     let body = Arc::new(body);
@@ -47,6 +56,7 @@ fn run_with_shard(body: impl Fn(Rc<Shard>) -> LocalFuture<'static, ()> + Send + 
                 let options = ShardOptions {
                     journal: JournalOptions {
                         segment_bytes: 16 << 20,
+                        tail_bytes_max,
                         ..JournalOptions::new(ClusterId([7; 16]), ShardId(0))
                     },
                     epoch: LeaderEpoch(1),
