@@ -10,8 +10,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use client_cli::{
-    DEMO_DIR_PREFIX, DemoArgs, Exit, Failure, Terminal, lock_data_dir, remove_left_demos,
-    write_ready_file,
+    DEMO_DIR_PREFIX, DemoArgs, Exit, Failure, Terminal, lock_data_dir, mark_demo,
+    remove_left_demos, write_ready_file,
 };
 use client_kafka::{Batch, Client, Compression, Error};
 
@@ -44,6 +44,7 @@ pub(crate) fn run(mut args: DemoArgs, terminal: &mut Terminal) -> Result<(), Fai
         terminal.note(&line);
     }
     let made = tempfile::Builder::new().prefix(DEMO_DIR_PREFIX).tempdir_in(&parent);
+    let made = made.and_then(|dir| mark_demo(dir.path()).map(|()| dir));
     let dir = made.map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot make a temporary directory: {error}"))
             .hint("TMPDIR=DIR names another place for it")

@@ -12,8 +12,8 @@
 //!  otherwise                                                                      a disk thread writes
 //! ```
 //!
-//! Under load frames are large, so they go to the threads. A device that stalls holds a core up once per
-//! [`AVOIDED_FOR`] and disk, for as long as that one write takes.
+//! Under load frames are large, so they go to the threads. A device that stalls, or is always slow, holds a core up for a
+//! hundredth of the time: after a slow write the core makes none for [`AVOIDED_TIMES`] as long.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -26,13 +26,14 @@ const BYTES_MAX: usize = 64 << 10;
 const FRESH_FOR: Duration = Duration::from_micros(100);
 /// A write that takes longer than this is slow.
 const SLOW_FROM: Duration = Duration::from_micros(500);
-/// For this long after a slow write the core makes none.
-const AVOIDED_FOR: Duration = Duration::from_millis(100);
+/// For so many times what a slow write took the core makes none.
+const AVOIDED_TIMES: u32 = 100;
 
 /// The state of one disk of one core.
 #[derive(Default)]
 pub(crate) struct Lone {
-    slow_at: Cell<Option<Instant>>,
+    /// The core makes no write before this.
+    avoided_until: Cell<Option<Instant>>,
 }
 
 impl Lone {
@@ -41,13 +42,14 @@ impl Lone {
         let within = |at: Instant, limit| now.saturating_duration_since(at) < limit;
         let fresh = awake_since.is_some_and(|at| within(at, FRESH_FOR));
         let bytes_max = if fresh { BYTES_MAX } else { SMALL_BYTES_MAX };
-        len <= bytes_max && !self.slow_at.get().is_some_and(|at| within(at, AVOIDED_FOR))
+        len <= bytes_max && self.avoided_until.get().is_none_or(|until| now >= until)
     }
 
     /// A write that the core has made began at `began` and ended at `ended`.
     pub(crate) fn has_written(&self, began: Instant, ended: Instant) {
-        if ended.saturating_duration_since(began) > SLOW_FROM {
-            self.slow_at.set(Some(ended));
+        let took = ended.saturating_duration_since(began);
+        if took > SLOW_FROM {
+            self.avoided_until.set(Some(ended + AVOIDED_TIMES * took));
         }
     }
 }
@@ -56,7 +58,7 @@ impl Lone {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{AVOIDED_FOR, BYTES_MAX, FRESH_FOR, Lone, SLOW_FROM, SMALL_BYTES_MAX};
+    use super::{AVOIDED_TIMES, BYTES_MAX, FRESH_FOR, Lone, SLOW_FROM, SMALL_BYTES_MAX};
 
     const NS: Duration = Duration::from_nanos(1);
 
@@ -73,15 +75,16 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_write_keeps_the_core_from_writing_for_a_while() {
+    fn a_slow_write_keeps_the_core_from_writing_a_hundred_times_as_long() {
         let (lone, began) = (Lone::default(), Instant::now());
         lone.has_written(began, began + SLOW_FROM);
         assert!(lone.may_write(1, Some(began), began), "as fast as it must be");
-        let ended = began + SLOW_FROM + NS;
-        lone.has_written(began, ended);
-        let last = ended + AVOIDED_FOR - NS;
-        assert!(!lone.may_write(1, Some(last), last));
-        let first = ended + AVOIDED_FOR;
-        assert!(lone.may_write(1, Some(first), first));
+        for took in [SLOW_FROM + NS, Duration::from_millis(30)] {
+            let ended = began + took;
+            lone.has_written(began, ended);
+            let first = ended + AVOIDED_TIMES * took;
+            assert!(!lone.may_write(1, Some(first - NS), first - NS), "{took:?}");
+            assert!(lone.may_write(1, Some(first), first), "{took:?}");
+        }
     }
 }

@@ -5,7 +5,8 @@
 //! ends. So the name goes first, the space after it, from the end, in pieces between which writes have their turn.
 //!
 //! Invariants:
-//! - The name goes at once and whole: a crash half-way leaves no shortened file under it.
+//! - The name goes first, durably: no crash leaves a shortened file under it.
+//! - Whatever fails once the name is gone only costs the steps: the rest goes with the file.
 //! - A file that has another name (a hard link, say of a backup) keeps every byte.
 
 use std::fs::{self, File, OpenOptions};
@@ -14,6 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::directory;
 use crate::pool::DiskPool;
 use crate::traffic::Traffic;
 
@@ -31,10 +33,11 @@ pub(crate) async fn remove(
     while left > STEP_BYTES {
         left -= STEP_BYTES;
         let _turn = traffic.read().await;
-        let file = Arc::clone(&file);
-        pool.run(move || shorten(&file, left)).await?;
+        let shortened = Arc::clone(&file);
+        if pool.run(move || shorten(&shortened, left)).await.is_err() {
+            break;
+        }
     }
-    // The last piece goes with the file.
     pool.run(move || {
         drop(file);
         Ok(())
@@ -42,13 +45,17 @@ pub(crate) async fn remove(
     .await
 }
 
-/// Removes the name; the file and its length when this freed nothing yet because it is kept open here.
+/// Removes the name; the file and its length when this freed nothing yet because it is kept open here. A name that may come
+/// back after a crash keeps the whole file.
 fn unlink(path: PathBuf) -> io::Result<Option<(File, u64)>> {
     if fs::symlink_metadata(&path)?.len() <= STEP_BYTES {
         return fs::remove_file(path).map(|()| None);
     }
     let file = OpenOptions::new().write(true).open(&path)?;
-    fs::remove_file(path)?;
+    fs::remove_file(&path)?;
+    if path.parent().map_or(Ok(()), directory::sync).is_err() {
+        return Ok(None);
+    }
     let meta = file.metadata()?;
     Ok((meta.nlink() == 0).then_some((file, meta.len())))
 }

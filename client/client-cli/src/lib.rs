@@ -40,7 +40,7 @@ pub use exit::{Exit, Failure};
 pub use format::{Format, Rows};
 pub use local::{
     DEMO_DIR_PREFIX, DataDirLock, PORTS_TRIED_MAX, PortError, bind_listener, default_data_dir,
-    lock_data_dir, notify_ready, remove_left_demos, write_ready_file,
+    lock_data_dir, mark_demo, notify_ready, remove_left_demos, write_ready_file,
 };
 pub use run::{Server, run};
 pub use terminal::Terminal;

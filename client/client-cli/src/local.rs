@@ -185,7 +185,7 @@ pub fn default_data_dir(env: impl Fn(&str) -> Option<String>) -> Result<PathBuf,
     Ok(Path::new(&home).join(".local/share/lumadb"))
 }
 
-pub use left_demos::{DEMO_DIR_PREFIX, remove_left_demos};
+pub use left_demos::{DEMO_DIR_PREFIX, mark_demo, remove_left_demos};
 
 mod left_demos;
 mod port_owner;

@@ -9,6 +9,18 @@ use rustix::fs::{FlockOperation, flock};
 /// How the names of demos' directories begin.
 pub const DEMO_DIR_PREFIX: &str = "lumadb-demo-";
 
+/// The file by which a demo's directory is known from any other of such a name: a copy of one, or a server's.
+const DEMO_MARK: &str = ".demo";
+
+/// Marks `dir` as the demo's own, to be removed with everything in it.
+///
+/// # Errors
+/// When the mark cannot be written.
+pub fn mark_demo(dir: &Path) -> std::io::Result<()> {
+    let name = dir.file_name().unwrap_or_default();
+    std::fs::write(dir.join(DEMO_MARK), name.as_encoded_bytes())
+}
+
 /// Removes the directories in `parent` of this user's demos that were killed; a line for each. Those of running demos, and of
 /// such as begin just now, stay.
 pub fn remove_left_demos(parent: &Path) -> Vec<String> {
@@ -31,12 +43,16 @@ fn remove(dir: &Path) -> Option<String> {
 }
 
 /// The lock of a directory whose demo has ended. `None` for one that runs, that has not written its pid yet, that is another
-/// user's, and for whatever else has such a name.
+/// user's, and for whatever else has such a name: it is marked with the name it was given.
 fn abandoned(dir: &Path) -> Option<File> {
     let own = rustix::process::geteuid().as_raw();
     // Not through a link: what it points to is no demo's.
     let found = std::fs::symlink_metadata(dir).ok()?;
     if !found.is_dir() || found.uid() != own {
+        return None;
+    }
+    let mark = std::fs::read(dir.join(DEMO_MARK)).ok()?;
+    if mark != dir.file_name()?.as_encoded_bytes() {
         return None;
     }
     let lock = OpenOptions::new().read(true).write(true).open(dir.join("lock")).ok()?;

@@ -30,8 +30,16 @@ fn a_file_is_no_data_directory() {
 fn what_killed_demos_left_is_removed_and_nothing_else() {
     let parent = tempfile::tempdir().expect("a temporary directory");
     let path = |name: &str| parent.path().join(name);
-    let demo = |name: &str| lock_data_dir(&path(name)).expect("free");
+    let server = |name: &str| lock_data_dir(&path(name)).expect("free");
+    let demo = |name: &str| {
+        let lock = server(name);
+        mark_demo(&path(name)).expect("marked");
+        lock
+    };
     drop((demo("lumadb-demo-killed"), demo("lumadb-demo-killed/shard-0"), demo("other")));
+    drop((server("lumadb-demo-of-a-server"), server("lumadb-demo-copied")));
+    let (mark, copied) = ("lumadb-demo-killed/.demo", "lumadb-demo-copied/.demo");
+    std::fs::copy(path(mark), path(copied)).expect("copied");
     let running = demo("lumadb-demo-running");
     std::fs::create_dir(path("lumadb-demo-begins")).expect("created");
     File::create(path("lumadb-demo-begins/lock")).expect("created");
@@ -47,7 +55,7 @@ fn what_killed_demos_left_is_removed_and_nothing_else() {
         .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
         .collect();
     left.sort();
-    let demos = ["begins", "file", "link", "no-lock", "running"];
+    let demos = ["begins", "copied", "file", "link", "no-lock", "of-a-server", "running"];
     assert_eq!(
         left,
         [&demos.map(|name| format!("lumadb-demo-{name}"))[..], &["other".to_owned()]].concat()
