@@ -14,7 +14,7 @@ use futures_util::future::{Either, select};
 use kafka_protocol::messages::{RequestKind, ResponseKind};
 
 use crate::check::History;
-use crate::node::NODE_ADDR;
+use crate::node::{NODE_ADDR, SimNode};
 use crate::world::World;
 
 /// The topic of every workload.
@@ -33,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) world: Rc<World>,
     pub(crate) runtime: Rc<dyn Runtime>,
     pub(crate) history: Rc<History>,
+    pub(crate) node: Rc<SimNode>,
     pub(crate) name: Rc<str>,
     pub(crate) partitions: i32,
     /// The scenario is over for producers: send nothing new.

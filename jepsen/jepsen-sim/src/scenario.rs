@@ -222,6 +222,7 @@ impl Scenario {
             runtime: SimRuntime::new(&self.world, process, &host, &clock, ip, seed)
                 as Rc<dyn Runtime>,
             history: Rc::clone(&self.history),
+            node: Rc::clone(&self.node),
             name: Rc::from(name),
             partitions: self.partitions,
             draining: Rc::clone(&self.draining),

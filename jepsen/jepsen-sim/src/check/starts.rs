@@ -8,6 +8,11 @@ impl History {
         self.state.borrow_mut().retention = true;
     }
 
+    /// Whether retention may delete records of any topic.
+    pub(crate) fn may_retain(&self) -> bool {
+        self.state.borrow().retention
+    }
+
     /// Highest acknowledged offset + 1.
     pub(crate) fn acked_end(&self, partition: i32) -> i64 {
         self.state.borrow_mut().partitions.entry(partition).or_default().acked_end
