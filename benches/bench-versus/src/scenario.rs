@@ -80,6 +80,7 @@ pub(crate) fn by_name(name: &str) -> Option<Box<dyn Scenario>> {
     Some(match name {
         "produce-1r-d2" => produce::throughput(1, d2),
         "produce-64k-d2" => produce::throughput(64 << 10, d2),
+        "produce-256k-d2" => produce::throughput(256 << 10, d2),
         "produce-1m-d2" => produce::throughput(1 << 20, d2),
         "produce-1r-d0" => produce::throughput(1, d0),
         "produce-64k-d0" => produce::throughput(64 << 10, d0),
@@ -102,9 +103,10 @@ pub(crate) fn by_name(name: &str) -> Option<Box<dyn Scenario>> {
 }
 
 /// The names [`by_name`] knows, in the order of a full run.
-pub(crate) const ALL: [&str; 19] = [
+pub(crate) const ALL: [&str; 20] = [
     "produce-1r-d2",
     "produce-64k-d2",
+    "produce-256k-d2",
     "produce-1m-d2",
     "produce-1r-d0",
     "produce-64k-d0",

@@ -1,7 +1,7 @@
 //! Instructions per kernel run against `baseline.txt`: more than 3 % above it fails, more than 1 % is printed.
 //!
 //! Each kernel is counted under callgrind with N and with 2N runs; the difference is free of start-up and preparation.
-//! Without `SLOW=1` three kernels stand for all. `UPDATE=1` writes the counts of this build as the new baseline.
+//! Without `SLOW=1` the kernels of produce and fetch stand for all. `UPDATE=1` writes the counts of this build as the new baseline.
 //! Needs valgrind: without it the test prints that it was skipped, which `LUMADB_E2E_REQUIRE=all` turns into a failure.
 //!
 //! Counts belong to one compiler and one set of processor features that run-time dispatch sees under valgrind.
@@ -15,8 +15,14 @@ use bench_count::{KERNELS, Kernel};
 
 const FAIL_ABOVE: f64 = 1.03;
 const WARN_ABOVE: f64 = 1.01;
-/// What is counted without `SLOW=1`: one kernel of each half of the path.
-const SHORT: [&str; 3] = ["produce-check-64k", "produce-decode-64k", "fetch-encode-1mib"];
+/// What is counted without `SLOW=1`: the steps of a batch from its request to the log and back.
+const SHORT: [&str; 5] = [
+    "produce-check-64k",
+    "produce-decode-64k",
+    "journal-append-64k",
+    "fetch-tail-1mib",
+    "fetch-encode-1mib",
+];
 
 fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| value == "1")

@@ -1,4 +1,4 @@
-//! Produce throughput at three batch sizes, and few against many partitions.
+//! Produce throughput at four batch sizes, and few against many partitions.
 
 use anyhow::ensure;
 
