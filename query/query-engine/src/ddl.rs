@@ -74,13 +74,14 @@ async fn create_table(
         context.snapshot.relation(&name).is_some_and(|relation| relation.declared.is_some());
     let topic = options.topic.clone().unwrap_or_else(|| name.clone());
     let topic_exists = context.snapshot.topics.iter().any(|it| it.name == topic);
-    let name_taken = topic != name && context.snapshot.topics.iter().any(|it| it.name == name);
+    let names_a_topic = context.snapshot.topics.iter().any(|it| it.name == name);
+    // A topic is a table already: whoever wants other columns for it says so.
+    let name_taken = names_a_topic && options.topic.as_ref() != Some(&name);
     if declared || name_taken {
         if create.if_not_exists {
             return Ok(created);
         }
-        return Err(Error::new(ErrorKind::Conflict, format!("relation \"{name}\" already exists"))
-            .with_sqlstate("42P07"));
+        return Err(exists(&name, !declared));
     }
     if !topic_exists && options.topic.is_some() {
         return Err(Error::new(ErrorKind::NotFound, format!("topic \"{topic}\" does not exist"))
@@ -107,11 +108,20 @@ async fn create_table(
         shared.ingest.create_topic(new).await?;
     }
     let table = DeclaredTable { name, topic, format, columns, number: 0 };
-    let over = (topic_exists && options.topic.is_none()).then(|| {
-        format!("NOTICE: topic \"{}\" exists: the table shows the records it has", table.topic)
-    });
     shared.ingest.declare_table(table).await?;
-    Ok(query::noticed("CREATE TABLE", Vec::new(), over.into_iter().collect()))
+    Ok(created)
+}
+
+/// 42P07. `topic`: what has the name is a topic that no table is declared over.
+fn exists(name: &str, topic: bool) -> Error {
+    let message = format!("relation \"{name}\" already exists");
+    let error = Error::new(ErrorKind::Conflict, message).with_sqlstate("42P07");
+    if !topic {
+        return error;
+    }
+    error
+        .with_detail("It is a topic, whose columns are inferred from its records.")
+        .with_hint(format!("WITH (topic = '{name}') declares columns over the topic."))
 }
 
 /// System relations would hide the table, now or in a later version.

@@ -131,8 +131,8 @@ fn what_drop_table_leaves_is_told() {
     );
     expect![[r#"
         CREATE TABLE
-        CREATE TABLE
-        notice: NOTICE: topic "old" exists: the table shows the records it has
+        42P07: relation "old" already exists
+        hint: WITH (topic = 'old') declares columns over the topic.
         CREATE TABLE
         DROP TABLE
         notice: NOTICE: topic "made" and its records stay, and are still a table of that name, with the columns that they show; `lumadb topic delete made` deletes them
