@@ -20,6 +20,7 @@ use log_types::{ClusterId, LeaderEpoch, Offset, ShardId, StreamId};
 
 use super::{AppendItem, COLD_READS_MAX, Shard, ShardOptions};
 
+pub(super) mod in_memory;
 mod overtaken;
 mod unsynced;
 

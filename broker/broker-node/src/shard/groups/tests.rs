@@ -1,12 +1,8 @@
 //! The groups of a shard whose disk is full: what goes on, what is refused, and what of it lasts.
 
 use std::collections::BTreeMap;
-use std::future::pending;
-use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
 use broker_core::catalog::{CatalogRecord, NewTopicSpec, TopicRef};
 use broker_core::group::{
@@ -14,58 +10,21 @@ use broker_core::group::{
     JoinRequest, LeaveMember, LeaveRequest, Protocol, ReplyTo, SyncRequest, TopicPartition,
 };
 use broker_kafka::broker::{FetchOffsets, GroupAnswer, GroupCall, WantedOffsets};
-use broker_rt::{Connection, Listener, Queue, Runtime};
+use broker_rt::Runtime;
 use bytes::Bytes;
 use futures_executor::block_on;
 use futures_util::future::{Either, join, select};
-use log_io::{Clock, Disk, LocalFuture, Random};
 use log_journal::JournalOptions;
-use log_testkit::{CrashPolicy, SimClock, SimDisk, SimDiskOptions, SimRng};
+use log_testkit::{CrashPolicy, SimDisk, SimDiskOptions};
 use log_types::{ClusterId, LeaderEpoch, Offset, PartitionId, ShardId, StreamId, TopicId};
 
+use super::super::tests::in_memory::InMemory;
 use super::super::tests::item;
 use super::super::{Shard, ShardOptions};
 
-/// What a shard needs of its core: a disk in memory, a clock that stands, and no network.
-struct InMemory {
-    disk: SimDisk,
-    clock: Rc<SimClock>,
-}
-
-impl Runtime for InMemory {
-    fn clock(&self) -> Rc<dyn Clock> {
-        Rc::clone(&self.clock) as Rc<dyn Clock>
-    }
-    fn random(&self) -> Rc<dyn Random> {
-        Rc::new(SimRng::new(7))
-    }
-    fn spawn(&self, _: Queue, name: &'static str, _: LocalFuture<'static, ()>) {
-        unreachable!("a shard starts no tasks: {name}");
-    }
-    fn sleep(&self, _: Duration) -> LocalFuture<'static, ()> {
-        Box::pin(pending())
-    }
-    fn yield_now(&self) -> LocalFuture<'static, ()> {
-        Box::pin(log_io::yield_once())
-    }
-    fn need_preempt(&self) -> bool {
-        false
-    }
-    fn listen(&self, _: SocketAddr) -> io::Result<Rc<dyn Listener>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    fn connect(&self, _: SocketAddr) -> LocalFuture<'static, io::Result<Rc<dyn Connection>>> {
-        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
-    }
-    fn disk(&self, _: &Path) -> io::Result<Rc<dyn Disk>> {
-        Ok(Rc::new(self.disk.clone()))
-    }
-}
-
 /// Runs `body` with a shard on `disk`, its journal and its group deadlines.
 fn with_shard(disk: &SimDisk, body: impl AsyncFnOnce(Rc<Shard>)) {
-    let runtime: Rc<dyn Runtime> =
-        Rc::new(InMemory { disk: disk.clone(), clock: Rc::new(SimClock::new(1_000)) });
+    let runtime: Rc<dyn Runtime> = Rc::new(InMemory::new(disk));
     let options = ShardOptions {
         journal: JournalOptions {
             segment_bytes: 1 << 20,

@@ -1,12 +1,36 @@
 //! Between an append and its sync: the log has more than anybody is shown or told.
 
+use std::path::Path;
 use std::pin::Pin;
 
 use broker_kafka::broker::Appended;
+use futures_executor::block_on;
 use futures_util::future::{Either, select};
+use log_testkit::{SimDisk, SimDiskOptions};
 use log_types::{ProducerEpoch, ProducerId};
 
+use super::in_memory::InMemory;
 use super::*;
+
+/// Runs `body` with a shard whose disk goes on when the flusher is polled, and only then: threads may be done at once.
+fn with_slow_disk(body: impl AsyncFnOnce(Rc<Shard>)) {
+    let runtime = InMemory::new(&SimDisk::new(SimDiskOptions::default()));
+    let options = ShardOptions {
+        journal: JournalOptions {
+            segment_bytes: 1 << 20,
+            frame_bytes_max: 256 << 10,
+            ..JournalOptions::new(ClusterId([7; 16]), ShardId(0))
+        },
+        epoch: LeaderEpoch(1),
+        groups: GroupConfig::default(),
+        full_shards: Arc::default(),
+    };
+    block_on(async {
+        let shard = Shard::open(&runtime, Path::new("data"), options).await.expect("opens");
+        shard.add_stream(STREAM);
+        body(shard).await;
+    });
+}
 
 /// A batch of three records of an idempotent producer, answered when it is on stable storage.
 fn synced(sequence: i32) -> AppendItem {
@@ -55,62 +79,58 @@ fn poll(future: &mut Pin<Box<impl Future + ?Sized>>) -> bool {
 /// not out of range.
 #[test]
 fn semantics_11_nothing_is_read_before_it_is_durable() {
-    run_with_shard(|shard| {
-        Box::pin(async move {
-            let mut flushing = shard.journal.run(Rc::clone(&shard) as Rc<_>);
-            let mut appending = append(&shard, 0);
-            for stage in ["in memory", "being written"] {
-                assert!(!poll(&mut appending), "{stage}: not acknowledged");
-                for offset in 0..=3 {
-                    assert_eq!(fetch(&shard, offset), (0, 0), "{stage}: from {offset}");
-                }
-                assert_eq!(find(&shard, OffsetQuery::Latest), 0, "{stage}");
-                assert_eq!(find(&shard, OffsetQuery::Timestamp(0)), -1, "{stage}");
-                assert_eq!(find(&shard, OffsetQuery::MaxTimestamp), -1, "{stage}");
-                // The device answers in a later turn only.
-                assert!(!poll(&mut flushing), "{stage}");
+    with_slow_disk(async |shard| {
+        let mut flushing = shard.journal.run(Rc::clone(&shard) as Rc<_>);
+        let mut appending = append(&shard, 0);
+        for stage in ["in memory", "being written"] {
+            assert!(!poll(&mut appending), "{stage}: not acknowledged");
+            for offset in 0..=3 {
+                assert_eq!(fetch(&shard, offset), (0, 0), "{stage}: from {offset}");
             }
-            let Either::Right((appended, flushing)) = select(flushing, appending).await else {
-                panic!("the journal is open");
-            };
-            assert_eq!(appended.base_offset, Offset(0));
-            let one = synced(0).batch.len();
-            assert_eq!(fetch(&shard, 1), (3, one));
-            assert_eq!(find(&shard, OffsetQuery::Latest), 3);
-            assert_eq!(find(&shard, OffsetQuery::Timestamp(0)), 0);
-            let mut appending = append(&shard, 3);
-            assert!(!poll(&mut appending));
-            assert_eq!(fetch(&shard, 1), (3, one), "the log has more");
-            assert_eq!(fetch(&shard, 3), (3, 0), "the log has more");
-            let Either::Right(_) = select(flushing, appending).await else {
-                panic!("the journal is open");
-            };
-            assert_eq!(fetch(&shard, 1), (6, 2 * one));
-        })
+            assert_eq!(find(&shard, OffsetQuery::Latest), 0, "{stage}");
+            assert_eq!(find(&shard, OffsetQuery::Timestamp(0)), -1, "{stage}");
+            assert_eq!(find(&shard, OffsetQuery::MaxTimestamp), -1, "{stage}");
+            // The device answers in a later turn only.
+            assert!(!poll(&mut flushing), "{stage}");
+        }
+        let Either::Right((appended, flushing)) = select(flushing, appending).await else {
+            panic!("the journal is open");
+        };
+        assert_eq!(appended.base_offset, Offset(0));
+        let one = synced(0).batch.len();
+        assert_eq!(fetch(&shard, 1), (3, one));
+        assert_eq!(find(&shard, OffsetQuery::Latest), 3);
+        assert_eq!(find(&shard, OffsetQuery::Timestamp(0)), 0);
+        let mut appending = append(&shard, 3);
+        assert!(!poll(&mut appending));
+        assert_eq!(fetch(&shard, 1), (3, one), "the log has more");
+        assert_eq!(fetch(&shard, 3), (3, 0), "the log has more");
+        let Either::Right(_) = select(flushing, appending).await else {
+            panic!("the journal is open");
+        };
+        assert_eq!(fetch(&shard, 1), (6, 2 * one));
     });
 }
 
 /// kafka.md §7.2: a retry that overtakes the sync of its first copy is told the same, and no sooner.
 #[test]
 fn semantics_2_a_duplicate_of_what_is_being_synced_waits_with_it() {
-    run_with_shard(|shard| {
-        Box::pin(async move {
-            let mut flushing = shard.journal.run(Rc::clone(&shard) as Rc<_>);
-            let mut first = append(&shard, 0);
-            assert!(!poll(&mut first));
-            let mut early = append(&shard, 0);
-            assert!(!poll(&mut early), "the first copy is in memory");
-            assert!(!poll(&mut flushing), "the journal is open");
-            let mut late = append(&shard, 0);
-            assert!(!poll(&mut late), "the first copy is being written");
-            for copy in [first, early, late] {
-                let Either::Right((appended, rest)) = select(flushing, copy).await else {
-                    panic!("the journal is open");
-                };
-                assert_eq!(appended.base_offset, Offset(0));
-                assert_eq!(find(&shard, OffsetQuery::Latest), 3, "durable, and stored once");
-                flushing = rest;
-            }
-        })
+    with_slow_disk(async |shard| {
+        let mut flushing = shard.journal.run(Rc::clone(&shard) as Rc<_>);
+        let mut first = append(&shard, 0);
+        assert!(!poll(&mut first));
+        let mut early = append(&shard, 0);
+        assert!(!poll(&mut early), "the first copy is in memory");
+        assert!(!poll(&mut flushing), "the journal is open");
+        let mut late = append(&shard, 0);
+        assert!(!poll(&mut late), "the first copy is being written");
+        for copy in [first, early, late] {
+            let Either::Right((appended, rest)) = select(flushing, copy).await else {
+                panic!("the journal is open");
+            };
+            assert_eq!(appended.base_offset, Offset(0));
+            assert_eq!(find(&shard, OffsetQuery::Latest), 3, "durable, and stored once");
+            flushing = rest;
+        }
     });
 }
