@@ -1,17 +1,20 @@
 //! Who opens a batch on this core, and with what memory.
 //!
 //! ```text
-//!  memory ─► small: one at a time ─► opened
+//!  memory ─► small: one at a time ─────────────────────────────────────────► opened
 //!                       │ larger than SMALL_BYTES_MAX: given back, begun anew
-//!                       └─► large: one at a time ─► opened
+//!                       └─► large: one at a time, its memory counted apart ─► opened
 //! ```
 //!
 //! Invariants:
 //! - At most one small batch and one large one are being opened at any time, so what that takes besides the result is bounded:
 //!   some 150 MiB at the worst, of which the large one's records are 64 MiB.
-//! - Small batches do not wait for large ones: a client that sends only what takes long delays those like it.
+//! - Small batches do not wait for large ones: a client that sends only what takes long delays those like it. Who waits for
+//!   the large turn holds none of the memory that small ones wait for, but what its request opened before; nor does who has
+//!   that turn, until what it opened is there to be appended.
 //! - Memory is waited for only by those who hold none of it, and given back when the batch has been appended.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use broker_core::partition::{AppendError, AppendRules, NotOpened, Opened, open};
@@ -32,17 +35,20 @@ struct Lines {
     small: Turns,
     large: Turns,
     memory: Memory,
+    /// What the large batch holds that is being opened. The turn bounds it, not the budget.
+    large_bytes: Cell<usize>,
 }
 
 impl Opening {
     pub(crate) fn new(memory_bytes_max: usize) -> Self {
         let (small, large) = (Turns::new(1), Turns::new(1));
-        Self(Rc::new(Lines { small, large, memory: Memory::new(memory_bytes_max) }))
+        let (memory, large_bytes) = (Memory::new(memory_bytes_max), Cell::new(0));
+        Self(Rc::new(Lines { small, large, memory, large_bytes }))
     }
 
     /// Bytes that are held by what is being opened, and by what was until it is appended.
     pub(crate) fn used(&self) -> usize {
-        self.0.memory.used()
+        self.0.memory.used() + self.0.large_bytes.get()
     }
 
     /// Opens the request's batch. `held` is this core's memory for the opened batches that the same request has already,
@@ -78,14 +84,26 @@ impl Opening {
             match open(batch, rules, SMALL_BYTES_MAX, held).await {
                 Ok(opened) => return Ok(opened),
                 Err(NotOpened::Refused(error)) => return Err(error),
-                Err(NotOpened::Larger) => held(0),
+                Err(NotOpened::Larger) => {}
             }
         }
+        held(0);
         let _turn = self.0.large.take().await;
-        open(batch, rules, usize::MAX, held).await.map_err(|error| match error {
+        let large = LargeBytes(&self.0.large_bytes);
+        let opened = open(batch, rules, usize::MAX, &mut |bytes| large.0.set(bytes)).await;
+        opened.map_err(|error| match error {
             NotOpened::Refused(error) => error,
             NotOpened::Larger => unreachable!("nothing is larger than the largest number"),
         })
+    }
+}
+
+/// Bytes that are counted until it is dropped.
+struct LargeBytes<'a>(&'a Cell<usize>);
+
+impl Drop for LargeBytes<'_> {
+    fn drop(&mut self) {
+        self.0.set(0);
     }
 }
 

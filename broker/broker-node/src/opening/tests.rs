@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use broker_core::catalog::PartitionPlace;
 use broker_core::config::{BrokerConfigs, TopicConfig};
 use broker_kafka::broker::AppendRequest;
+use log_codec::{Compression, compress};
 use log_record::{BatchBuilder, BatchHeader};
 use log_types::{ShardId, StreamId};
 
@@ -15,15 +16,27 @@ use super::{Opening, SMALL_BYTES_MAX};
 
 /// A batch with one record of zeros, for a topic that is stored with lz4.
 fn request(value_bytes: usize) -> AppendRequest {
+    packed_request(Compression::None, value_bytes)
+}
+
+fn packed_request(codec: Compression, value_bytes: usize) -> AppendRequest {
     let mut builder = BatchBuilder::new();
     builder.push(0, None, Some(&vec![0; value_bytes]), &[]).expect("fits");
+    let batch = match codec {
+        Compression::None => builder.build(),
+        _ => {
+            let packed = compress(codec, builder.records()).expect("to memory");
+            builder.build_compressed(codec.id(), &packed)
+        }
+    };
+    let batch = batch.expect("fits");
     let overrides = BTreeMap::from([
         ("compression.type".to_owned(), "lz4".to_owned()),
         ("max.message.bytes".to_owned(), "100000000".to_owned()),
     ]);
     let config = Arc::new(TopicConfig::resolve(&overrides, &BrokerConfigs::default()));
     let place = PartitionPlace { shard: ShardId(0), stream: StreamId(1) };
-    AppendRequest { place, batch: builder.build().expect("fits"), opened: None, config }
+    AppendRequest { place, batch, opened: None, config }
 }
 
 /// Polls until it is done; `None` after so many polls.
@@ -35,20 +48,45 @@ fn polled<T>(future: &mut (impl Future<Output = T> + Unpin), polls_max: usize) -
     })
 }
 
+/// The story: one budget served both lines, so the batch that was being decompressed took it alone, or those who waited behind
+/// it did together, and small batches waited for memory.
 #[test]
 fn small_batches_do_not_wait_for_large_ones() {
-    let opening = Opening::new(64 << 20);
-    let mut first = pin!(opening.open(request(4 << 20), None));
-    let mut second = pin!(opening.open(request(4 << 20), None));
-    assert!(polled(&mut first, 2).is_none(), "it has its turn and goes on");
-    assert!(polled(&mut second, 1000).is_none(), "and the next large one waits for it");
+    let opening = Opening::new(2 * SMALL_BYTES_MAX);
+    let mut first = pin!(opening.open(packed_request(Compression::Snappy, 4 << 20), None));
+    assert!(polled(&mut first, 50).is_none(), "it has its turn and goes on");
+    assert!(opening.used() > 2 * SMALL_BYTES_MAX, "more than the budget: {}", opening.used());
+    // One that is sent large, and ones that turn out to be.
+    let large = [(Compression::None, 300 << 10), (Compression::Snappy, 4 << 20)];
+    let large = [large; 4].concat();
+    let mut others: Vec<_> = large
+        .into_iter()
+        .map(|(codec, bytes)| Box::pin(opening.open(packed_request(codec, bytes), None)))
+        .collect();
+    for other in &mut others {
+        assert!(polled(other, 100).is_none(), "the next large ones wait for it");
+    }
     let (small, held) = polled(&mut pin!(opening.open(request(1000), None)), 1).expect("at once");
     let small = small.expect("a right batch");
     let header = BatchHeader::parse(&small.batch).expect("a batch");
     assert_eq!((header.attributes.compression(), small.opened.is_some()), (3, true));
     drop(held);
-    assert!(polled(&mut first, 10_000).is_some());
-    assert!(polled(&mut second, 10_000).is_some());
+    assert!(polled(&mut first, 10_000).is_some_and(|(opened, _)| opened.is_ok()));
+    for mut other in others {
+        assert!(polled(&mut other, 10_000).is_some_and(|(opened, _)| opened.is_ok()));
+    }
+    assert_eq!(opening.used(), 0);
+}
+
+/// A client that goes away takes with it what was counted for it.
+#[test]
+fn a_large_batch_that_is_given_up_leaves_nothing_behind() {
+    let opening = Opening::new(64 << 20);
+    let mut large = Box::pin(opening.open(packed_request(Compression::Snappy, 4 << 20), None));
+    assert!(polled(&mut large, 50).is_none());
+    assert!(opening.used() > 0);
+    drop(large);
+    assert_eq!(opening.used(), 0);
 }
 
 #[test]
