@@ -234,7 +234,7 @@ async fn decompressed<'a>(
             return Err(NotOpened::Larger);
         }
         held(plain.capacity());
-        let bytes = plain.len() - before + records.len().min(SLICE_BYTES);
+        let bytes = plain.len() - before + decoder.taken();
         slice.worked(bytes * decode_ns(codec)).await;
         if ended {
             return Ok(Cow::Owned(plain));

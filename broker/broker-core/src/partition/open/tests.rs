@@ -260,6 +260,20 @@ fn a_small_batch_is_opened_at_once() {
     }
 }
 
+/// The story: 32 KiB of gzip members without content were one slice, and took 5 ms.
+#[test]
+fn what_decompresses_to_nothing_is_opened_in_slices() {
+    let count = 10_000;
+    let mut builder = BatchBuilder::new();
+    builder.push(NOW_MS, None, None, &[]).expect("fits");
+    let empty = compress(Compression::Gzip, b"").expect("compresses").repeat(count);
+    let sent = builder.build_compressed(Compression::Gzip.id(), &empty).expect("fits");
+    let rules = AppendRules { batch_bytes_max: usize::MAX, ..rules(BrokerCompression::Lz4) };
+    let (refused, polls) = opened(&sent, &rules, usize::MAX);
+    assert!(refused.is_err(), "it has no record");
+    assert!(polls >= count / 30, "{polls}");
+}
+
 #[test]
 fn very_many_records_and_headers_are_looked_at_in_slices() {
     let count = 200_000;
