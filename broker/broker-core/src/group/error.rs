@@ -8,6 +8,8 @@ use std::fmt;
 pub enum GroupError {
     /// 12: the commit's metadata string is longer than `offset.metadata.max.bytes`.
     OffsetMetadataTooLarge,
+    /// 14: the members of all groups of the shard take what they may (`member_bytes_max`); clients join again after a pause.
+    CoordinatorLoadInProgress,
     /// 15: the coordinator is shutting down or lost its log.
     CoordinatorNotAvailable,
     /// 22: the generation is not the group's current one.
@@ -44,6 +46,7 @@ impl GroupError {
     pub fn code(self) -> i16 {
         match self {
             Self::OffsetMetadataTooLarge => 12,
+            Self::CoordinatorLoadInProgress => 14,
             Self::CoordinatorNotAvailable => 15,
             Self::IllegalGeneration => 22,
             Self::InconsistentGroupProtocol => 23,
@@ -66,6 +69,7 @@ impl fmt::Display for GroupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::OffsetMetadataTooLarge => "the offset's metadata is too large",
+            Self::CoordinatorLoadInProgress => "the shard's groups take all the memory they may",
             Self::CoordinatorNotAvailable => "the coordinator is not available",
             Self::IllegalGeneration => "the generation is not the group's current one",
             Self::InconsistentGroupProtocol => "the member's protocols do not fit the group",

@@ -26,6 +26,15 @@ struct Slot {
     bytes: usize,
 }
 
+/// Whether a group's members may take more.
+enum Room {
+    Enough,
+    /// The group has what one may have: asking again is no use.
+    GroupFull,
+    /// All groups of the shard together do: who asks again may have room, and has done nothing wrong.
+    ShardFull,
+}
+
 /// The coordinator of one shard's groups.
 ///
 /// After a restart: [`Groups::apply`] every record since the last [`Groups::export`], then [`Groups::start_sessions`], then
@@ -60,10 +69,13 @@ impl Groups {
             Some(GroupError::UnknownMemberId)
         } else if !known && self.is_full() {
             Some(GroupError::TooManyGroups)
-        } else if !self.has_room(&req.group_id, |group| bytes_joined(group, req)) {
-            Some(GroupError::GroupMaxSizeReached)
         } else {
-            None
+            let room = self.room(&req.group_id, |group| bytes_joined(group, req));
+            match room {
+                Room::Enough => None,
+                Room::GroupFull => Some(GroupError::GroupMaxSizeReached),
+                Room::ShardFull => Some(GroupError::CoordinatorLoadInProgress),
+            }
         };
         if let Some(error) = refused {
             let body = ReplyBody::Join(JoinReply::failed(error, &req.member_id));
@@ -80,10 +92,14 @@ impl Groups {
         let mut out = Outputs::default();
         let refused = if !self.slots.contains_key(&req.group_id) {
             Some(GroupError::UnknownMemberId)
-        } else if !self.has_room(&req.group_id, |group| bytes_assigned(group, req)) {
-            Some(GroupError::GroupMaxSizeReached)
         } else {
-            None
+            let room = self.room(&req.group_id, |group| bytes_assigned(group, req));
+            match room {
+                Room::Enough => None,
+                Room::GroupFull => Some(GroupError::GroupMaxSizeReached),
+                // Java's client takes "loading" for fatal here, and joins again, after a pause, after this.
+                Room::ShardFull => Some(GroupError::CoordinatorNotAvailable),
+            }
         };
         if let Some(error) = refused {
             return answer(req.reply_to, ReplyBody::Sync(SyncReply::failed(error)));
@@ -462,14 +478,20 @@ impl Groups {
         })
     }
 
-    /// There is room for the group when its members take so many more bytes; always when that is none.
-    fn has_room(&self, group_id: &str, more: impl FnOnce(Option<&Group>) -> usize) -> bool {
+    /// Whether there is room for the group when its members take so many more bytes; always when that is none.
+    fn room(&self, group_id: &str, more: impl FnOnce(Option<&Group>) -> usize) -> Room {
         let slot = self.slots.get(group_id);
         let more = more(slot.map(|slot| &slot.group));
         let group_bytes = slot.map_or(0, |slot| slot.bytes) + more;
-        more == 0
-            || (group_bytes <= self.config.group_bytes_max
-                && self.member_bytes + more <= self.config.member_bytes_max)
+        if more == 0 {
+            Room::Enough
+        } else if group_bytes > self.config.group_bytes_max {
+            Room::GroupFull
+        } else if self.member_bytes + more > self.config.member_bytes_max {
+            Room::ShardFull
+        } else {
+            Room::Enough
+        }
     }
 
     /// Counts what the group's members take.

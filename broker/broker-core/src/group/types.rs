@@ -21,7 +21,9 @@ pub struct GroupConfig {
     /// What the members of one group may take: their subscriptions, their assignments, their names. Default 32 MiB: half of the
     /// journal's largest entry, of which a group's members are one.
     pub group_bytes_max: usize,
-    /// The same for all groups of a shard; default 128 MiB, half of `kafka.request_memory_bytes_max`. Once more as much may be held by what was logged last.
+    /// The same for all groups of a shard; default 128 MiB, half of `kafka.request_memory_bytes_max`. Beyond it joins are
+    /// answered with COORDINATOR_LOAD_IN_PROGRESS, and assignments with COORDINATOR_NOT_AVAILABLE: clients repeat both. Once
+    /// more as much may be held by what was logged last.
     pub member_bytes_max: usize,
     /// Member ids handed out and not yet used, per group: each is a promise that costs memory until it expires.
     pub pending_members_max: usize,

@@ -227,7 +227,7 @@ impl World {
             .collect();
         let req = SyncRequest {
             reply_to,
-            group_id: GROUP.into(),
+            group_id: options.get("group").unwrap_or(GROUP).into(),
             member_id: self.id(who),
             instance_id: options.get("instance").map(str::to_owned),
             generation: options.number("gen", 1),

@@ -685,7 +685,8 @@ fn groups_are_listed_in_pages() {
 }
 
 /// The story: what members said of themselves was bounded for each request only, by 100 MiB, so a few hundred joins took all
-/// of the node's memory. A member of these takes 603 bytes, and so many more as its assignment has.
+/// of the node's memory. Then four groups that took what one may kept all consumers of the shard from joining, for good: a
+/// client ends after GROUP_MAX_SIZE_REACHED, which is for the group that is full. A member of these takes 603 bytes, and so many more as its assignment has.
 #[test]
 fn members_take_so_many_bytes_at_most() {
     let config = GroupConfig {
@@ -703,12 +704,14 @@ fn members_take_so_many_bytes_at_most() {
         join c: GroupMaxSizeReached -
         > join c group=two
         > join d group=three
-        join d: GroupMaxSizeReached -
+        join d: CoordinatorLoadInProgress -
         > at 10
         join c: c#4 gen 1 range leader c#4 [c#4]
         > at 11
         join a: a#1 gen 1 range leader a#1 [a#1] [b#2]
         join b: b#2 gen 1 range leader a#1
+        > sync c#4 group=two gen=1 assign=c#4:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+        sync c#4: CoordinatorNotAvailable
         > sync a#1 gen=1 assign=a#1:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx,b#2:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
         sync a#1: GroupMaxSizeReached
         > sync a#1 gen=1 assign=a#1:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx,b#2:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
