@@ -4,6 +4,7 @@
 //!  memory ─► small: one at a time ─────────────────────────────────────────► opened
 //!                       │ larger than SMALL_BYTES_MAX: given back, begun anew
 //!                       └─► large: one at a time, its memory counted apart ─► opened
+//!                             └─► LARGE_WAITING_MAX wait already: busy, to be sent again
 //! ```
 //!
 //! Invariants:
@@ -12,20 +13,26 @@
 //! - Small batches do not wait for large ones: a client that sends only what takes long delays those like it. Who waits for
 //!   the large turn holds none of the memory that small ones wait for, but what its request opened before; nor does who has
 //!   that turn, until what it opened is there to be appended.
+//! - A few wait for the large turn at most: each holds the memory of the core that its request was read into, which everybody's
+//!   requests need. The rest are answered with what producers repeat after a pause.
 //! - Memory is waited for only by those who hold none of it, and given back when the batch has been appended.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use broker_core::partition::{AppendError, AppendRules, NotOpened, Opened, open};
-use broker_kafka::Turns;
 use broker_kafka::broker::{AppendRequest, Reserved};
+use broker_kafka::{Turn, Turns};
 use bytes::Bytes;
 
 use crate::limits::Memory;
 
 /// Up to so many bytes, decompressed, a batch is a small one: some milliseconds of work.
 const SMALL_BYTES_MAX: usize = 256 << 10;
+
+/// So many wait for the large turn at most, besides the one that has it: a large batch takes from some milliseconds to two
+/// seconds (64 MiB into gzip), so that the last in line has its answer before its client gives up.
+const LARGE_WAITING_MAX: usize = 8;
 
 /// The turns and the memory of a core.
 #[derive(Clone)]
@@ -37,13 +44,16 @@ struct Lines {
     memory: Memory,
     /// What the large batch holds that is being opened. The turn bounds it, not the budget.
     large_bytes: Cell<usize>,
+    /// Those who wait for the large turn hold another one each.
+    large_waiting: Rc<()>,
 }
 
 impl Opening {
     pub(crate) fn new(memory_bytes_max: usize) -> Self {
         let (small, large) = (Turns::new(1), Turns::new(1));
         let (memory, large_bytes) = (Memory::new(memory_bytes_max), Cell::new(0));
-        Self(Rc::new(Lines { small, large, memory, large_bytes }))
+        let large_waiting = Rc::new(());
+        Self(Rc::new(Lines { small, large, memory, large_bytes, large_waiting }))
     }
 
     /// Bytes that are held by what is being opened, and by what was until it is appended.
@@ -88,13 +98,21 @@ impl Opening {
             }
         }
         held(0);
-        let _turn = self.0.large.take().await;
+        let _turn = self.large_turn().await?;
         let large = LargeBytes(&self.0.large_bytes);
         let opened = open(batch, rules, usize::MAX, &mut |bytes| large.0.set(bytes)).await;
         opened.map_err(|error| match error {
             NotOpened::Refused(error) => error,
             NotOpened::Larger => unreachable!("nothing is larger than the largest number"),
         })
+    }
+
+    async fn large_turn(&self) -> Result<Turn, AppendError> {
+        if Rc::strong_count(&self.0.large_waiting) > LARGE_WAITING_MAX {
+            return Err(AppendError::Busy);
+        }
+        let _place = Rc::clone(&self.0.large_waiting);
+        Ok(self.0.large.take().await)
     }
 }
 

@@ -93,6 +93,11 @@ pub enum AppendError {
     },
     /// Transactional batches are not served (INVALID_TXN_STATE).
     Transactional,
+    /// Nothing was appended, and what is wrong is not the batch: too many wait to be opened (NOT_ENOUGH_REPLICAS). That is what
+    /// producers take for "not stored, send it again": Java's as retriable, librdkafka as retriable and not persisted, both
+    /// with the same sequences where they are idempotent. After REQUEST_TIMED_OUT they would not know whether it was stored,
+    /// and older ones do not know THROTTLING_QUOTA_EXCEEDED.
+    Busy,
     Producer(ProducerError),
 }
 
@@ -106,6 +111,7 @@ impl AppendError {
             Self::TooLarge { .. } => 10,
             Self::InvalidTimestamp { .. } => 32,
             Self::Transactional => 48,
+            Self::Busy => 19,
             Self::Producer(error) => error.code(),
         }
     }
@@ -122,6 +128,9 @@ impl fmt::Display for AppendError {
                 write!(f, "Timestamp {timestamp} of the batch is out of the allowed range.")
             }
             Self::Transactional => f.write_str("Transactions are not supported."),
+            Self::Busy => {
+                f.write_str("Too many large batches wait to be recompressed; send it again.")
+            }
             Self::Producer(error) => error.fmt(f),
         }
     }

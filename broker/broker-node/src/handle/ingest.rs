@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use broker_core::catalog::{CatalogError, Declaration, NewTopicSpec};
 use broker_core::config::{topic_name_error, validate_topic};
 use broker_core::fields::{FieldError, FieldReader, FieldWriter};
-use broker_core::partition::{AppendRules, must_open};
+use broker_core::partition::{AppendError, AppendRules, must_open};
 use broker_kafka::broker::{
     AppendRequest, Appended, Broker, CatalogCommand, Fatal, PartitionError,
 };
@@ -178,6 +178,10 @@ async fn append_one(
 fn append_error(topic: &str, error: &PartitionError) -> Error {
     match error {
         PartitionError::DiskFull => disk_full(),
+        PartitionError::Append(error @ AppendError::Busy) => {
+            Error::new(ErrorKind::Retry, format!("cannot append to \"{topic}\": {error}"))
+                .with_sqlstate("53000")
+        }
         PartitionError::Append(error) => {
             Error::new(ErrorKind::Invalid, format!("cannot append to \"{topic}\": {error}"))
                 .with_sqlstate("22000")

@@ -12,7 +12,7 @@ use log_codec::{Compression, compress};
 use log_record::{BatchBuilder, BatchHeader};
 use log_types::{ShardId, StreamId};
 
-use super::{Opening, SMALL_BYTES_MAX};
+use super::{LARGE_WAITING_MAX, Opening, SMALL_BYTES_MAX};
 
 /// A batch with one record of zeros, for a topic that is stored with lz4.
 fn request(value_bytes: usize) -> AppendRequest {
@@ -76,6 +76,45 @@ fn small_batches_do_not_wait_for_large_ones() {
         assert!(polled(&mut other, 10_000).is_some_and(|(opened, _)| opened.is_ok()));
     }
     assert_eq!(opening.used(), 0);
+}
+
+/// The story: as many waited for the large turn as came, each with the memory that its request was read into, until there was
+/// none for anybody's.
+#[test]
+fn a_few_wait_for_the_large_turn_and_the_rest_are_to_come_again() {
+    let opening = Opening::new(64 << 20);
+    let large = || Box::pin(opening.open(packed_request(Compression::Snappy, 1 << 20), None));
+    let mut first = large();
+    assert!(polled(&mut first, 20).is_none(), "it has its turn");
+    let mut waiting: Vec<_> = (0..LARGE_WAITING_MAX).map(|_| large()).collect();
+    for one in &mut waiting {
+        assert!(polled(one, 50).is_none());
+    }
+    let refused = |held| {
+        let refused = polled(&mut Box::pin(opening.open(request(300 << 10), held)), 50);
+        let (refused, held) = refused.expect("answered");
+        assert_eq!(refused.map(|_| ()).map_err(|error| error.code()), Err(19));
+        held
+    };
+    let used = opening.used();
+    drop(refused(None));
+    assert_eq!(opening.used(), used, "it leaves nothing behind");
+    // What the same request opened before stays.
+    let (small, held) = polled(&mut pin!(opening.open(request(1000), None)), 1).expect("at once");
+    let bytes = small.expect("a right batch").batch.len();
+    let held = refused(Some((held, bytes)));
+    assert_eq!(opening.used(), used + bytes);
+    drop(held);
+    // Who goes away makes room.
+    drop(waiting.pop());
+    let mut next = large();
+    assert!(polled(&mut next, 50).is_none());
+    waiting.push(next);
+    for mut one in std::iter::once(first).chain(waiting) {
+        assert!(polled(&mut one, 10_000).is_some_and(|(opened, _)| opened.is_ok()));
+    }
+    assert_eq!(opening.used(), 0);
+    assert!(polled(&mut large(), 10_000).is_some_and(|(opened, _)| opened.is_ok()));
 }
 
 /// A client that goes away takes with it what was counted for it.
