@@ -9,7 +9,7 @@
 //!
 //! Invariants:
 //! - At most one small batch and one large one are being opened at any time, so what that takes besides the result is bounded:
-//!   some 150 MiB at the worst, of which the large one's records are 64 MiB.
+//!   some 64 MiB for the large one's records, and once more what a batch may have (`max.message.bytes`).
 //! - Small batches do not wait for large ones: a client that sends only what takes long delays those like it. Who waits for
 //!   the large turn holds none of the memory that small ones wait for, but what its request opened before; nor does who has
 //!   that turn, until what it opened is there to be appended.

@@ -195,23 +195,31 @@ impl Encoder {
     /// # Errors
     /// `Failed` when the library cannot be set up.
     pub fn new(compression: Compression) -> Result<Self, CodecError> {
+        Self::after(Vec::new(), compression)
+    }
+
+    /// Writes behind `head`, so that what must stand before the result is not put there by a copy.
+    ///
+    /// # Errors
+    /// As [`Encoder::new`].
+    pub fn after(head: Vec<u8>, compression: Compression) -> Result<Self, CodecError> {
         let failed = |source| CodecError::Failed { compression, source };
         let target = match compression {
-            Compression::None => Target::Plain(Vec::new()),
+            Compression::None => Target::Plain(head),
             Compression::Gzip => {
                 let level = flate2::Compression::default();
-                Target::Gzip(Box::new(flate2::write::GzEncoder::new(Vec::new(), level)))
+                Target::Gzip(Box::new(flate2::write::GzEncoder::new(head, level)))
             }
-            Compression::Snappy => Target::Snappy(Box::new(BlockEncoder::new())),
+            Compression::Snappy => Target::Snappy(Box::new(BlockEncoder::after(head))),
             Compression::Lz4 => {
                 let info = lz4_flex::frame::FrameInfo::new()
                     .block_size(lz4_flex::frame::BlockSize::Max64KB)
                     .block_mode(lz4_flex::frame::BlockMode::Independent);
-                let encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+                let encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, head);
                 Target::Lz4(Box::new(encoder))
             }
             Compression::Zstd => {
-                let encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL);
+                let encoder = zstd::stream::write::Encoder::new(head, ZSTD_LEVEL);
                 Target::Zstd(encoder.map_err(failed)?)
             }
         };
@@ -234,7 +242,7 @@ impl Encoder {
         pushed.map_err(|source| CodecError::Failed { compression, source })
     }
 
-    /// What came out so far, in bytes.
+    /// What came out so far, in bytes, with the head.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.target {
@@ -246,7 +254,7 @@ impl Encoder {
         }
     }
 
-    /// The whole, after the last piece.
+    /// The whole with the head, after the last piece.
     ///
     /// # Errors
     /// As [`Encoder::push`].

@@ -216,8 +216,8 @@ pub(crate) struct BlockEncoder {
 }
 
 impl BlockEncoder {
-    pub(crate) fn new() -> Self {
-        let mut output = Vec::with_capacity(HEADER_BYTES);
+    /// Writes behind `output`.
+    pub(crate) fn after(mut output: Vec<u8>) -> Self {
         output.extend_from_slice(&MAGIC);
         output.extend_from_slice(&1i32.to_be_bytes());
         output.extend_from_slice(&1i32.to_be_bytes());

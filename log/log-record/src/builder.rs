@@ -158,23 +158,34 @@ impl BatchBuilder {
     }
 }
 
-/// The batch that has this header, apart from what follows from the rest: its records section in another codec (by number,
-/// 0 to 4), and the largest timestamp of its records.
+/// Writes the header of a batch whose records section is in another codec now (by number, 0 to 4) and stands in `batch` behind
+/// room for the header, with the largest timestamp of its records. The checksum is missing then, see [`put_crc`].
 ///
 /// # Errors
 /// `Empty`, `TooLarge`.
 ///
 /// # Panics
-/// When `compression` is not a codec number: the caller's bug.
-pub fn with_records(
+/// When `compression` is not a codec number, or there is no room: the caller's bug.
+///
+/// [`put_crc`]: crate::put_crc
+pub fn put_header(
     header: &BatchHeader,
     max_timestamp: i64,
     compression: u8,
-    records: &[u8],
-) -> Result<Bytes, BuildError> {
+    batch: &mut [u8],
+) -> Result<(), BuildError> {
     assert!(compression <= COMPRESSION_MAX, "codec {compression}");
+    if header.records_count == 0 {
+        return Err(BuildError::Empty);
+    }
     let attributes = header.attributes.with_compression(compression);
-    finish(BatchHeader { attributes, max_timestamp, ..*header }, records)
+    let batch_length = len_i32(batch.len() - BATCH_LENGTH_OFFSET)?;
+    let header = BatchHeader { batch_length, attributes, max_timestamp, ..*header };
+    assert_eq!(batch.len(), header.frame_len(), "built length");
+    let mut bytes = Vec::with_capacity(BATCH_HEADER_BYTES);
+    write_header(&header, &mut bytes);
+    batch.get_mut(..BATCH_HEADER_BYTES).expect("room for the header").copy_from_slice(&bytes);
+    Ok(())
 }
 
 fn finish(mut header: BatchHeader, records: &[u8]) -> Result<Bytes, BuildError> {

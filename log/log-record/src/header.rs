@@ -320,6 +320,14 @@ pub(crate) fn write_header(header: &BatchHeader, out: &mut Vec<u8>) {
 pub(crate) fn seal(batch: &mut [u8]) {
     assert!(batch.len() >= BATCH_HEADER_BYTES, "sealing {} bytes", batch.len());
     let crc = crc32c(&batch[ATTRIBUTES_AT..]);
+    put_crc(batch, crc);
+}
+
+/// Stores the checksum of a whole batch, which is that of its bytes from [`CRC_COVERS_FROM`] on.
+///
+/// # Panics
+/// When it is no whole batch: the caller's bug.
+pub fn put_crc(batch: &mut [u8], crc: u32) {
     put(batch, CRC_AT, &crc.to_be_bytes());
 }
 

@@ -29,12 +29,12 @@ mod validate;
 mod varint;
 
 pub use batches::Batches;
-pub use builder::{BatchBuilder, with_records};
+pub use builder::{BatchBuilder, put_header};
 pub use crc::{crc32c, crc32c_combine, crc32c_extend};
 pub use error::{BatchError, BuildError, RecordError};
 pub use header::{
     Attributes, BATCH_HEADER_BYTES, BATCH_LENGTH_OFFSET, BatchHeader, COMPRESSION_MAX,
-    CRC_COVERS_FROM, MAGIC, TimestampType, compute_crc, frame_len, patched_prefix,
+    CRC_COVERS_FROM, MAGIC, TimestampType, compute_crc, frame_len, patched_prefix, put_crc,
     set_log_append_time, verify_crc,
 };
 pub use records::{Header, Headers, Record, Records};

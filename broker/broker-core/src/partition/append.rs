@@ -84,6 +84,7 @@ pub enum AppendError {
     },
     /// `max.message.bytes` (MESSAGE_TOO_LARGE).
     TooLarge {
+        /// Of the batch as it was sent; what there was of it in another codec when it became too large.
         bytes: usize,
         max: usize,
     },
@@ -122,7 +123,7 @@ impl fmt::Display for AppendError {
         match self {
             Self::Corrupt(message) | Self::InvalidRecord { message, .. } => f.write_str(message),
             Self::TooLarge { bytes, max } => {
-                write!(f, "The batch of {bytes} bytes exceeds max.message.bytes = {max}.")
+                write!(f, "The batch has {bytes} bytes or more, max.message.bytes is {max}.")
             }
             Self::InvalidTimestamp { timestamp } => {
                 write!(f, "Timestamp {timestamp} of the batch is out of the allowed range.")
@@ -151,11 +152,11 @@ pub(super) fn prepare(
     now_ms: i64,
 ) -> Result<Prepared, AppendError> {
     check_shape(batch)?;
+    check_size(batch.len(), rules)?;
     if opened.is_none() && must_open(batch, rules) {
         let Opened { batch, summary } = open_at_once(batch, rules)?;
         return prepare(&batch, Some(summary), rules, now_ms);
     }
-    check_size(batch, rules)?;
     let (header, summary) = match opened {
         Some(summary) => {
             let header = BatchHeader::parse(batch);
@@ -203,8 +204,8 @@ pub(super) fn check_kind(header: &BatchHeader) -> Result<(), AppendError> {
     Ok(())
 }
 
-pub(super) fn check_size(batch: &Bytes, rules: &AppendRules) -> Result<(), AppendError> {
-    let (bytes, max) = (batch.len(), rules.batch_bytes_max);
+pub(super) fn check_size(bytes: usize, rules: &AppendRules) -> Result<(), AppendError> {
+    let max = rules.batch_bytes_max;
     if bytes > max { Err(AppendError::TooLarge { bytes, max }) } else { Ok(()) }
 }
 

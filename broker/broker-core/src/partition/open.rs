@@ -8,6 +8,9 @@
 //! Three kinds of batches are opened: those in another codec than the topic's (`compression.type`), compressed ones of a
 //! topic that needs every key, and those of very many records. The records stay as they are, byte for byte; producer, epoch
 //! and sequence stay; the header's maximum timestamp becomes that of the records. Source: Kafka's `LogValidator`.
+//!
+//! `max.message.bytes` holds for a batch as it was sent, before anything is done with it, as in Kafka's
+//! `UnifiedLog.analyzeAndValidateRecords`, and for what it becomes, which is given up where it exceeds that.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -19,7 +22,8 @@ use log_codec::{Compression, Decoder, Encoder, SLICE_BYTES};
 use log_io::Slice;
 use log_record::{
     BATCH_HEADER_BYTES, BatchError, BatchHeader, BatchSummary, CRC_COVERS_FROM, InvalidBatch,
-    RecordCheck, RecordError, RecordRules, Records, crc32c_extend, validate_header, with_records,
+    RecordCheck, RecordError, RecordRules, Records, crc32c_extend, put_crc, put_header,
+    validate_header,
 };
 
 use super::append::{
@@ -89,11 +93,9 @@ pub async fn open(
 ) -> Result<Opened, NotOpened> {
     let mut slice = Slice::default();
     check_shape(batch)?;
+    check_size(batch.len(), rules)?;
     let header = check_header(batch, &mut slice).await?;
     let codec = target(rules.compression, &header);
-    if codec.is_none() {
-        check_size(batch, rules)?;
-    }
     let sent = batch.get(BATCH_HEADER_BYTES..).unwrap_or_default();
     let records = decompressed(&header, sent, plain_bytes_max, &mut slice, held).await?;
     let record_rules = RecordRules { key_required: rules.key_required };
@@ -106,9 +108,12 @@ pub async fn open(
         Cow::Owned(plain) => plain.capacity(),
     };
     let mut held = |bytes| held(plain_bytes + bytes);
-    let batch = packed(&header, &summary, codec, &records, &mut slice, &mut held).await?;
-    check_size(&batch, rules)?;
-    Ok(Opened { batch, summary })
+    let mut batch = packed(codec, &records, rules, &mut slice, &mut held).await?;
+    put_header(&header, summary.max_timestamp, codec.id(), &mut batch)
+        .map_err(|error| corrupt(&error))?;
+    let crc = checksum(&batch, &mut slice).await;
+    put_crc(&mut batch, crc);
+    Ok(Opened { batch: batch.into(), summary })
 }
 
 /// The same in one go, for whoever has nobody else to let run.
@@ -140,17 +145,22 @@ const CHECKED_BYTES: usize = 256 << 10;
 async fn check_header(batch: &[u8], slice: &mut Slice) -> Result<BatchHeader, AppendError> {
     let of_batch = |error: BatchError| from_invalid(error.into());
     let header = BatchHeader::parse(batch).map_err(of_batch)?;
-    let mut computed = 0;
-    for piece in batch.get(CRC_COVERS_FROM..).unwrap_or_default().chunks(CHECKED_BYTES) {
-        computed = crc32c_extend(computed, piece);
-        slice.worked(piece.len() / 16).await;
-    }
+    let computed = checksum(batch, slice).await;
     if computed != header.crc {
         return Err(of_batch(BatchError::BadCrc { expected: header.crc, computed }));
     }
     validate_header(&header).map_err(of_batch)?;
     check_kind(&header)?;
     Ok(header)
+}
+
+async fn checksum(batch: &[u8], slice: &mut Slice) -> u32 {
+    let mut computed = 0;
+    for piece in batch.get(CRC_COVERS_FROM..).unwrap_or_default().chunks(CHECKED_BYTES) {
+        computed = crc32c_extend(computed, piece);
+        slice.worked(piece.len() / 16).await;
+    }
+    computed
 }
 
 /// Limit on a decompressed batch, in bytes: a small compressed batch must not take the node's memory.
@@ -229,6 +239,7 @@ async fn decompressed<'a>(
     let (mut decoder, mut plain) = (decoder.map_err(|error| corrupt(&error))?, Vec::new());
     loop {
         let before = plain.len();
+        make_room(&mut plain, bytes_max);
         let ended = decoder.step(&mut plain).map_err(|error| corrupt(&error))?;
         if plain.len() > plain_bytes_max {
             return Err(NotOpened::Larger);
@@ -239,6 +250,14 @@ async fn decompressed<'a>(
         if ended {
             return Ok(Cow::Owned(plain));
         }
+    }
+}
+
+/// Room for a step's output: twice what there is, but no more than what may come.
+fn make_room(plain: &mut Vec<u8>, bytes_max: usize) {
+    let left = (bytes_max + SLICE_BYTES).saturating_sub(plain.len());
+    if plain.capacity() - plain.len() < SLICE_BYTES.min(left) {
+        plain.reserve_exact(plain.len().clamp(SLICE_BYTES, left.max(SLICE_BYTES)));
     }
 }
 
@@ -284,26 +303,28 @@ pub(super) async fn name_all(
     rejected(problems)
 }
 
+/// The records in the codec, behind room for a header.
 async fn packed(
-    header: &BatchHeader,
-    summary: &BatchSummary,
     codec: Compression,
     records: &[u8],
+    rules: &AppendRules,
     slice: &mut Slice,
     held: &mut dyn FnMut(usize),
-) -> Result<Bytes, AppendError> {
-    let mut encoder = Encoder::new(codec).map_err(|error| corrupt(&error))?;
+) -> Result<Vec<u8>, AppendError> {
+    let encoder = Encoder::after(vec![0; BATCH_HEADER_BYTES], codec);
+    let mut encoder = encoder.map_err(|error| corrupt(&error))?;
     // Some 100 µs each.
     let piece_bytes = if codec == Compression::Gzip { SLICE_BYTES / 8 } else { SLICE_BYTES };
     for piece in records.chunks(piece_bytes) {
         encoder.push(piece).map_err(|error| corrupt(&error))?;
         held(encoder.bytes());
+        check_size(encoder.bytes(), rules)?;
         slice.worked(piece.len() * encode_ns(codec)).await;
     }
-    let compressed = encoder.finish().map_err(|error| corrupt(&error))?;
-    held(2 * compressed.len());
-    with_records(header, summary.max_timestamp, codec.id(), &compressed)
-        .map_err(|error| corrupt(&error))
+    let batch = encoder.finish().map_err(|error| corrupt(&error))?;
+    held(batch.len());
+    check_size(batch.len(), rules)?;
+    Ok(batch)
 }
 
 #[cfg(test)]

@@ -109,6 +109,11 @@ fn pieces_of_any_size_compress_to_the_same() {
                 assert!(encoder.bytes() <= whole.len(), "{codec}");
             }
             let pieces = encoder.finish().expect("to memory");
+            let mut behind = Encoder::after(b"head".to_vec(), codec).expect("set up");
+            plain.chunks(size).for_each(|piece| behind.push(piece).expect("to memory"));
+            let behind = behind.finish().expect("to memory");
+            assert!(behind.starts_with(b"head") && behind.ends_with(&pieces), "{codec}");
+            assert_eq!(behind.len(), 4 + pieces.len(), "{codec}");
             assert_eq!(decompress(codec, &pieces, plain.len()).expect("our own"), plain, "{codec}");
         }
     }

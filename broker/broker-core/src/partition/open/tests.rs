@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use log_codec::{Compression, compress};
-use log_record::{BatchBuilder, BatchHeader, Header, Records, verify_crc};
+use log_record::{BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, Header, Records, verify_crc};
 use log_types::{ProducerEpoch, ProducerId};
 
 use crate::config::BrokerCompression;
@@ -108,13 +108,15 @@ fn semantics_5_batches_are_stored_in_the_topics_codec() {
 }
 
 #[test]
-fn semantics_5_max_message_bytes_applies_to_the_result() {
+fn semantics_5_max_message_bytes_applies_to_what_is_sent_and_to_the_result() {
     let (plain, small) = (batch(Compression::None, 50_000), batch(Compression::Zstd, 50_000));
     let code =
         |sent: &Bytes, topic| stored(sent, &rules(topic)).map_err(|error| error.code()).err();
     assert_eq!(code(&plain, BrokerCompression::Producer), Some(10), "too large as it is");
-    assert_eq!(code(&plain, BrokerCompression::Zstd), None, "small enough once compressed");
+    // Kafka's `UnifiedLog.analyzeAndValidateRecords` refuses it before it is compressed.
+    assert_eq!(code(&plain, BrokerCompression::Zstd), Some(10), "also where it would be small");
     assert_eq!(code(&small, BrokerCompression::Producer), None);
+    assert_eq!(code(&small, BrokerCompression::Lz4), None);
     assert_eq!(
         code(&small, BrokerCompression::Uncompressed),
         Some(10),
@@ -258,6 +260,61 @@ fn a_small_batch_is_opened_at_once() {
         assert!(kept.is_ok(), "{from}");
         assert_eq!(polls, 1, "{from}");
     }
+}
+
+/// What opening comes to, the most that it held, and how many polls came after it had it all.
+fn opened_and_held(batch: &Bytes, rules: &AppendRules) -> (Result<Bytes, NotOpened>, usize, usize) {
+    let (held, polls_since) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let mut hold = |bytes: usize| {
+        held.set(bytes.max(held.get()));
+        polls_since.set(0);
+    };
+    let mut opening = std::pin::pin!(open(batch, rules, usize::MAX, &mut hold));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        polls_since.set(polls_since.get() + 1);
+        if let std::task::Poll::Ready(opened) = opening.as_mut().poll(&mut context) {
+            return (opened.map(|opened| opened.batch), held.get(), polls_since.get());
+        }
+    }
+}
+
+/// The story: zeros that become 60 MiB were decompressed, put together, copied and summed, the last two in one go of 57 ms, and
+/// then refused because a batch may have 1 MiB; 204 MiB were held meanwhile.
+#[test]
+fn what_becomes_too_large_is_given_up_when_it_does() {
+    let records_bytes = 8 << 20;
+    let sent = zeros(Compression::Lz4, records_bytes);
+    let whole = records_bytes + BATCH_HEADER_BYTES;
+    let with_max =
+        |max| AppendRules { batch_bytes_max: max, ..rules(BrokerCompression::Uncompressed) };
+    let (kept, held, polls) = opened_and_held(&sent, &with_max(whole));
+    assert_eq!(kept.as_ref().map(Bytes::len), Ok(whole), "at the limit");
+    assert_eq!(kept.map(|kept| verify_crc(&kept)), Ok(Ok(())));
+    assert!(held <= 4 * records_bytes, "{held}: what was decompressed, and the result");
+    assert!(polls >= 4, "the checksum of 8 MiB is worked out in slices: {polls}");
+    let (refused, _, _) = opened_and_held(&sent, &with_max(whole - 1));
+    let too_large = |max| Err(NotOpened::from(AppendError::TooLarge { bytes: whole, max }));
+    assert_eq!(refused, too_large(whole - 1), "one above it");
+    let (refused, held, polls) = opened_and_held(&sent, &with_max(1 << 20));
+    assert!(matches!(refused, Err(NotOpened::Refused(AppendError::TooLarge { .. }))));
+    assert!(held < 2 * records_bytes + (1 << 20) + (64 << 10), "{held}");
+    assert_eq!(polls, 0, "and nothing is done with it after that");
+}
+
+/// What may not come is not reserved either.
+#[test]
+fn no_more_is_held_for_what_is_decompressed_than_it_may_become() {
+    let max = super::DECOMPRESSED_BYTES_MAX;
+    let mut plain = Vec::new();
+    while plain.len() <= max {
+        super::make_room(&mut plain, max);
+        assert!(
+            plain.capacity() - plain.len() >= log_codec::SLICE_BYTES.min(max + 1 - plain.len())
+        );
+        plain.resize(plain.len() + log_codec::SLICE_BYTES.min(max + 1 - plain.len()), 0);
+    }
+    assert!(plain.capacity() <= max + 2 * log_codec::SLICE_BYTES, "{}", plain.capacity());
 }
 
 /// The story: 32 KiB of gzip members without content were one slice, and took 5 ms.
