@@ -22,7 +22,7 @@ use log_types::{LeaderEpoch, Offset};
 
 pub use append::{AppendError, AppendRules, Prepared, RecordProblem, Verdict};
 pub use epochs::EpochHistory;
-pub use open::{DECOMPRESSED_BYTES_MAX, NotOpened, Opened, batch_records, must_open, open};
+pub use open::{DECOMPRESSED_BYTES_MAX, NotOpened, Opened, batch_records, must_open, open, seen};
 
 use crate::fields::{FieldError, FieldReader, FieldWriter};
 use crate::producer::ProducerStates;
@@ -89,7 +89,7 @@ impl Partition {
         self.check_opened(batch, None, rules, now_ms)
     }
 
-    /// The same for a batch that was opened with these rules ([`open`]), which saw this in it. `None` when it was not: where
+    /// The same for a batch that was opened or looked at with these rules ([`open`], [`seen`]), which saw this in it. `None` when it was not: where
     /// it must be ([`must_open`]) it is then opened in one go.
     ///
     /// # Errors

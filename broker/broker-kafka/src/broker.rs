@@ -45,7 +45,7 @@ pub struct Identity {
 pub struct AppendRequest {
     pub place: PartitionPlace,
     pub batch: Bytes,
-    /// What was seen in the batch, when it was opened ([`Broker::open`]).
+    /// What was seen in the batch, when it was opened ([`Broker::open`]) or looked at before it is appended.
     pub opened: Option<BatchSummary>,
     pub config: Arc<TopicConfig>,
 }

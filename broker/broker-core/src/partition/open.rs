@@ -5,9 +5,11 @@
 //!            256 KiB       32 KiB             500            4 or 32 KiB                     yields between slices
 //! ```
 //!
-//! Three kinds of batches are opened: those in another codec than the topic's (`compression.type`), compressed ones of a
-//! topic that needs every key, and those of very many records. The records stay as they are, byte for byte; producer, epoch
+//! Two kinds of batches are opened: those in another codec than the topic's (`compression.type`), and compressed ones of a
+//! topic that needs every key. Of the others those that may have very many records or headers are [seen] in slices. The records stay as they are, byte for byte; producer, epoch
 //! and sequence stay; the header's maximum timestamp becomes that of the records. Source: Kafka's `LogValidator`.
+//!
+//! [seen]: seen
 //!
 //! `max.message.bytes` holds for a batch as it was sent, before anything is done with it, as in Kafka's
 //! `UnifiedLog.analyzeAndValidateRecords`, and for what it becomes, which is given up where it exceeds that.
@@ -54,17 +56,37 @@ impl From<AppendError> for NotOpened {
     }
 }
 
-/// Up to so many records are looked at in one go, which takes some 100 µs.
-const RECORDS_AT_ONCE_MAX: i32 = 10_000;
-
 /// Whether a batch must be opened before it is appended; `false` also where it is no batch.
 #[must_use]
 pub fn must_open(batch: &[u8], rules: &AppendRules) -> bool {
     let Ok(header) = BatchHeader::parse(batch) else { return false };
     let compressed = header.attributes.compression() != 0;
-    target(rules.compression, &header).is_some()
-        || (compressed && rules.key_required)
-        || (!compressed && header.records_count > RECORDS_AT_ONCE_MAX)
+    target(rules.compression, &header).is_some() || (compressed && rules.key_required)
+}
+
+/// Up to this size a batch is looked at in one go: it has 10,000 records and headers at most, which takes some 100 µs.
+const AT_ONCE_BYTES_MAX: usize = BATCH_HEADER_BYTES + 20_000;
+
+/// What is in a batch that needs not be opened ([`must_open`]) and whose check may take long: uncompressed, with possibly very
+/// many records or headers. `None` where it does not, which is left to the append. `slice` goes on from batch to batch.
+///
+/// # Errors
+/// What the Produce response carries for the partition.
+pub async fn seen(
+    batch: &Bytes,
+    rules: &AppendRules,
+    slice: &mut Slice,
+) -> Result<Option<BatchSummary>, AppendError> {
+    let compressed = BatchHeader::parse(batch).is_ok_and(|h| h.attributes.compression() != 0);
+    if compressed || batch.len() <= AT_ONCE_BYTES_MAX {
+        return Ok(None);
+    }
+    check_shape(batch)?;
+    check_size(batch.len(), rules)?;
+    let header = check_header(batch, slice).await?;
+    let records = batch.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+    let rules = RecordRules { key_required: rules.key_required };
+    look_at(&header, records, rules, slice).await.map(Some)
 }
 
 /// The codec a batch with this header is to be stored in, when it is not its own.

@@ -5,13 +5,13 @@
 //! unless its topic asks for another codec.
 //! Source: KIP-98, KIP-467 (record errors), KIP-516 (topic ids from 13).
 
-use broker_core::partition::{AppendError, AppendRules, must_open};
+use broker_core::partition::{AppendError, AppendRules, must_open, seen};
 use broker_kafka_wire::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     RequestHeader, TopicProduceResponse,
 };
 use bytes::Bytes;
-use log_io::LocalFuture;
+use log_io::{LocalFuture, Slice};
 use log_record::BatchHeader;
 use log_types::{Offset, PartitionId, TopicId};
 
@@ -65,6 +65,7 @@ struct Producing {
     /// Memory of those batches in `appends` that were opened, and their bytes.
     opened: Option<Reserved>,
     opened_bytes: usize,
+    slice: Slice,
 }
 
 impl Producing {
@@ -75,19 +76,24 @@ impl Producing {
         Ok(())
     }
 
-    /// Opens the batch where that must be. The connection's next request begins after this one: its batches come later.
+    /// Opens the batch where that must be, and looks at it here where that may take long. The connection's next request begins
+    /// after this one: its batches come later.
     async fn open(
         &mut self,
         broker: &dyn Broker,
-        append: AppendRequest,
+        mut append: AppendRequest,
     ) -> Result<AppendRequest, Refusal> {
-        if !must_open(&append.batch, &AppendRules::from(&*append.config)) {
+        let refused = |error| Refusal::Batch(PartitionError::Append(error));
+        let rules = AppendRules::from(&*append.config);
+        if !must_open(&append.batch, &rules) {
+            let seen = seen(&append.batch, &rules, &mut self.slice).await;
+            append.opened = seen.map_err(refused)?;
             return Ok(append);
         }
         let held = self.opened.take().map(|held| (held, self.opened_bytes));
         let (opened, held) = broker.open(append, held).await;
         self.opened = Some(held);
-        let append = opened.map_err(|error| Refusal::Batch(PartitionError::Append(error)))?;
+        let append = opened.map_err(refused)?;
         self.opened_bytes += append.batch.len();
         Ok(append)
     }

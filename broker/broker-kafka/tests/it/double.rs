@@ -58,6 +58,8 @@ pub(crate) struct Double {
     pub(crate) sleepers: RefCell<Option<Vec<oneshot::Sender<()>>>>,
     /// Batches of each append, and partitions of each commit, fetch or deletion of offsets.
     pub(crate) appends: RefCell<Vec<usize>>,
+    /// Whether each batch that was appended had been looked at before.
+    pub(crate) seen: RefCell<Vec<bool>>,
     pub(crate) calls: RefCell<Vec<usize>>,
 }
 
@@ -80,6 +82,7 @@ impl Double {
             slept: RefCell::default(),
             sleepers: RefCell::default(),
             appends: RefCell::default(),
+            seen: RefCell::default(),
             calls: RefCell::default(),
         })
     }
@@ -361,6 +364,7 @@ impl Broker for Double {
         requests: Vec<AppendRequest>,
     ) -> LocalFuture<'static, Result<Vec<Result<Appended, PartitionError>>, Fatal>> {
         self.appends.borrow_mut().push(requests.len());
+        self.seen.borrow_mut().extend(requests.iter().map(|request| request.opened.is_some()));
         let results = requests.iter().map(|request| self.append_one(request)).collect();
         Box::pin(ready(Ok(results)))
     }

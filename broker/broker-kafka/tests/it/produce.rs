@@ -5,7 +5,7 @@ use broker_kafka::code;
 use broker_kafka_wire::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use bytes::Bytes;
 use log_codec::Compression;
-use log_record::BatchBuilder;
+use log_record::{BatchBuilder, Header};
 use log_types::PartitionId;
 
 use crate::client::Client;
@@ -58,6 +58,24 @@ fn semantics_4_zstd_needs_produce_7() {
             }
         }
     }
+}
+
+/// The story: a record with 8 million headers was checked in one go where it is appended, which took 54 ms. A batch that may
+/// have so many is looked at before, with yields, and others are not.
+#[test]
+fn what_may_have_very_many_headers_is_looked_at_before_it_is_appended() {
+    let client = Client::with_topic();
+    let with_headers = |count| {
+        let mut builder = BatchBuilder::new();
+        let headers = vec![Header { key: b"", value: None }; count];
+        builder.push(NOW_MS, Some(b"k"), None, &headers).unwrap();
+        builder.build().unwrap()
+    };
+    assert_eq!(produce(&client, 13, -1, "t", with_headers(9000)), (0, 0));
+    assert_eq!(produce(&client, 13, -1, "t", with_headers(200_000)), (0, 1));
+    assert_eq!(*client.double.seen.borrow(), [false, true]);
+    assert_eq!(produce(&client, 13, -1, "t", with_headers(600_000)), (code::MESSAGE_TOO_LARGE, -1));
+    assert_eq!(client.double.seen.borrow().len(), 2, "nor is it given to the log");
 }
 
 /// kafka.md §7.6: with one replica, `acks=all` cannot be what a topic of `min.insync.replicas` 2 promises; nothing is

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use broker_core::catalog::{CatalogError, Declaration, NewTopicSpec};
 use broker_core::config::{topic_name_error, validate_topic};
 use broker_core::fields::{FieldError, FieldReader, FieldWriter};
-use broker_core::partition::{AppendError, AppendRules, must_open};
+use broker_core::partition::{AppendError, AppendRules, must_open, seen};
 use broker_kafka::broker::{
     AppendRequest, Appended, Broker, CatalogCommand, Fatal, PartitionError,
 };
 use bytes::Bytes;
+use log_io::Slice;
 use log_types::PartitionId;
 use query_api::{
     BoxFuture, DataType, DeclaredColumn, DeclaredFormat, DeclaredTable, Error, ErrorKind, Ingest,
@@ -165,12 +166,16 @@ async fn append_one(
     broker: CoreBroker,
     append: AppendRequest,
 ) -> Result<Result<Appended, PartitionError>, Fatal> {
-    let (append, _held) = match must_open(&append.batch, &AppendRules::from(&*append.config)) {
+    let rules = AppendRules::from(&*append.config);
+    let (append, _held) = match must_open(&append.batch, &rules) {
         true => match broker.open(append, None).await {
             (Ok(append), held) => (append, Some(held)),
             (Err(error), _) => return Ok(Err(PartitionError::Append(error))),
         },
-        false => (append, None),
+        false => match seen(&append.batch, &rules, &mut Slice::default()).await {
+            Ok(opened) => (AppendRequest { opened, ..append }, None),
+            Err(error) => return Ok(Err(PartitionError::Append(error))),
+        },
     };
     broker.append(vec![append]).await?.into_iter().next().ok_or(Fatal)
 }

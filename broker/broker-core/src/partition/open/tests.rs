@@ -345,7 +345,7 @@ fn very_many_records_and_headers_are_looked_at_in_slices() {
             records.push(NOW_MS, None, None, &[]).expect("fits");
         }
         let records = packed(codec, records);
-        assert!(super::must_open(&records, &rules(codec != Compression::None)), "{codec}");
+        assert_eq!(super::must_open(&records, &rules(true)), codec != Compression::None, "{codec}");
         let (kept, polls) = opened(&records, &rules(false), usize::MAX);
         assert_eq!(kept, Ok(records.clone()), "{codec}");
         assert!(polls > count / 6000, "{codec}: {polls}");
@@ -362,6 +362,64 @@ fn very_many_records_and_headers_are_looked_at_in_slices() {
         assert_eq!(kept, Ok(headers), "{codec}");
         assert!(polls > count / 6000, "{codec}: {polls}");
     }
+}
+
+/// What `seen` comes to before it is appended, and between how many yields.
+fn looked_at(
+    batch: &Bytes,
+    rules: &AppendRules,
+) -> (Result<Option<log_record::BatchSummary>, AppendError>, usize) {
+    assert!(!super::must_open(batch, rules), "it is not opened");
+    let (mut slice, mut polls) = (Slice::default(), 0);
+    let mut looking = std::pin::pin!(super::seen(batch, rules, &mut slice));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        polls += 1;
+        if let std::task::Poll::Ready(seen) = looking.as_mut().poll(&mut context) {
+            return (seen, polls);
+        }
+    }
+}
+
+/// The story: only very many records counted, so one record with 8 million headers was checked in one go of 54 ms.
+#[test]
+fn very_many_headers_are_seen_in_slices_where_nothing_is_opened() {
+    let rules = AppendRules { batch_bytes_max: 1 << 20, ..rules(BrokerCompression::Producer) };
+    let with_headers = |count: usize, records: usize| {
+        let mut builder = BatchBuilder::new();
+        let headers = vec![Header { key: b"", value: None }; count];
+        for _ in 0..records {
+            builder.push(NOW_MS, None, None, &headers).expect("fits");
+        }
+        builder.build().expect("fits")
+    };
+    for (count, records) in [(200_000, 1), (200, 1000), (0, 100_000)] {
+        let sent = with_headers(count, records);
+        let (seen, polls) = looked_at(&sent, &rules);
+        assert!(polls > 100_000 / 6000, "{count} in {records}: {polls}");
+        let summary = seen.expect("a right batch").expect("looked at");
+        assert_eq!(opened_summary(&sent, &rules), summary, "{count} in {records}");
+        // What is wrong at the very end is found here as well, and not by the append in one go.
+        let mut cut = sent.to_vec();
+        cut.push(0);
+        let longer = i32::try_from(cut.len() - 12).expect("small");
+        cut[8..12].copy_from_slice(&longer.to_be_bytes());
+        let crc = log_record::crc32c(&cut[log_record::CRC_COVERS_FROM..]);
+        log_record::put_crc(&mut cut, crc);
+        let (refused, polls) = looked_at(&Bytes::from(cut), &rules);
+        assert_eq!(refused.map_err(|error| error.code()), Err(87), "{count} in {records}");
+        assert!(polls > 100_000 / 6000, "{count} in {records}: {polls}");
+    }
+    let few = with_headers(9000, 1);
+    assert_eq!(looked_at(&few, &rules), (Ok(None), 1), "left to the append");
+    let large = with_headers(600_000, 1);
+    let (refused, polls) = looked_at(&large, &rules);
+    assert_eq!((refused.map_err(|error| error.code()), polls), (Err(10), 1));
+}
+
+fn opened_summary(batch: &Bytes, rules: &AppendRules) -> log_record::BatchSummary {
+    let opened = at_once(open(batch, rules, usize::MAX, &mut |_| {}));
+    opened.expect("a right batch").summary
 }
 
 #[test]
