@@ -21,6 +21,7 @@ use broker_kafka::broker::{Fatal, Identity};
 use broker_rt::{Queue, Runtime};
 use futures_util::future::join_all;
 use log_io::LocalFuture;
+use log_journal::SharedSpace;
 use log_types::{LeaderEpoch, ShardId, TopicId};
 
 use crate::fair::fair;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) catalog: Latest,
     /// Shards that cannot write because the disk is full.
     pub(crate) full_shards: Arc<AtomicU64>,
+    /// The shards' directories are in one file system.
+    pub(crate) space: Arc<SharedSpace>,
     pub(crate) failure: crate::node::FailureSink,
 }
 

@@ -207,6 +207,7 @@ fn plan(
         router,
         catalog: Latest::default(),
         full_shards: Arc::default(),
+        space: Arc::default(),
         failure,
     });
     let main = core_main(&shared, identity, mailboxes, started);
@@ -313,6 +314,7 @@ async fn open_shards(
         journal.checkpoint_bytes = settings.checkpoint_bytes;
         journal.frame_bytes_max = settings.entry_bytes_max();
         journal.pending_bytes_max = 2 * journal.frame_bytes_max;
+        journal.space = Arc::clone(&shared.space);
         let groups = settings.group_config();
         let full_shards = Arc::clone(&shared.full_shards);
         let options = ShardOptions { journal, epoch: shared.epoch, groups, full_shards };

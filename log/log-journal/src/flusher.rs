@@ -110,6 +110,7 @@ impl Drop for Flusher {
     fn drop(&mut self) {
         if let Ok(mut state) = self.inner.state.try_borrow_mut() {
             state.running = false;
+            state.set_pressed(false);
             state.caches.prefetches_ended();
         }
     }
@@ -254,6 +255,7 @@ impl Flusher {
         let (durable, full) = {
             let mut state = self.inner.state.borrow_mut();
             state.wake_durable();
+            state.tell_pressed();
             (state.durable, state.disk_full)
         };
         if durable > self.reported {
@@ -442,9 +444,9 @@ impl Flusher {
         if state.checkpoint_reserve_wanted() {
             return Some(checkpoint::reserve(inner));
         }
-        let spare_missing = state.spares.is_empty() && !state.space_short && self.roll.is_none();
-        if spare_missing && state.spare_wanted() {
-            return Some(roll::add_spare(inner));
+        let spare_due = self.roll.is_none() && state.spare_due();
+        if let Some(attempt) = spare_due.then(|| state.begin_attempt()).flatten() {
+            return Some(roll::add_spare(inner, attempt));
         }
         if let Some(staged) = state.take_ready_checkpoint() {
             return Some(checkpoint::write(inner, staged));
@@ -457,6 +459,9 @@ impl Flusher {
                 return Some(roll::free(inner, segment));
             }
             state.free_check = false;
+        }
+        if self.roll.is_none() && state.spares_surplus() {
+            return Some(roll::give_back(inner));
         }
         if state.watermark_wanted && self.roll.is_none() {
             state.watermark_wanted = false;

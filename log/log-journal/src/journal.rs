@@ -147,11 +147,12 @@ impl Journal {
     }
 
     /// Periodic work; the owner calls it every 50 to 1000 ms: syncs volatile leftovers, records the watermark, looks for
-    /// space (less and less often, every 10 s in the end), frees segments.
+    /// space (less and less often, every 10 s in the end, and when another journal has given some back), frees segments.
     pub fn tick(&self) {
         self.sync_volatile();
         let mut state = self.inner.state.borrow_mut();
         state.probe_space(self.inner.clock.mono_ns());
+        state.notice_given_back();
         state.watermark_wanted = true;
         state.free_check = true;
         state.want_checkpoint_for_frees();

@@ -35,6 +35,7 @@ mod reader;
 mod recovery;
 mod retention;
 mod roll;
+mod shared_space;
 mod space;
 mod state;
 mod tail;
@@ -48,6 +49,7 @@ pub use options::{
     Entry, EntryKind, ExtentInfo, JournalHooks, JournalOptions, JournalStats, ReadBatches,
     Recovery, ReplaySink,
 };
+pub use shared_space::SharedSpace;
 pub use verify::{Finding, StateFold, StateMismatch, VerifyReport};
 pub use wait::{Room, WaitDurable};
 

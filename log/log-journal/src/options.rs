@@ -1,10 +1,13 @@
 //! The plain data of the journal's interface: options, entries, hooks, statistics.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use log_io::Durability;
 use log_types::{ClusterId, Offset, Position, ShardId, StreamId, Term};
 
 use crate::format::EntryHead;
+use crate::shared_space::SharedSpace;
 use crate::verify::Finding;
 
 /// Identity, sizes and limits of one journal.
@@ -35,6 +38,9 @@ pub struct JournalOptions {
     pub checkpoint_bytes: u64,
     /// Sum of the sizes of all segment files, spare ones included; `None`: what the disk holds.
     pub segments_max_bytes: Option<u64>,
+    /// The same for all journals whose directories share a file system: who has spare segments gives them back while another
+    /// one has no space left. Default: this journal is alone.
+    pub space: Arc<SharedSpace>,
 }
 
 impl JournalOptions {
@@ -55,6 +61,7 @@ impl JournalOptions {
             files_max: 256,
             checkpoint_bytes: 256 << 20,
             segments_max_bytes: None,
+            space: Arc::default(),
         }
     }
 }

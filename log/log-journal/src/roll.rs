@@ -23,6 +23,7 @@ use crate::format::{
 use crate::index::Footer;
 use crate::journal::Inner;
 use crate::options::JournalOptions;
+use crate::shared_space::Attempt;
 use crate::state::{Pending, Plan, Seal, SegmentFile, SegmentMeta, Spare, State};
 
 /// Zeros written at a time into a spare segment.
@@ -293,8 +294,9 @@ fn encode_body(disk: &dyn Disk, footer: &Footer) -> Option<(Block, usize)> {
 }
 
 /// Allocates the spare segment ahead of need.
-pub(crate) fn add_spare(inner: Rc<Inner>) -> Job {
+pub(crate) fn add_spare(inner: Rc<Inner>, attempt: Attempt) -> Job {
     Box::pin(async move {
+        let _until_it_ends = attempt;
         let (name, bytes) = {
             let mut state = inner.state.borrow_mut();
             state.spare_number += 1;
@@ -315,7 +317,7 @@ pub(crate) fn free(inner: Rc<Inner>, segment: SegmentId) -> Job {
             let Some(meta) = state.segments.remove(&segment) else { return Ok(()) };
             state.caches.forget(segment);
             state.spare_number += 1;
-            let reuse = state.spares.len() < spares_max(&state.options)
+            let reuse = state.spares.len() < state.spares_kept_max()
                 && meta.segment_bytes == state.options.segment_bytes;
             (meta, reuse.then(|| spare_name(state.spare_number)))
         };
@@ -325,7 +327,9 @@ pub(crate) fn free(inner: Rc<Inner>, segment: SegmentId) -> Job {
             drop(meta);
             disk.remove(&name).await.map_err(error("remove"))?;
             disk.sync_dir().await.map_err(error("sync the directory of"))?;
-            inner.state.borrow_mut().space_freed();
+            let mut state = inner.state.borrow_mut();
+            state.space_freed();
+            state.options.space.gave_back();
             return Ok(());
         };
         let file = match meta.file.and_then(|file| Rc::try_unwrap(file).ok()) {
@@ -337,6 +341,28 @@ pub(crate) fn free(inner: Rc<Inner>, segment: SegmentId) -> Job {
         let mut state = inner.state.borrow_mut();
         let filled = state.options.segment_bytes;
         state.space_found(Spare { name: to, file, filled });
+        Ok(())
+    })
+}
+
+/// Removes the spares that another journal of the file system may need more.
+pub(crate) fn give_back(inner: Rc<Inner>) -> Job {
+    Box::pin(async move {
+        let surplus = {
+            let mut state = inner.state.borrow_mut();
+            let kept = state.spares_kept_max().min(state.spares.len());
+            state.spares.split_off(kept)
+        };
+        for Spare { name, file, .. } in surplus {
+            drop(file);
+            let error = |doing| {
+                let name = &name;
+                move |error| JournalError::io(doing, name, error)
+            };
+            inner.disk.remove(&name).await.map_err(error("give back"))?;
+            inner.disk.sync_dir().await.map_err(error("sync the directory of"))?;
+        }
+        inner.state.borrow().options.space.gave_back();
         Ok(())
     })
 }

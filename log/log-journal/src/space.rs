@@ -55,6 +55,10 @@ impl Probe {
         self.next_ns = now_ns.saturating_add(self.delay_ns);
     }
 
+    pub(crate) fn failed_before(&self) -> bool {
+        self.delay_ns > 0
+    }
+
     fn due(&self, now_ns: u64) -> bool {
         now_ns >= self.next_ns
     }

@@ -101,6 +101,9 @@ pub(crate) struct State {
     /// The last attempt to get space failed; cleared by `retry_space`, by freed segments and, in time, by ticks.
     pub(crate) space_short: bool,
     pub(crate) probe: Probe,
+    /// What the other journals of the file system know of this one, and what this one has seen of them (`shared_space.rs`).
+    pub(crate) pressed: bool,
+    pub(crate) given_back_seen: u64,
     pub(crate) disk_full: bool,
     pub(crate) watermark_sequence: u64,
     pub(crate) watermark_recorded: Position,
@@ -188,6 +191,8 @@ impl State {
             spare_number: opened.spare_number,
             space_short: false,
             probe: Probe::default(),
+            pressed: false,
+            given_back_seen: 0,
             disk_full: false,
             watermark_sequence: opened.watermark_sequence,
             watermark_recorded: last,

@@ -13,6 +13,7 @@ mod recovery;
 mod rig;
 mod rot;
 mod roundtrip;
+mod shared_space;
 mod space;
 
 use rig::{Rig, Step, append, volatile};

@@ -9,15 +9,17 @@
 //!
 //! - An operation takes effect at its first poll and completes some polls later, so a crash may find it half done.
 //! - Pending writes are kept per sector (512 or 4096 bytes); a crash keeps any subset the policy allows.
-//! - `allocate` and growth count against `capacity_bytes`.
+//! - `allocate` and growth count against `capacity_bytes`; disks may share that, as directories of one file system do.
 //! - Faults are chosen by the number of the operation: `fail_at` (error), `halt_at` (nothing completes from there on).
+
+mod shared;
 
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -211,6 +213,8 @@ struct State {
     rng: SimRng,
     /// Writes by what their bytes begin with.
     under_way: BTreeMap<[u8; 4], UnderWay>,
+    /// Disks that take their space from the same capacity.
+    neighbours: Vec<Weak<RefCell<Self>>>,
 }
 
 /// Writes of one kind that were started and have not completed.
@@ -248,6 +252,7 @@ impl SimDisk {
             halt_at: None,
             rng: SimRng::new(options.seed),
             under_way: BTreeMap::new(),
+            neighbours: Vec::new(),
         };
         Self { state: Rc::new(RefCell::new(state)), handles: Handles::default() }
     }
@@ -482,7 +487,8 @@ impl State {
         if len <= old {
             return Ok(());
         }
-        if self.used_bytes().saturating_add(len - old) > self.options.capacity_bytes {
+        let used = self.used_bytes() + self.neighbours_bytes();
+        if used.saturating_add(len - old) > self.options.capacity_bytes {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
         self.inode_mut(id).current_len = len;
@@ -701,6 +707,13 @@ struct SimFile {
     _handle: Rc<()>,
 }
 
+impl SimFile {
+    async fn allocate_whole(&self, len: u64) -> io::Result<()> {
+        let grow = |state: &mut State, fault| check(fault).and_then(|()| state.grow(self.id, len));
+        self.disk.operate(OpKind::Allocate, grow).await
+    }
+}
+
 impl File for SimFile {
     fn read_at(&self, position: u64, len: usize) -> LocalFuture<'_, io::Result<Bytes>> {
         Box::pin(self.disk.operate(OpKind::Read, move |state, fault| {
@@ -764,10 +777,10 @@ impl File for SimFile {
     }
 
     fn allocate(&self, len: u64) -> LocalFuture<'_, io::Result<()>> {
-        Box::pin(self.disk.operate(OpKind::Allocate, move |state, fault| {
-            check(fault)?;
-            state.grow(self.id, len)
-        }))
+        if !self.disk.state.borrow().neighbours.is_empty() {
+            return Box::pin(self.allocate_in_pieces(len));
+        }
+        Box::pin(self.allocate_whole(len))
     }
 
     fn len(&self) -> LocalFuture<'_, io::Result<u64>> {

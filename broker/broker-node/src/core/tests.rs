@@ -91,6 +91,7 @@ async fn two(path: &Path, runtime: Rc<dyn Runtime>) -> Two {
         router,
         catalog: Latest::default(),
         full_shards: Arc::default(),
+        space: Arc::default(),
         failure: mpsc::unbounded().0,
     });
     let yields = Rc::new(Cell::new(0));

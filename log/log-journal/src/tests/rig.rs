@@ -195,7 +195,7 @@ type Outcome = Rc<RefCell<Option<Result<(), JournalError>>>>;
 
 pub(super) struct Rig {
     pub(super) disk: SimDisk,
-    pub(super) executor: Executor,
+    pub(super) executor: Rc<Executor>,
     pub(super) journal: Journal,
     pub(super) recovery: Recovery,
     pub(super) clock: Rc<SimClock>,
@@ -224,7 +224,16 @@ impl Rig {
         seed: u64,
         appended: Vec<Appended>,
     ) -> Option<Result<Self, JournalError>> {
-        let executor = Executor::new(seed);
+        Self::open_on(Rc::new(Executor::new(seed)), disk, options, appended)
+    }
+
+    /// The same beside other journals, which take turns with it.
+    pub(super) fn open_on(
+        executor: Rc<Executor>,
+        disk: SimDisk,
+        options: JournalOptions,
+        appended: Vec<Appended>,
+    ) -> Option<Result<Self, JournalError>> {
         let clock = Rc::new(SimClock::new(1_700_000_000_000));
         let mut model = Model::default();
         let shared: Rc<dyn Disk> = Rc::new(disk.clone());

@@ -55,6 +55,7 @@ async fn node(path: &Path, runtime: Rc<dyn Runtime>) -> Node {
         router,
         catalog: Latest::default(),
         full_shards: Arc::default(),
+        space: Arc::default(),
         failure: mpsc::unbounded().0,
     });
     let core = Core::new(runtime, shared, BTreeMap::from([(META_SHARD, Rc::clone(&shard))]));
