@@ -21,6 +21,7 @@ use datafusion::logical_expr::expr::{
 use datafusion::logical_expr::logical_plan::Projection;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Subquery};
 
+use crate::alternatives;
 use crate::arithmetic::rewritten;
 use crate::intervals;
 use crate::relations;
@@ -31,20 +32,23 @@ use crate::rewrite::literals;
 /// # Errors
 /// DataFusion's, when a changed plan cannot be built.
 pub(crate) fn beside_numerics(plan: LogicalPlan) -> Result<LogicalPlan> {
-    relations::typed(plan)?
-        .transform_up_with_subqueries(|plan| match plan {
+    plan.transform_up_with_subqueries(|plan| {
+        let plan = match plan {
             LogicalPlan::Join(join) => {
                 relations::join_pairs(join)?.transform_data(|plan| rewritten(plan, &unified))
             }
             plan => rewritten(plan, &unified),
-        })
-        .data()
+        };
+        // What stands below it has its types by now.
+        plan?.transform_data(relations::typed)
+    })
+    .data()
 }
 
 /// The expression with its own parts of one type; their parts are left as they are.
 ///
 /// # Errors
-/// None of its own.
+/// Alternatives that have no type in common.
 pub(crate) fn unified(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     if let Expr::ScalarFunction(ScalarFunction { func, args }) = &mut expr
         && let Some(types) = types(&args.iter_mut().collect::<Vec<_>>(), schema)
@@ -67,12 +71,17 @@ pub(crate) fn unified(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<E
         | Expr::SetComparison(SetComparison { expr, subquery, .. }) => {
             against(expr, subquery, schema)?
         }
-        Expr::Case(it) => case(it, schema),
+        Expr::Case(it) => case(it, schema) | alternatives::of_case(it, schema)?,
         Expr::ScalarFunction(ScalarFunction { func, args }) => match func.name() {
-            "coalesce" | "greatest" | "least" | "make_array" => {
+            name @ ("coalesce" | "greatest" | "least" | "make_array") => {
+                let shown = if name == "make_array" { "ARRAY" } else { &name.to_uppercase() };
                 unify(args.iter_mut().collect(), schema, widest)
+                    | alternatives::of_call(shown, args, schema)?
             }
-            "nullif" => unify(args.iter_mut().collect(), schema, double),
+            "nullif" => {
+                unify(args.iter_mut().collect(), schema, double)
+                    | alternatives::of_nullif(args, schema)?
+            }
             _ => false,
         },
         _ => false,

@@ -16,6 +16,7 @@
 //! Absent: updates and deletes, views, spilling to disk.
 
 mod aggregates;
+mod alternatives;
 mod arithmetic;
 mod averages;
 mod bad;

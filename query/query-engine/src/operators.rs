@@ -14,7 +14,7 @@
 //! - Nothing is decided here that a parameter's type, which is not known yet, could change.
 
 pub(crate) mod exact;
-mod kinds;
+pub(crate) mod kinds;
 pub(crate) mod place;
 
 use std::sync::Arc;
@@ -29,14 +29,13 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use crate::alternatives;
 use crate::arithmetic::{answer, sides};
 use crate::error::fault;
-use crate::floats;
 use crate::intervals::{INTERVAL, with_days};
 
 #[derive(Debug)]
@@ -54,10 +53,10 @@ impl ExprPlanner for Operators {
         if !place::is_placed(&expr.op) {
             return Ok(PlannerResult::Original(expr));
         }
-        // A quotient is typed here and now.
-        expr.left = floats::unified(expr.left, schema)?.data;
-        expr.right = floats::unified(expr.right, schema)?.data;
-        let types = (expr.left.get_type(schema), expr.right.get_type(schema));
+        let types = (
+            alternatives::settled(&mut expr.left, schema),
+            alternatives::settled(&mut expr.right, schema),
+        );
         let (Ok(mut left), Ok(mut right)) = types else { return Ok(PlannerResult::Original(expr)) };
         kinds::check(&mut expr, &left, &right, &places)?;
         if !matches!(expr.op, Plus | Minus | Multiply | Divide | Modulo) {

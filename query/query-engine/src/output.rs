@@ -7,13 +7,14 @@
 //!
 //! Invariants:
 //! - A client that does not read holds one batch and a few pieces, whatever the result's size.
+//! - A value is of the type that its column was announced with, or there is an error and no row.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
-use query_api::{DataType, Row, Value};
+use query_api::{DataType, Error, ErrorKind, Row, Value};
 
 use crate::functions::registry::Registry;
 use crate::memory::{self, Passing};
@@ -48,12 +49,31 @@ impl Output {
     }
 
     /// # Errors
-    /// 53200.
+    /// 53200, and XX000 for a column that is of another type than was announced.
     pub(crate) fn pieces(&self, batch: RecordBatch) -> Result<Pieces> {
+        self.check(&batch)?;
         let batch_bytes = batch.columns().iter().map(used_bytes).sum();
         let values = self.column_types.len() * size_of::<Value>();
         let row_bytes = batch_bytes / batch.num_rows().max(1) + values + size_of::<Row>();
         Ok(Pieces { batch, at: 0, row_bytes, _held: self.hold(batch_bytes)? })
+    }
+
+    fn check(&self, batch: &RecordBatch) -> Result<()> {
+        for (index, (announced, array)) in self.column_types.iter().zip(batch.columns()).enumerate()
+        {
+            if types::fits(announced, array.data_type()) {
+                continue;
+            }
+            let message = format!(
+                "column {} of the result was announced as {announced:?}, but its values are {}",
+                index + 1,
+                array.data_type()
+            );
+            let error = Error::new(ErrorKind::Internal, message).with_sqlstate("XX000");
+            let error = error.with_hint("cast the column to the type that is meant");
+            return Err(DataFusionError::External(Box::new(error)));
+        }
+        Ok(())
     }
 
     fn hold(&self, bytes: usize) -> Result<MemoryReservation> {

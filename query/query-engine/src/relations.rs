@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TransformedResult};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, NullEquality, Result};
 use datafusion::logical_expr::logical_plan::{Join, Projection, Union, Values};
 use datafusion::logical_expr::planner::{
@@ -24,7 +24,7 @@ use datafusion::logical_expr::{Cast, Expr, ExprSchemable, JoinType, LogicalPlan}
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 use datafusion::sql::sqlparser::ast::TableFactor;
 
-use crate::floats::{double, widest};
+use crate::floats::{beside_numerics, double, widest};
 
 /// Types the relations of FROM as they are planned; one for each statement.
 #[derive(Debug, Default)]
@@ -45,27 +45,24 @@ impl RelationPlanner for Relations {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         }
         self.again.store(true, Ordering::Relaxed);
-        let plan = typed(context.plan(relation)?)?;
+        let plan = beside_numerics(context.plan(relation)?)?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
     }
 }
 
-/// The plan with the VALUES and set operations in it typed.
+/// The plan with its outermost VALUES or set operation typed.
 ///
 /// # Errors
 /// Types that have none in common.
-pub(crate) fn typed(plan: LogicalPlan) -> Result<LogicalPlan> {
-    plan.transform_up_with_subqueries(|plan| {
-        let typed = match plan {
-            LogicalPlan::Values(it) => values(it)?,
-            LogicalPlan::Union(it) => union(it)?,
-            LogicalPlan::Join(it) if is_set_operation(&it) => set_operation(it)?,
-            other => Transformed::no(other),
-        };
-        // Nodes above one that changed have its types.
-        typed.map_data(LogicalPlan::recompute_schema)
-    })
-    .data()
+pub(crate) fn typed(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let typed = match plan {
+        LogicalPlan::Values(it) => values(it)?,
+        LogicalPlan::Union(it) => union(it)?,
+        LogicalPlan::Join(it) if is_set_operation(&it) => set_operation(it)?,
+        other => Transformed::no(other),
+    };
+    // Nodes above one that changed have its types.
+    typed.map_data(LogicalPlan::recompute_schema)
 }
 
 /// A column of VALUES is numeric where one of the values was cast to it from floating point.

@@ -128,6 +128,26 @@ pub(crate) fn from_arrow(data_type: &Arrow) -> DataType {
     }
 }
 
+/// Whether values of an Arrow type are shown in a column that was announced as `data_type`.
+pub(crate) fn fits(data_type: &DataType, arrow: &Arrow) -> bool {
+    match (data_type, from_arrow(arrow)) {
+        _ if *arrow == Arrow::Null => true,
+        (DataType::Array(item), DataType::Array(_)) => match arrow {
+            Arrow::List(field)
+            | Arrow::LargeList(field)
+            | Arrow::ListView(field)
+            | Arrow::FixedSizeList(field, _) => fits(item, field.data_type()),
+            _ => false,
+        },
+        (DataType::Numeric(..), DataType::Numeric(..)) | (DataType::Reg(_), DataType::Oid) => true,
+        (
+            DataType::Name | DataType::InternalChar | DataType::Json | DataType::Unknown,
+            DataType::Text,
+        ) => true,
+        (announced, own) => *announced == own,
+    }
+}
+
 /// Rows of one record batch; `types` are its columns' types.
 pub(crate) fn rows(batch: &RecordBatch, types: &[DataType]) -> Result<Vec<Row>, Error> {
     let mut rows: Vec<Row> =

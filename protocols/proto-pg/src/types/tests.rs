@@ -167,11 +167,40 @@ fn narrow_parameters_are_widened() {
 
 #[test]
 fn a_value_of_the_wrong_kind_is_an_error() {
-    let mut out = BytesMut::new();
-    let report = encode(&mut out, &DataType::Int4, &Value::Text("secret".into()), Format::Binary)
-        .unwrap_err();
-    assert_eq!(report.sqlstate, "XX000");
-    assert!(!report.message.contains("secret"));
+    let kinds = [
+        (DataType::Bool, Value::Bool(true)),
+        (DataType::Int2, Value::Int2(1)),
+        (DataType::Int4, Value::Int4(1)),
+        (DataType::Int8, Value::Int8(1)),
+        (DataType::Oid, Value::Oid(1)),
+        (DataType::Float4, Value::Float4(401.7)),
+        (DataType::Float8, Value::Float8(401.7)),
+        (DataType::Numeric(0, 1), Value::Numeric(4017, 1)),
+        (DataType::Text, Value::Text("secret".into())),
+        (DataType::Bytea, Value::Bytea(Bytes::from_static(b"secret"))),
+        (DataType::Date, Value::Date(1)),
+        (DataType::Time, Value::Time(1)),
+        (DataType::Timestamp, Value::Timestamp(1)),
+        (DataType::Interval, Value::Interval { months: 1, days: 0, micros: 0 }),
+    ];
+    for ((scalar, _), (own, value)) in
+        kinds.iter().flat_map(|it| kinds.iter().map(move |other| (it, other)))
+    {
+        let list = DataType::Array(Box::new(scalar.clone()));
+        let items = Value::Array(vec![value.clone()]);
+        for format in [Format::Text, Format::Binary] {
+            for (announced, value) in [(scalar, value), (&list, &items)] {
+                let sent = encode(&mut BytesMut::new(), announced, value, format);
+                if own == scalar {
+                    assert!(sent.is_ok(), "{value:?} as {announced:?}");
+                    continue;
+                }
+                let report = sent.expect_err("of another kind");
+                assert_eq!(report.sqlstate, "XX000", "{value:?} as {announced:?}");
+                assert!(!report.message.contains("secret"), "{}", report.message);
+            }
+        }
+    }
 }
 
 fn scalars() -> impl Strategy<Value = (DataType, Value)> {

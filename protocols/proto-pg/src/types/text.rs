@@ -15,6 +15,9 @@ pub(super) fn encode(
     data_type: &DataType,
     value: &Value,
 ) -> Result<(), Report> {
+    if !fits(data_type, value) {
+        return Err(mismatch(data_type, value));
+    }
     match value {
         Value::Null => Err(mismatch(data_type, value)),
         Value::Text(text) | Value::Json(text) | Value::Reg { name: text, .. } => {
@@ -34,6 +37,38 @@ pub(super) fn encode(
             out.put_slice(scalar(data_type, value)?.as_bytes());
             Ok(())
         }
+    }
+}
+
+/// Whether the value may stand in a column of the type: a client reads it as what RowDescription said.
+fn fits(data_type: &DataType, value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(_) => *data_type == DataType::Bool,
+        Value::Int2(_) => *data_type == DataType::Int2,
+        Value::Int4(_) => *data_type == DataType::Int4,
+        Value::Int8(_) => *data_type == DataType::Int8,
+        Value::Oid(_) | Value::Reg { .. } => {
+            matches!(data_type, DataType::Oid | DataType::Reg(_))
+        }
+        Value::Float4(_) => *data_type == DataType::Float4,
+        Value::Float8(_) => *data_type == DataType::Float8,
+        Value::Numeric(..) => matches!(data_type, DataType::Numeric(..)),
+        Value::Text(_) => matches!(
+            data_type,
+            DataType::Text
+                | DataType::Name
+                | DataType::InternalChar
+                | DataType::Unknown
+                | DataType::Json
+        ),
+        Value::Json(_) => *data_type == DataType::Json,
+        Value::Bytea(_) => *data_type == DataType::Bytea,
+        Value::Date(_) => *data_type == DataType::Date,
+        Value::Time(_) => *data_type == DataType::Time,
+        Value::Timestamp(_) => matches!(data_type, DataType::Timestamp | DataType::TimestampTz),
+        Value::Interval { .. } => *data_type == DataType::Interval,
+        Value::Array(_) => matches!(data_type, DataType::Array(_)),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Located, fault};
 use crate::rewrite::literals;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Number,
     Text,
     Bool,
@@ -25,7 +25,7 @@ enum Kind {
 }
 
 /// `None` for what may become anything: NULL, a parameter, a string literal; and for what is not judged: arrays.
-fn kind(expr: &Expr, data_type: &DataType) -> Option<Kind> {
+pub(crate) fn kind(expr: &Expr, data_type: &DataType) -> Option<Kind> {
     if literal(expr).is_some() {
         return None;
     }
@@ -42,7 +42,8 @@ fn kind(expr: &Expr, data_type: &DataType) -> Option<Kind> {
     })
 }
 
-fn literal(expr: &Expr) -> Option<&str> {
+/// The text of a string literal.
+pub(crate) fn literal(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Literal(ScalarValue::Utf8(Some(text)), _) => Some(text),
         _ => None,
@@ -106,6 +107,25 @@ fn is_typed_by(op: &BinaryOperator, kind: Kind) -> bool {
     }
 }
 
+/// A string literal as a value of `data_type`; other expressions as they are.
+///
+/// # Errors
+/// What its cast says.
+pub(crate) fn literal_as(expr: &mut Expr, data_type: &DataType) -> Result<()> {
+    let Some(text) = literal(expr) else { return Ok(()) };
+    let read = match data_type {
+        DataType::Interval(_) => literals::interval(text),
+        DataType::Time64(_) => literals::with_microseconds(text),
+        // These are read as casts read them.
+        DataType::Utf8 | DataType::Binary => return Ok(()),
+        _ => None,
+    };
+    if let Some(text) = read {
+        *expr = Expr::Literal(ScalarValue::Utf8(Some(text)), None);
+    }
+    typed(expr, data_type, None)
+}
+
 /// The literal as a value of `data_type`; decimals are left to find their own digits.
 fn typed(expr: &mut Expr, data_type: &DataType, place: Option<Location>) -> Result<()> {
     if matches!(data_type, DataType::Decimal128(..) | DataType::Decimal256(..)) {
@@ -158,7 +178,7 @@ fn is_there(op: &BinaryOperator, left: Kind, right: Kind, types: [&DataType; 2])
 }
 
 /// PostgreSQL's name of a type, as it stands in its messages.
-fn shown(data_type: &DataType) -> &'static str {
+pub(crate) fn shown(data_type: &DataType) -> &'static str {
     match data_type {
         DataType::Int8 | DataType::UInt8 | DataType::Int16 => "smallint",
         DataType::Int32 | DataType::UInt16 => "integer",

@@ -23,14 +23,14 @@ pub(super) fn spell_out(expr: &mut Expr) {
     match expr {
         Expr::Interval(it) if it.leading_field.is_none() => {
             if let Some(value) = literal(&mut it.value) {
-                respell(value, canonical);
+                respell(value, interval);
             }
         }
         // The planner would give the sign to the first part alone.
         Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => {
             if let Expr::Interval(it) = inner.as_mut()
                 && let Some(Value::SingleQuotedString(text)) = literal(&mut it.value)
-                && let Some(negated) = canonical(&format!("{text} ago"))
+                && let Some(negated) = interval(&format!("{text} ago"))
             {
                 *text = negated;
                 let interval = Expr::Interval(it.clone());
@@ -39,7 +39,7 @@ pub(super) fn spell_out(expr: &mut Expr) {
         }
         Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => {
             if let Some(value) = literal(expr) {
-                respell(value, canonical);
+                respell(value, interval);
             }
         }
         Expr::Cast { expr, data_type: DataType::Timestamp(..), .. } => {
@@ -109,7 +109,7 @@ fn with_seconds(text: &str) -> Option<String> {
 }
 
 /// `2020-01-01 12:00:00.1234567` with six digits.
-fn with_microseconds(text: &str) -> Option<String> {
+pub(crate) fn with_microseconds(text: &str) -> Option<String> {
     let (whole, rest) = text.trim().split_once('.')?;
     let is_digit = |it: char| it.is_ascii_digit();
     let (digits, zone) = rest.split_at(rest.find(|it| !is_digit(it)).unwrap_or(rest.len()));
@@ -167,7 +167,7 @@ struct Parts {
 }
 
 /// <https://www.postgresql.org/docs/15/datatype-datetime.html#DATATYPE-INTERVAL-INPUT>
-fn canonical(text: &str) -> Option<String> {
+pub(crate) fn interval(text: &str) -> Option<String> {
     let words: Vec<&str> = text.trim().trim_start_matches('@').split_whitespace().collect();
     let (words, ago) = match words.as_slice() {
         [words @ .., last] if last.eq_ignore_ascii_case("ago") => (words, true),

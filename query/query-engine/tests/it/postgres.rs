@@ -66,6 +66,16 @@ impl Wire {
         self.answer()
     }
 
+    /// Prepares, binds with every column in binary, describes and executes.
+    fn ask_in_binary(&mut self, sql: &str) -> String {
+        self.send(Some(b'P'), format!("\0{sql}\0\0\0").as_bytes());
+        self.send(Some(b'B'), b"\0\0\0\0\0\0\0\x01\0\x01");
+        self.send(Some(b'D'), b"P\0");
+        self.send(Some(b'E'), b"\0\0\0\0\0");
+        self.send(Some(b'S'), b"");
+        self.answer()
+    }
+
     /// What comes up to ReadyForQuery, a line per row or error.
     fn answer(&mut self) -> String {
         let mut lines = Vec::new();
@@ -230,5 +240,24 @@ fn statements_are_answered_as_by_postgresql() {
         );
         let count = failures.len();
         assert!(failures.is_empty(), "{}\n{count} statements", failures.join("\n"));
+    });
+}
+
+#[test]
+fn values_are_of_the_types_that_their_columns_are_announced_with() {
+    with_engine(|address| {
+        let mut ours = Wire::connect(address, "luma");
+        for sql in TABLES {
+            assert_eq!(ours.ask(sql), "", "{sql}");
+        }
+        let mut failures = Vec::new();
+        for (sql, _) in corpus().iter().filter(|(sql, _)| !is_heading(sql)) {
+            // As text they are compared with PostgreSQL's; bytes of another type are an error.
+            let answer = ours.ask_in_binary(sql);
+            if answer.contains("! XX000") {
+                failures.push(format!("{sql}\n  {answer}"));
+            }
+        }
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
     });
 }
