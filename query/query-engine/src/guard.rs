@@ -8,7 +8,9 @@
 //!   give SQLSTATE 54000 or 54001.
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{
+    Location, Token, TokenWithSpan, Tokenizer, Whitespace,
+};
 use query_api::{Error, ErrorKind};
 
 /// Longest accepted text, in bytes.
@@ -109,7 +111,73 @@ pub(crate) fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, Error> {
             .with_position(position(sql, error.location))
         })?;
     check(sql, &tokens)?;
-    Ok(tokens)
+    adjacent(sql, tokens)
+}
+
+/// Strings with a new line between them are one. <https://www.postgresql.org/docs/15/sql-syntax-lexical.html>
+fn adjacent(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, Error> {
+    let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let Token::SingleQuotedString(text) = &token.token else {
+            joined.push(token);
+            continue;
+        };
+        let is_space = |it: &&TokenWithSpan| matches!(it.token, Token::Whitespace(_));
+        let spaces = joined.iter().rev().take_while(is_space).count();
+        let at = joined.len() - spaces;
+        let Some(first) = at.checked_sub(1).filter(|it| is_string(&joined[*it].token)) else {
+            joined.push(token);
+            continue;
+        };
+        let refused = |message: String| {
+            let error = Error::new(ErrorKind::Invalid, message).with_sqlstate("42601");
+            error.with_position(position(sql, token.span.start))
+        };
+        if !is_new_line(&joined[at..]) {
+            return Err(refused(format!("syntax error at or near \"{}\"", token.token)));
+        }
+        match &mut joined[first].token {
+            Token::SingleQuotedString(whole) => whole.push_str(text),
+            // Their escapes go on in the second, which was not read so.
+            Token::EscapedStringLiteral(whole) if !text.contains('\\') => whole.push_str(text),
+            other => {
+                let message =
+                    format!("strings that go on in another line are not supported: {other}");
+                return Err(refused(message).with_sqlstate("0A000"));
+            }
+        }
+        joined[first].span.end = token.span.end;
+        joined.truncate(at);
+    }
+    Ok(joined)
+}
+
+fn is_string(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::SingleQuotedString(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::NationalStringLiteral(_)
+            | Token::SingleQuotedByteStringLiteral(_)
+            | Token::HexStringLiteral(_)
+    )
+}
+
+/// Whether these tokens between two strings are a new line: comments up to an end of line are, others are not.
+fn is_new_line(spaces: &[TokenWithSpan]) -> bool {
+    let mut any = false;
+    for space in spaces {
+        match &space.token {
+            Token::Whitespace(Whitespace::Newline) => any = true,
+            Token::Whitespace(Whitespace::SingleLineComment { comment, .. }) => {
+                any |= comment.ends_with('\n');
+            }
+            Token::Whitespace(Whitespace::MultiLineComment(_)) => return false,
+            _ => {}
+        }
+    }
+    any
 }
 
 fn check(sql: &str, tokens: &[TokenWithSpan]) -> Result<(), Error> {

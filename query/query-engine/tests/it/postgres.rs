@@ -1,7 +1,7 @@
 //! The same statements over the wire to a live PostgreSQL, once, and to this engine, always: text and SQLSTATEs are compared.
 //!
 //! `postgres.txt` holds the statements, each followed by what PostgreSQL 15 answered: rows of `|`-separated values, or
-//! `! SQLSTATE [at POSITION]: message`. `postgres-differences.txt` lists the statements that are answered otherwise here,
+//! `! SQLSTATE [at POSITION]: message`; `⏎` in a statement is a new line. `postgres-differences.txt` lists the statements that are answered otherwise here,
 //! below the kind and the reason:
 //!
 //! | kind | PostgreSQL | here |
@@ -62,12 +62,14 @@ impl Wire {
     }
 
     fn ask(&mut self, sql: &str) -> String {
+        let sql = sql.replace('⏎', "\n");
         self.send(Some(b'Q'), format!("{sql}\0").as_bytes());
         self.answer()
     }
 
     /// Prepares, binds with every column in binary, describes and executes.
     fn ask_in_binary(&mut self, sql: &str) -> String {
+        let sql = sql.replace('⏎', "\n");
         self.send(Some(b'P'), format!("\0{sql}\0\0\0").as_bytes());
         self.send(Some(b'B'), b"\0\0\0\0\0\0\0\x01\0\x01");
         self.send(Some(b'D'), b"P\0");
