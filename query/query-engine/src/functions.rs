@@ -10,6 +10,7 @@ pub(crate) mod joined;
 mod json;
 pub(crate) mod numeric;
 pub(crate) mod registry;
+pub(crate) mod similar;
 mod sized;
 pub(crate) mod times;
 mod wrapped;
@@ -166,6 +167,7 @@ pub(crate) fn register(
     arrays::register(&mut add);
     json::register(&mut add);
     access::register(&mut add);
+    similar::register(&mut add);
     times::register(&mut add);
     sized::register(state);
 }

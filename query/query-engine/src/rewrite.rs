@@ -516,6 +516,7 @@ fn rewrite_expr(expr: &mut Expr) {
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
             escape(pattern, escape_char);
         }
+        Expr::SimilarTo { .. } => values::similar(expr),
         Expr::BinaryOp { left, op, right } => {
             if let BinaryOperator::PGCustomBinaryOperator(path) = op
                 && let Some(plain) = path.last().and_then(|it| operator(it))

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::subquery::call as call_of;
 use super::{null, parts, renamed};
-use crate::functions::{arrays, numeric, times};
+use crate::functions::{arrays, numeric, similar, times};
 
 /// Functions under DataFusion's names.
 const SYNONYMS: [(&str, &str); 5] = [
@@ -99,6 +99,15 @@ fn number_of(digits: &str) -> Expr {
 fn nested(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
     let (left, right) = (Box::new(left), Box::new(right));
     Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }))
+}
+
+/// `SIMILAR TO` is `~` with its pattern as a regular expression.
+pub(super) fn similar(expr: &mut Expr) {
+    let Expr::SimilarTo { negated, expr: value, pattern, escape_char } = expr else { return };
+    let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
+    let mut args = vec![take(pattern)];
+    args.extend(escape_char.take().map(Expr::Value));
+    *expr = nested(take(value), op, call_of(similar::NAME, args));
 }
 
 /// `extract` is numeric and exact: seconds have their fraction, and so has the epoch.
