@@ -284,6 +284,9 @@ fn data_type(sql_type: &SqlType) -> Result<DataType, Error> {
                 return Err(unsupported("length limits are not supported").with_hint("use text"));
             }
         },
+        SqlType::Char(_) | SqlType::Character(_) => {
+            return Err(unsupported("type character(n) is not supported").with_hint("use text"));
+        }
         SqlType::Bytea => DataType::Bytea,
         SqlType::Date => DataType::Date,
         SqlType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => DataType::Time,

@@ -166,6 +166,9 @@ impl VisitorMut for Rewriter<'_> {
         {
             return ControlFlow::Break(unsupported("bit string literals are not supported"));
         }
+        if let Err(error) = values::refuse_padded(expr) {
+            return ControlFlow::Break(error);
+        }
         place::give(expr, self.tokens);
         subquery::null_when_empty(expr, &|name| self.is_empty(name));
         subquery::array(expr);

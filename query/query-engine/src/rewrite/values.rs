@@ -3,11 +3,14 @@
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, CharacterLength, DataType, DateTimeField,
     ExactNumberInfo, Expr, Fetch, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause,
-    Query, Subscript, UnaryOperator, Value,
+    Query, Subscript, TypedString, UnaryOperator, Value,
 };
+
+use query_api::Error;
 
 use super::subquery::call as call_of;
 use super::{null, parts, renamed};
+use crate::error::unsupported;
 use crate::functions::{arrays, numeric, similar, times};
 
 /// Functions under DataFusion's names.
@@ -65,6 +68,11 @@ pub(super) fn call(expr: &mut Expr) {
     }
     let Some(args) = arguments(expr) else { return };
     match (name.as_str(), <[Expr; 2]>::try_from(args.clone())) {
+        ("encode", Ok([bytes, format])) => {
+            // A literal is bytes there, as they are written for bytea.
+            let bytes = if is_literal(&bytes) { cast(bytes, DataType::Bytea) } else { bytes };
+            *expr = encoded(bytes, format);
+        }
         ("mod", Ok([left, right])) => *expr = nested(left, BinaryOperator::Modulo, right),
         // Of one argument to base ten; as a quotient of natural logarithms it would be inexact.
         ("log", Err(_)) if args.len() == 1 => *expr = renamed(take(expr), "log10"),
@@ -84,6 +92,16 @@ pub(super) fn call(expr: &mut Expr) {
         }
         _ => {}
     }
+}
+
+/// Base 64 is padded, and has 76 letters in a line.
+fn encoded(bytes: Expr, format: Expr) -> Expr {
+    if !is_text(&format, &["base64"]) {
+        return call_of("encode", vec![bytes, format]);
+    }
+    let letters = call_of("encode", vec![bytes, text("base64pad")]);
+    let lines = [letters, text("(.{76})"), text("\\1\n"), text("g")];
+    call_of("rtrim", vec![call_of("regexp_replace", lines.into()), text("\n")])
 }
 
 fn is_text(expr: &Expr, wanted: &[&str]) -> bool {
@@ -127,7 +145,31 @@ pub(super) fn extract(expr: &mut Expr) {
     };
 }
 
-/// `varchar(n)` cuts, `char(n)` cuts and fills; `numeric` alone keeps all digits.
+/// Casts to types whose values here would not be PostgreSQL's: blanks at the end of `character(n)` count in some places
+/// and not in others.
+///
+/// # Errors
+/// 0A000.
+pub(super) fn refuse_padded(expr: &Expr) -> Result<(), Error> {
+    let (Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. })) = expr
+    else {
+        return Ok(());
+    };
+    let is_padded = match data_type {
+        DataType::Char(_) | DataType::Character(_) => true,
+        DataType::Custom(name, length) => {
+            !length.is_empty() && parts(name).last().is_some_and(|it| it == "bpchar")
+        }
+        _ => false,
+    };
+    match is_padded {
+        true => Err(unsupported("type character(n) is not supported")
+            .with_hint("use text, or varchar(n) to cut")),
+        false => Ok(()),
+    }
+}
+
+/// `varchar(n)` cuts; `numeric` alone keeps all digits.
 pub(super) fn cast_to_length(expr: &mut Expr) {
     let Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: inner, data_type, .. } =
         expr
@@ -138,17 +180,15 @@ pub(super) fn cast_to_length(expr: &mut Expr) {
         *expr = call_of(numeric::NAME, vec![take(inner)]);
         return;
     }
-    let (fills, length) = match data_type {
-        DataType::Varchar(Some(length))
-        | DataType::CharVarying(Some(length))
-        | DataType::CharacterVarying(Some(length)) => (false, *length),
-        DataType::Char(Some(length)) | DataType::Character(Some(length)) => (true, *length),
-        _ => return,
+    let (DataType::Varchar(Some(length))
+    | DataType::CharVarying(Some(length))
+    | DataType::CharacterVarying(Some(length))) = data_type
+    else {
+        return;
     };
-    let CharacterLength::IntegerLength { length, .. } = length else { return };
-    let count = || Expr::Value(Value::Number(length.to_string(), false).with_empty_span());
-    let cut = call_of("left", vec![cast(take(inner), DataType::Text), count()]);
-    *expr = if fills { call_of("rpad", vec![cut, count()]) } else { cut };
+    let CharacterLength::IntegerLength { length, .. } = *length else { return };
+    let count = number_of(&length.to_string());
+    *expr = call_of("left", vec![cast(take(inner), DataType::Text), count]);
 }
 
 /// `numeric` without digits, under any of its names: `pg_catalog.numeric` is what a parameter's type is written as.
