@@ -19,7 +19,7 @@ use datafusion::arrow::datatypes::{
     Int32Type, Int64Type, IntervalMonthDayNano, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::{
@@ -250,6 +250,19 @@ fn item_texts(items: &ArrayRef) -> Result<ArrayRef> {
         true => convert(items, &DataType::Utf8),
         false => Ok(cast(items, &DataType::Utf8)?),
     }
+}
+
+/// A value as its cast to text.
+///
+/// # Errors
+/// Numbers that have no text.
+pub(crate) fn text_of(value: &ScalarValue) -> Result<String> {
+    let array = value.to_array()?;
+    let texts = match differs(array.data_type(), &DataType::Utf8) {
+        true => convert(&array, &DataType::Utf8)?,
+        false => cast(&array, &DataType::Utf8)?,
+    };
+    Ok(texts.as_string::<i32>().value(0).to_owned())
 }
 
 /// Half to even, as `rint`.

@@ -7,7 +7,7 @@ mod access;
 pub(crate) mod arrays;
 pub(crate) mod domain;
 pub(crate) mod joined;
-mod json;
+pub(crate) mod json;
 pub(crate) mod numeric;
 pub(crate) mod registry;
 pub(crate) mod similar;
@@ -170,6 +170,8 @@ pub(crate) fn register(
     similar::register(&mut add);
     times::register(&mut add);
     sized::register(state);
+    // Replacing a function of the same name is meant.
+    let _ = json::register_objects(state);
 }
 
 /// A function of one row at a time.

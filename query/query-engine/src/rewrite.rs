@@ -185,6 +185,11 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        values::json_columns(query);
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         if let Err(error) = self.hide_system_columns(select) {
             return ControlFlow::Break(error);
@@ -204,7 +209,10 @@ impl VisitorMut for Rewriter<'_> {
             function.name = ObjectName::from(vec![Ident::new(name)]);
         }
         rewrite_expr(expr);
-        ControlFlow::Continue(())
+        match values::refuse_compared_jsonb(expr) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
     }
 }
 
@@ -501,7 +509,9 @@ fn rewrite_expr(expr: &mut Expr) {
         Expr::Cast { .. } => {
             registry::cast(expr);
             values::cast_to_length(expr);
+            values::json(expr);
         }
+        Expr::TypedString(_) => values::json(expr),
         Expr::UnaryOp { .. } => values::negate_first(expr),
         Expr::Value(_) => values::number(expr),
         Expr::Extract { .. } => values::extract(expr),

@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, CharacterLength, DataType, DateTimeField,
     ExactNumberInfo, Expr, Fetch, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause,
-    Query, Subscript, TypedString, UnaryOperator, Value,
+    Query, SetExpr, Subscript, TypedString, UnaryOperator, Value, Values,
 };
 
 use query_api::Error;
@@ -11,7 +11,8 @@ use query_api::Error;
 use super::subquery::call as call_of;
 use super::{null, parts, renamed};
 use crate::error::unsupported;
-use crate::functions::{arrays, numeric, similar, times};
+use crate::functions::{arrays, json, numeric, similar, times};
+use crate::operators::place;
 
 /// Functions under DataFusion's names.
 const SYNONYMS: [(&str, &str); 5] = [
@@ -167,6 +168,58 @@ pub(super) fn refuse_padded(expr: &Expr) -> Result<(), Error> {
             .with_hint("use text, or varchar(n) to cut")),
         false => Ok(()),
     }
+}
+
+/// Casts to JSON read it.
+pub(super) fn json(expr: &mut Expr) {
+    let function = match expr {
+        Expr::Cast { data_type: DataType::JSON, .. }
+        | Expr::TypedString(TypedString { data_type: DataType::JSON, .. }) => json::JSON,
+        Expr::Cast { data_type: DataType::JSONB, .. }
+        | Expr::TypedString(TypedString { data_type: DataType::JSONB, .. }) => json::JSONB,
+        _ => return,
+    };
+    let inner = match expr {
+        Expr::Cast { expr, .. } => take(expr),
+        Expr::TypedString(TypedString { value, .. }) => Expr::Value(value.clone()),
+        _ => return,
+    };
+    *expr = call_of(function, vec![inner]);
+}
+
+/// A literal beside JSON in a column of VALUES is JSON.
+pub(super) fn json_columns(query: &mut Query) {
+    let SetExpr::Values(Values { rows, .. }) = query.body.as_mut() else { return };
+    for column in 0..rows.first().map_or(0, |it| it.content.len()) {
+        let read = |it: &Expr| match it {
+            Expr::Function(it) => {
+                [json::JSON, json::JSONB].into_iter().find(|name| parts(&it.name) == [*name])
+            }
+            _ => None,
+        };
+        let found = rows.iter().find_map(|row| row.content.get(column).and_then(read));
+        let Some(name) = found else { continue };
+        for value in rows.iter_mut().filter_map(|row| row.content.get_mut(column)) {
+            if is_literal(value) {
+                *value = call_of(name, vec![take(value)]);
+            }
+        }
+    }
+}
+
+/// Values of jsonb are compared part by part, `1.0` with `1`; their texts are not.
+///
+/// # Errors
+/// 0A000.
+pub(super) fn refuse_compared_jsonb(expr: &Expr) -> Result<(), Error> {
+    let Expr::BinaryOp { left, op, right } = expr else { return Ok(()) };
+    let is_jsonb = |it: &Expr| matches!(it, Expr::Function(it) if parts(&it.name) == [json::JSONB]);
+    let compared = ["=", "<>", "<", "<=", ">", ">="].iter().any(|it| place::is(op, it));
+    if compared && (is_jsonb(left) || is_jsonb(right)) {
+        return Err(unsupported("jsonb values are not compared")
+            .with_hint("take a part of it as text: value ->> 'key'"));
+    }
+    Ok(())
 }
 
 /// `varchar(n)` cuts; `numeric` alone keeps all digits.
