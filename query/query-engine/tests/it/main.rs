@@ -148,6 +148,25 @@ fn object_identifiers_print_names_and_compare_as_numbers() {
 }
 
 #[test]
+fn a_parameter_among_alternatives_has_their_type() {
+    let log = Log::new("t", &[&[r#"{"id":1,"x":0.5}"#, r#"{"id":2,"x":1.5}"#]]);
+    let (_engine, mut session) = log.session();
+    for sql in [
+        "SELECT CASE WHEN id = 1 THEN $1 ELSE x END FROM t",
+        "SELECT CASE WHEN id = 1 THEN x ELSE $1 END FROM t",
+        "SELECT coalesce($1, x) FROM t",
+    ] {
+        let (id, described) = block_on(session.prepare(sql, &[])).unwrap();
+        assert_eq!(described.parameters, [DataType::Float8], "{sql}");
+        assert_eq!(described.columns[0].data_type, DataType::Float8, "{sql}");
+        let execution = block_on(session.execute(id, vec![Value::Float8(2.5)])).unwrap();
+        let rows: Vec<_> = block_on(execution.rows.unwrap().collect());
+        let first = rows[0].as_ref().unwrap()[0][0].clone();
+        assert!(matches!(first, Value::Float8(_)), "{sql}: {first:?}");
+    }
+}
+
+#[test]
 fn object_identifiers_are_typed_wherever_they_come_from() {
     let log = Log::new("t", &[&[r#"{"id":1}"#]]);
     let (_engine, mut session) = log.session();
