@@ -26,6 +26,8 @@ PHASE, BOOTSTRAP, PG, DISK, *COUNT = sys.argv[1:]
 TOPIC = "disk-full"
 RECORD_BYTES = 64 << 10
 DEADLINE_S = 60
+# The other shard gives back what it has spare, a moment after the first refusal.
+REFUSED_S = 2
 # One for the whole run: the futures that its calls return end with an error when the client is dropped.
 ADMIN = AdminClient({"bootstrap.servers": BOOTSTRAP})
 PRODUCER = Producer({"bootstrap.servers": BOOTSTRAP, "acks": "all", "retries": 0, "linger.ms": 0, "log_level": 0})
@@ -45,6 +47,22 @@ def write(i):
                      on_delivery=lambda error, message: result.append(error or message.offset()))
     assert PRODUCER.flush(DEADLINE_S) == 0, f"record {i} was neither acknowledged nor refused"
     return result[0]
+
+
+def write_all(count):
+    """Writes records from `count` on until they are refused for some time; the number of the next one, and the last refusal."""
+    disk, last = os.statvfs(DISK), time.monotonic()
+    while True:
+        result = write(count)
+        if isinstance(result, int):
+            assert result == count, f"record {count} has offset {result}"
+            count, last = count + 1, time.monotonic()
+            assert count * RECORD_BYTES < disk.f_blocks * disk.f_frsize, "the disk never gets full"
+        elif time.monotonic() > last + REFUSED_S:
+            return count, result
+        else:
+            refused(result, KafkaError.KAFKA_STORAGE_ERROR)
+            time.sleep(0.05)
 
 
 def read_all(count):
@@ -133,11 +151,7 @@ def fill():
     members = [member(group) for group in GROUPS]
     for consumer in members:
         assert next_of(consumer, DEADLINE_S) is not None, "a member reads what is there"
-    count = 1
-    while isinstance(result := write(count), int):
-        assert result == count, f"record {count} has offset {result}"
-        count += 1
-        assert count * RECORD_BYTES < free.f_bavail * free.f_frsize, "the disk never gets full"
+    count, result = write_all(1)
     assert count > 50, f"it was full after {count} records"
     refused(result, KafkaError.KAFKA_STORAGE_ERROR)
     refused(write(count), KafkaError.KAFKA_STORAGE_ERROR)
@@ -167,10 +181,7 @@ def refill():
             refused(error.args[0], KafkaError.KAFKA_STORAGE_ERROR)
         assert time.monotonic() < end, f"a topic was deleted, but there is no space after {DEADLINE_S} s"
         time.sleep(0.1)
-    count = 0
-    while isinstance(result := write(count), int):
-        assert result == count, f"record {count} has offset {result}"
-        count += 1
+    count, result = write_all(0)
     refused(result, KafkaError.KAFKA_STORAGE_ERROR)
     assert count > 50, f"the deletion made room for {count} records"
     reads_go_on(count)

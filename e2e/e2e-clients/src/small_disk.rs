@@ -30,18 +30,25 @@ impl SmallDisk {
     /// # Errors
     /// With what the operating system said, when neither kind can be mounted.
     pub fn mount(name: &str, mebibytes: u64) -> Result<Self, String> {
-        let dir = env::temp_dir().join(format!("lumadb-disk-{name}-{}", std::process::id()));
-        let _absent = fs::remove_dir_all(&dir);
-        fs::create_dir_all(dir.join("mounted")).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let dir = empty_mount_point(name)?;
         match mount_ext4(&dir, mebibytes) {
             Ok(()) => Ok(Self { dir, kind: "ext4" }),
             Err(no_ext4) => {
-                let size = format!("size={mebibytes}m");
-                let tmpfs = ["-t", "tmpfs", "-o", &size, "tmpfs", "mounted"];
-                run(&dir, "mount", &tmpfs).map_err(|no_tmpfs| format!("{no_ext4}; {no_tmpfs}"))?;
+                mount_tmpfs(&dir, mebibytes)
+                    .map_err(|no_tmpfs| format!("{no_ext4}; {no_tmpfs}"))?;
                 Ok(Self { dir, kind: "tmpfs" })
             }
         }
+    }
+
+    /// The same in memory: there a file of many blocks takes them one by one, also while another file does.
+    ///
+    /// # Errors
+    /// With what the operating system said.
+    pub fn mount_in_memory(name: &str, mebibytes: u64) -> Result<Self, String> {
+        let dir = empty_mount_point(name)?;
+        mount_tmpfs(&dir, mebibytes)?;
+        Ok(Self { dir, kind: "tmpfs" })
     }
 
     /// The mount point.
@@ -78,6 +85,18 @@ impl Drop for SmallDisk {
         let _gone = run(&self.dir, "umount", &["--lazy", "mounted"]);
         let _removed = fs::remove_dir_all(&self.dir);
     }
+}
+
+fn empty_mount_point(name: &str) -> Result<PathBuf, String> {
+    let dir = env::temp_dir().join(format!("lumadb-disk-{name}-{}", std::process::id()));
+    let _absent = fs::remove_dir_all(&dir);
+    fs::create_dir_all(dir.join("mounted")).map_err(|e| format!("{}: {e}", dir.display()))?;
+    Ok(dir)
+}
+
+fn mount_tmpfs(dir: &Path, mebibytes: u64) -> Result<(), String> {
+    let size = format!("size={mebibytes}m");
+    run(dir, "mount", &["-t", "tmpfs", "-o", &size, "tmpfs", "mounted"])
 }
 
 fn mount_ext4(dir: &Path, mebibytes: u64) -> Result<(), String> {

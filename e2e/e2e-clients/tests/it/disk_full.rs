@@ -2,10 +2,13 @@
 //! although not one block is free, a topic can be deleted there and its space is written to again, and writes go on when
 //! more space returns.
 //!
-//! The clients' half is `e2e/clients/faults/disk_full.py`.
+//! Two shards on a disk that holds three segments of the default size: both full, everything deleted, both written again.
+//!
+//! The clients' halves are `e2e/clients/faults/disk_full.py` and `full_shards.py`.
 
 use e2e_clients::{process, server::Server, small_disk::SmallDisk, tools};
 use std::{
+    env,
     io::{self, Read as _, Write as _},
     net::TcpStream,
     process::Command,
@@ -54,6 +57,46 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     say(&format!(
         "\nfull disk | {kind} | {first} records, then refused | {again} after a deletion\n"
     ));
+}
+
+/// Room for three segments of 64 MiB and the checkpoints of two shards.
+const THREE_SEGMENTS_MEBIBYTES: u64 = 200;
+
+#[test]
+fn two_full_shards_are_both_written_again_after_deletions() {
+    let say = |text: &str| io::stderr().lock().write_all(text.as_bytes()).unwrap();
+    let _alone = crate::alone();
+    let python = tools::installed().join("python/bin/python");
+    let disk = match SmallDisk::mount_in_memory("full-shards", THREE_SEGMENTS_MEBIBYTES) {
+        Ok(disk) if python.exists() => disk,
+        refused => {
+            let why = refused.err().unwrap_or_else(|| "the Python clients are missing".to_owned());
+            assert!(!tools::all_required(), "{why}");
+            return say(&format!("\nfull shards | skipped because {why}\n"));
+        }
+    };
+    let mut server = Server::start_on(&disk.path(), "full-shards", &["node.cores=2"]).unwrap();
+    if !server.is_luma() {
+        return;
+    }
+    let rounds = if env::var("SLOW").is_ok_and(|v| v == "1") { "8" } else { "2" };
+    let taken = full_shards_script(&server, rounds);
+    assert_eq!(full_shards(&server), 0);
+    server.crash().unwrap();
+    server.restart().unwrap();
+    let again = full_shards_script(&server, "1");
+    say(&format!("\nfull shards | records of each round {taken:?}, after a crash {again:?}\n"));
+}
+
+fn full_shards_script(server: &Server, rounds: &str) -> String {
+    let mut command = Command::new(tools::installed().join("python/bin/python"));
+    command.arg(tools::repository().join("e2e/clients/faults/full_shards.py"));
+    command.args([&server.addresses.kafka, rounds]);
+    let deadline = Duration::from_secs(180);
+    let (status, out, err) =
+        process::run(&mut command, server.dir(), "full-shards", deadline).unwrap();
+    assert!(status.success(), "{out}\n{err}\n{}", server.log_tail());
+    out
 }
 
 /// What monitoring sees: a page that is answered with 200, since readers are served on.
