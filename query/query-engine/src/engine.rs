@@ -53,8 +53,8 @@ use crate::snapshot::Snapshot;
 use crate::stop::{self, Stop};
 use crate::table::{ScanContext, TopicTable};
 use crate::{
-    aggregates, averages, floats, functions, guard, infer, pg_catalog, subquery, types, weight,
-    windows,
+    aggregates, averages, floats, functions, grouped, guard, infer, pg_catalog, subquery, types,
+    weight, windows,
 };
 
 /// Stack of each engine thread; virtual memory until it is used.
@@ -215,6 +215,7 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
         .with_default_features()
         .with_analyzer_rules(analysis)
         .with_optimizer_rules(windows::rules())
+        .with_physical_optimizer_rules(grouped::rules())
         .with_type_planner(Arc::new(pg_catalog::PgTypes))
         .with_physical_optimizer_rule(Arc::new(ReadEdges))
         .with_physical_optimizer_rule(Arc::new(GuardFilters))

@@ -31,6 +31,7 @@ mod engine;
 mod error;
 mod floats;
 mod functions;
+mod grouped;
 mod guard;
 mod guarded;
 mod infer;

@@ -5,6 +5,7 @@
     reason = "a test may fail where it stands; helpers of tests are tests"
 )]
 
+mod answers;
 mod corpus;
 mod cursors;
 mod errors;
