@@ -329,7 +329,7 @@ impl Shared {
         let plan = async {
             let plan = state.statement_to_plan(statement).await?;
             let plan = averages::divided(floats::beside_numerics(plan)?, &self.averages)?;
-            subquery::single_rows(order::by_length(plan)?)
+            subquery::single_rows(subquery::told_apart(order::by_length(plan)?)?)
         };
         let plan = weight::planning(&state, plan)
             .await
