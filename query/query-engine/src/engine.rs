@@ -40,6 +40,7 @@ use crate::functions::joined::Concatenations;
 use crate::guarded::GuardFilters;
 use crate::guarded::hoist::Hoist;
 use crate::intervals::order;
+use crate::lists::Apart;
 use crate::literals::ArrayLiterals;
 use crate::memory::{MemoryLimits, StatementPool, Total};
 use crate::metered::MeterWindows;
@@ -207,6 +208,7 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
     analysis.insert(0, Arc::new(IntegerSums));
     analysis.push(Arc::new(Checked));
     analysis.push(Arc::new(Hoist));
+    analysis.push(Arc::new(Apart));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

@@ -38,6 +38,7 @@ mod infer;
 mod insert;
 mod intervals;
 mod json;
+mod lists;
 mod literals;
 mod memory;
 mod metered;
