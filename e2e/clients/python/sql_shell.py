@@ -31,7 +31,8 @@ class Shell:
     def __init__(self, home):
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
-            os.environ.update(HOME=home, TERM="xterm-256color", NO_COLOR="1")
+            os.environ.pop("NO_COLOR", None)  # without colours the menu of completions is in capitals
+            os.environ.update(HOME=home, TERM="xterm-256color")
             os.execv(LUMADB, [LUMADB, "sql", f"postgres://luma@{PG}/luma"])
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         self.screen = pyte.HistoryScreen(COLUMNS, LINES, history=10_000)
