@@ -111,7 +111,7 @@ fn a_topic_of_small_messages_takes_many_and_names_the_one_that_is_too_large() {
     let err = server.luma_with(&["produce", "small", "-p", "0"], lines.as_bytes()).fails(1);
     assert!(err.contains("produced 2 records"), "{err}");
     assert!(err.contains("error: line 3: "), "{err}");
-    assert!(err.contains("max.message.bytes = 2000"), "{err}");
+    assert!(err.contains("max.message.bytes is 2000"), "{err}");
     server.luma_with(&["produce", "small", "-z", "gzip"], lines.as_bytes()).ok();
 }
 

@@ -148,7 +148,7 @@ fn copy_to_standard_output_is_printed() {
 fn long_results_are_one_result() {
     let server = Server::start();
     let read = |format: &str| {
-        let query = "select value as \"a\nb\" from generate_series(1, 2500)";
+        let query = "select g as \"a\nb\" from generate_series(1, 2500) g";
         sql(&server, &["-o", format, "-c", query], "").ok()
     };
     let rows: Vec<serde_json::Value> = serde_json::from_str(&read("json")).expect("one array");
