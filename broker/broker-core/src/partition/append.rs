@@ -96,8 +96,7 @@ pub enum AppendError {
     Transactional,
     /// Nothing was appended, and what is wrong is not the batch: too many wait to be opened (NOT_ENOUGH_REPLICAS). That is what
     /// producers take for "not stored, send it again": Java's as retriable, librdkafka as retriable and not persisted, both
-    /// with the same sequences where they are idempotent. After REQUEST_TIMED_OUT they would not know whether it was stored,
-    /// and older ones do not know THROTTLING_QUOTA_EXCEEDED.
+    /// with the same sequences where they are idempotent. After REQUEST_TIMED_OUT they would not know whether it was stored.
     Busy,
     Producer(ProducerError),
 }

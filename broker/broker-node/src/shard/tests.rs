@@ -82,6 +82,17 @@ pub(super) fn item(stream: StreamId) -> AppendItem {
     AppendItem { stream, batch: builder.build().expect("fits"), opened: None, config }
 }
 
+/// A fetch of the one stream.
+fn request(offset: i64) -> ReadRequest {
+    ReadRequest {
+        place: PartitionPlace { stream: STREAM, shard: ShardId(0) },
+        offset: Offset(offset),
+        bytes_max: 1 << 20,
+        current_epoch: LeaderEpoch(-1),
+        last_fetched_epoch: LeaderEpoch(-1),
+    }
+}
+
 #[test]
 fn appends_to_many_partitions_yield_and_keep_their_order() {
     with_shard(|shard| {
@@ -144,13 +155,7 @@ fn semantics_9_the_largest_timestamp_is_found_again_when_its_record_is_deleted()
 #[test]
 fn reads_of_many_partitions_yield() {
     with_shard(|shard| {
-        let request = ReadRequest {
-            place: PartitionPlace { stream: STREAM, shard: ShardId(0) },
-            offset: Offset(0),
-            bytes_max: 1 << 20,
-            current_epoch: LeaderEpoch(-1),
-            last_fetched_epoch: LeaderEpoch(-1),
-        };
+        let request = request(0);
         let mut cx = Context::from_waker(Waker::noop());
         let mut reading = pin!(shard.read_all(vec![request; MANY], 1 << 20, true));
         let turns = (1..MANY).find(|_| reading.as_mut().poll(&mut cx).is_ready());
@@ -203,13 +208,7 @@ fn reads_from_memory_are_counted_apart_from_those_of_files() {
     run_with_shard(|shard| {
         Box::pin(async move {
             let read = |offset| {
-                let request = ReadRequest {
-                    place: PartitionPlace { stream: STREAM, shard: ShardId(0) },
-                    offset: Offset(offset),
-                    bytes_max: 1 << 20,
-                    current_epoch: LeaderEpoch(-1),
-                    last_fetched_epoch: LeaderEpoch(-1),
-                };
+                let request = request(offset);
                 Rc::clone(&shard).read_all(vec![request], 1 << 20, true)
             };
             let appended = Rc::clone(&shard).append_all(vec![item(STREAM)]).await;

@@ -15,13 +15,7 @@ async fn delete_under_a_read(shard: Rc<Shard>) {
         let appended = Rc::clone(&shard).append_all(vec![durable()]).await;
         assert!(appended.expect("no failure")[0].is_ok());
     }
-    let request = ReadRequest {
-        place: PartitionPlace { stream: STREAM, shard: ShardId(0) },
-        offset: Offset(0),
-        bytes_max: 1 << 20,
-        current_epoch: LeaderEpoch(-1),
-        last_fetched_epoch: LeaderEpoch(-1),
-    };
+    let request = request(0);
     let take = |_| shard.cold_reads.take().now_or_never().expect("one is left");
     let turns: Vec<_> = (0..COLD_READS_MAX).map(take).collect();
     let mut reading = Box::pin(Rc::clone(&shard).read_all(vec![request], 1 << 20, true));

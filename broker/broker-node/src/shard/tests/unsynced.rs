@@ -54,13 +54,7 @@ fn append(shard: &Rc<Shard>, sequence: i32) -> Appending {
 
 /// High watermark and bytes of a fetch from `offset`; what is in memory is read at once.
 fn fetch(shard: &Rc<Shard>, offset: i64) -> (i64, usize) {
-    let request = ReadRequest {
-        place: PartitionPlace { stream: STREAM, shard: ShardId(0) },
-        offset: Offset(offset),
-        bytes_max: 1 << 20,
-        current_epoch: LeaderEpoch(-1),
-        last_fetched_epoch: LeaderEpoch(-1),
-    };
+    let request = request(offset);
     let reading = Rc::clone(shard).read_all(vec![request], 1 << 20, true).now_or_never();
     let reply = reading.expect("from memory").0.remove(0).expect("in range");
     (reply.visible.0, reply.bytes())
