@@ -137,7 +137,8 @@ fn is_open(expr: &Expr) -> bool {
     matches!(expr, Expr::Placeholder(Placeholder { field: None, .. }))
 }
 
-fn are_of_one(left: Kind, right: Kind) -> bool {
+/// Whether values of these kinds are compared with each other.
+pub(crate) fn are_of_one(left: Kind, right: Kind) -> bool {
     use Kind::{Date, Timestamp};
     left == right || matches!((left, right), (Date, Timestamp) | (Timestamp, Date))
 }

@@ -54,8 +54,8 @@ use crate::snapshot::Snapshot;
 use crate::stop::{self, Stop};
 use crate::table::{ScanContext, TopicTable};
 use crate::{
-    aggregates, averages, floats, functions, grouped, guard, infer, pg_catalog, subquery, types,
-    weight, windows,
+    aggregates, averages, floats, functions, grouped, guard, infer, pg_catalog, predicates,
+    subquery, types, weight, windows,
 };
 
 /// Stack of each engine thread; virtual memory until it is used.
@@ -331,7 +331,7 @@ impl Shared {
         let plan = async {
             let plan = state.statement_to_plan(statement).await?;
             let plan = averages::divided(floats::beside_numerics(plan)?, &self.averages)?;
-            subquery::single_rows(subquery::told_apart(order::by_length(plan)?)?)
+            subquery::single_rows(predicates::joined(order::by_length(plan)?)?)
         };
         let plan = weight::planning(&state, plan)
             .await

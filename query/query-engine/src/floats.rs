@@ -23,7 +23,9 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Ope
 
 use crate::alternatives;
 use crate::arithmetic::rewritten;
+use crate::error::fault;
 use crate::intervals;
+use crate::operators::kinds;
 use crate::relations;
 use crate::rewrite::literals;
 
@@ -115,6 +117,7 @@ fn against(expr: &mut Expr, subquery: &mut Subquery, schema: &DFSchema) -> Resul
     let Some((qualifier, field)) = input.schema().iter().next() else { return Ok(false) };
     let Ok(data_type) = expr.get_type(schema) else { return Ok(false) };
     let types = [data_type, field.data_type().clone()];
+    refuse_kinds(expr, &types)?;
     let mut column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
     if input.schema().fields().len() > 1 || !compared_as(vec![expr, &mut column], &types, double) {
         return Ok(false);
@@ -123,6 +126,20 @@ fn against(expr: &mut Expr, subquery: &mut Subquery, schema: &DFSchema) -> Resul
     let projection = Projection::try_new(vec![column], Arc::clone(&input))?;
     subquery.subquery = Arc::new(LogicalPlan::Projection(projection));
     Ok(true)
+}
+
+/// # Errors
+/// 42883 for values that are not compared with each other.
+fn refuse_kinds(expr: &Expr, types: &[DataType; 2]) -> Result<()> {
+    let [left, right] = types;
+    let column = Expr::Literal(ScalarValue::Null, None);
+    match (kinds::kind(expr, left), kinds::kind(&column, right)) {
+        (Some(own), Some(other)) if !alternatives::are_of_one(own, other) => {
+            let (left, right) = (kinds::shown(left), kinds::shown(right));
+            Err(fault("42883", format!("operator does not exist: {left} = {right}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The type of floating point, for values of these types.

@@ -46,6 +46,7 @@ mod operators;
 mod output;
 mod parameters;
 mod pg_catalog;
+mod predicates;
 mod pushdown;
 mod query;
 mod records;

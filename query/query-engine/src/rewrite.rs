@@ -5,6 +5,7 @@
 //! - Unqualified catalog relations are qualified, also when a topic has the name: as in PostgreSQL, `pg_catalog` is
 //!   searched first, and the topic is `public.name`. `pg_catalog.` is removed from functions and operators.
 //!
+//! - Rows are compared part by part.
 //! - `ARRAY(SELECT …)` and casts to `regclass` and its kin become function calls.
 //!
 //! Invariants:
@@ -12,6 +13,7 @@
 
 pub(crate) mod literals;
 mod registry;
+mod rows;
 mod subquery;
 mod values;
 
@@ -169,6 +171,9 @@ impl VisitorMut for Rewriter<'_> {
         if let Err(error) = values::refuse_padded(expr) {
             return ControlFlow::Break(error);
         }
+        if let Err(error) = rows::spell_out(expr) {
+            return ControlFlow::Break(error);
+        }
         place::give(expr, self.tokens);
         subquery::null_when_empty(expr, &|name| self.is_empty(name));
         subquery::array(expr);
@@ -195,6 +200,10 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(error);
         }
         name_items(select);
+        if let Some(condition) = &mut select.selection {
+            rows::condition(condition);
+        }
+        rows::ungroup(&mut select.group_by);
         subquery::forget_unreachable(select, &|name| self.is_empty(name));
         ControlFlow::Continue(())
     }

@@ -1,5 +1,4 @@
-//! Correlated scalar subqueries made plannable: DataFusion joins only those that are aggregates. Compared subqueries told
-//! apart from what they are compared with.
+//! Correlated scalar subqueries made plannable: DataFusion joins only those that are aggregates.
 //!
 //! ```text
 //!  (SELECT e FROM x WHERE x.a = outer.a AND P(outer) AND Q(x, outer.a))
@@ -14,15 +13,14 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, DFSchema, Result};
+use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
-use datafusion::logical_expr::logical_plan::{Filter, Projection};
+use datafusion::logical_expr::logical_plan::Filter;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
     AggregateUDF, BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, when,
 };
 
-use crate::arithmetic::rewritten;
 use crate::functions;
 use crate::single::Single;
 
@@ -41,28 +39,6 @@ pub(crate) fn single_rows(plan: LogicalPlan) -> Result<LogicalPlan> {
             .map_data(LogicalPlan::recompute_schema)
     })
     .data()
-}
-
-/// Names the column of every `op ANY (SELECT …)` and `op ALL (SELECT …)` as no column outside is: DataFusion compares within
-/// the subquery, where a column outside of the same table and name would be the subquery's own.
-///
-/// # Errors
-/// DataFusion's, when a rewritten plan cannot be built.
-pub(crate) fn told_apart(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let compared = |expr: Expr, _: &DFSchema| match expr {
-        Expr::SetComparison(mut it) => {
-            let input = Arc::clone(&it.subquery.subquery);
-            let columns = input.schema().columns().into_iter().enumerate();
-            let renamed = columns
-                .map(|(at, column)| Expr::Column(column).alias(format!("luma_compared_{at}")))
-                .collect();
-            let projection = Projection::try_new(renamed, input)?;
-            it.subquery.subquery = Arc::new(LogicalPlan::Projection(projection));
-            Ok(Transformed::yes(Expr::SetComparison(it)))
-        }
-        other => Ok(Transformed::no(other)),
-    };
-    plan.transform_up_with_subqueries(|plan| rewritten(plan, &compared)).data()
 }
 
 fn named_expression(expr: Expr) -> Result<Transformed<Expr>> {

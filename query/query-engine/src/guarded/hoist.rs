@@ -28,9 +28,9 @@ pub(crate) struct Hoist;
 impl AnalyzerRule for Hoist {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|plan| match plan {
-            LogicalPlan::Aggregate(it) => aggregate(it),
-            LogicalPlan::Window(it) => window(it),
-            LogicalPlan::Sort(it) => sort(it),
+            LogicalPlan::Aggregate(it) => aggregate(it, Moved::new(take_guarded)),
+            LogicalPlan::Window(it) => window(it, Moved::new(take_guarded)),
+            LogicalPlan::Sort(it) => sort(it, Moved::new(take_guarded)),
             other => Ok(Transformed::no(other)),
         })
         .data()
@@ -42,16 +42,29 @@ impl AnalyzerRule for Hoist {
 }
 
 /// What is moved below.
-#[derive(Default)]
-struct Moved(Vec<Expr>);
+pub(crate) struct Moved {
+    exprs: Vec<Expr>,
+    take: Take,
+}
+
+/// Puts columns in the place of what is to be moved, and that to what was moved before, under the columns' names.
+type Take = fn(&mut Expr, &mut Vec<Expr>);
+
+fn take_guarded(expr: &mut Expr, moved: &mut Vec<Expr>) {
+    if guards(expr) {
+        let name = format!("luma_guard_{}", moved.len());
+        let column = Expr::Column(Column::from_name(&name));
+        moved.push(std::mem::replace(expr, column).unalias().alias(name));
+    }
+}
 
 impl Moved {
-    fn take<'a>(&mut self, exprs: impl IntoIterator<Item = &'a mut Expr>) {
-        for expr in exprs.into_iter().filter(|it| guards(it)) {
-            let name = format!("luma_guard_{}", self.0.len());
-            let column = Expr::Column(Column::from_name(&name));
-            self.0.push(std::mem::replace(expr, column).unalias().alias(name));
-        }
+    pub(crate) fn new(take: Take) -> Self {
+        Self { exprs: Vec::new(), take }
+    }
+
+    pub(crate) fn take<'a>(&mut self, exprs: impl IntoIterator<Item = &'a mut Expr>) {
+        exprs.into_iter().for_each(|expr| (self.take)(expr, &mut self.exprs));
     }
 
     /// Expressions of grouping sets: what is equal in two sets is one column.
@@ -74,9 +87,9 @@ impl Moved {
     }
 
     /// All columns of `input`, and what was moved.
-    fn over(self, input: Arc<LogicalPlan>) -> Result<Arc<LogicalPlan>> {
+    pub(crate) fn over(self, input: Arc<LogicalPlan>) -> Result<Arc<LogicalPlan>> {
         let columns = input.schema().columns().into_iter().map(Expr::Column);
-        let exprs = columns.chain(self.0).collect();
+        let exprs = columns.chain(self.exprs).collect();
         Ok(Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, input)?)))
     }
 }
@@ -112,8 +125,7 @@ fn is_subquery(expr: &Expr) -> bool {
     )
 }
 
-fn aggregate(mut it: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let mut moved = Moved::default();
+pub(crate) fn aggregate(mut it: Aggregate, mut moved: Moved) -> Result<Transformed<LogicalPlan>> {
     for expr in &mut it.group_expr {
         match expr {
             Expr::GroupingSet(set) => moved.take_sets(set),
@@ -126,15 +138,14 @@ fn aggregate(mut it: Aggregate) -> Result<Transformed<LogicalPlan>> {
         moved.take(call.params.filter.as_deref_mut());
         moved.take(call.params.order_by.iter_mut().map(|it| &mut it.expr));
     }
-    if moved.0.is_empty() {
+    if moved.exprs.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Aggregate(it)));
     }
     let plan = Aggregate::try_new(moved.over(it.input)?, it.group_expr, it.aggr_expr)?;
     named(LogicalPlan::Aggregate(plan), &it.schema, 0..0)
 }
 
-fn window(mut it: Window) -> Result<Transformed<LogicalPlan>> {
-    let mut moved = Moved::default();
+pub(crate) fn window(mut it: Window, mut moved: Moved) -> Result<Transformed<LogicalPlan>> {
     for expr in it.window_expr.iter_mut().map(called) {
         let Expr::WindowFunction(call) = expr else { continue };
         moved.take(&mut call.params.args);
@@ -142,24 +153,23 @@ fn window(mut it: Window) -> Result<Transformed<LogicalPlan>> {
         moved.take(call.params.filter.as_deref_mut());
         moved.take(call.params.order_by.iter_mut().map(|it| &mut it.expr));
     }
-    if moved.0.is_empty() {
+    if moved.exprs.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Window(it)));
     }
     let start = it.input.schema().fields().len();
-    let added = start..start + moved.0.len();
+    let added = start..start + moved.exprs.len();
     let plan = Window::try_new(it.window_expr, moved.over(it.input)?)?;
     named(LogicalPlan::Window(plan), &it.schema, added)
 }
 
-fn sort(mut it: Sort) -> Result<Transformed<LogicalPlan>> {
-    let mut moved = Moved::default();
+pub(crate) fn sort(mut it: Sort, mut moved: Moved) -> Result<Transformed<LogicalPlan>> {
     moved.take(it.expr.iter_mut().map(|it| &mut it.expr));
-    if moved.0.is_empty() {
+    if moved.exprs.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Sort(it)));
     }
     let schema = Arc::clone(it.input.schema());
     let start = schema.fields().len();
-    let added = start..start + moved.0.len();
+    let added = start..start + moved.exprs.len();
     it.input = moved.over(it.input)?;
     named(LogicalPlan::Sort(it), &schema, added)
 }
