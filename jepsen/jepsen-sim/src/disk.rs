@@ -55,6 +55,8 @@ pub struct Host {
     /// Reports writes and syncs as done and keeps them volatile: what a checker must notice.
     lying: Cell<bool>,
     capacity_bytes: Cell<u64>,
+    /// All directories take their space from the same capacity.
+    one_file_system: Cell<bool>,
     faults_hit: Cell<u64>,
 }
 
@@ -68,6 +70,7 @@ impl Host {
             fail: Cell::new(None),
             lying: Cell::new(false),
             capacity_bytes: Cell::new(u64::MAX),
+            one_file_system: Cell::new(false),
             faults_hit: Cell::new(0),
         })
     }
@@ -106,15 +109,31 @@ impl Host {
         self.faults_hit.get()
     }
 
-    /// Lets every disk hold only `spare_bytes` more than now; `None` ends the shortage.
+    /// Makes all directories parts of one file system, those to come included.
+    pub fn share_space(&self) {
+        self.one_file_system.set(true);
+        self.connect_disks();
+    }
+
+    fn connect_disks(&self) {
+        if self.one_file_system.get() {
+            SimDisk::share_space(&self.disks());
+        }
+    }
+
+    /// Lets every disk hold only `spare_bytes` more than now, or all of them together when they share their space; `None`
+    /// ends the shortage.
     pub fn limit_space(&self, spare_bytes: Option<u64>) {
-        let capacity =
-            |disk: &SimDisk| spare_bytes.map_or(u64::MAX, |spare| disk.used_bytes() + spare);
-        for disk in self.disks.borrow().values() {
-            disk.set_capacity_bytes(capacity(disk));
+        let disks = self.disks();
+        let all: u64 = disks.iter().map(SimDisk::used_bytes).sum();
+        let shared = self.one_file_system.get();
+        let used = |disk: &SimDisk| if shared { all } else { disk.used_bytes() };
+        for disk in &disks {
+            disk.set_capacity_bytes(spare_bytes.map_or(u64::MAX, |spare| used(disk) + spare));
         }
         // A directory made meanwhile has as much room.
-        self.capacity_bytes.set(spare_bytes.unwrap_or(u64::MAX));
+        let before = if shared { all } else { 0 };
+        self.capacity_bytes.set(spare_bytes.map_or(u64::MAX, |spare| before + spare));
     }
 
     /// The disks as they are, in the order of their directories.
@@ -140,12 +159,14 @@ impl Host {
             *disk = disk.crash_image(policy);
         }
         self.armed.set(None);
+        self.connect_disks();
     }
 
     /// The directory `dir`, made when missing.
     pub(crate) fn disk(self: &Rc<Self>, dir: &Path) -> Rc<dyn Disk> {
         let mut disks = self.disks.borrow_mut();
         let made = disks.len() as u64;
+        let missing = !disks.contains_key(dir);
         let disk = disks.entry(dir.to_owned()).or_insert_with(|| {
             SimDisk::new(SimDiskOptions {
                 capacity_bytes: self.capacity_bytes.get(),
@@ -154,7 +175,12 @@ impl Host {
                 ..SimDiskOptions::default()
             })
         });
-        Rc::new(HostDisk { host: Rc::clone(self), inner: disk.clone() })
+        let inner = disk.clone();
+        drop(disks);
+        if missing {
+            self.connect_disks();
+        }
+        Rc::new(HostDisk { host: Rc::clone(self), inner })
     }
 
     fn latency(&self, kind: OpKind) -> Duration {

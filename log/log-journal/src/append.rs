@@ -5,7 +5,7 @@
 //!
 //! On a full disk nothing is accepted but what may use the reserve (`space.rs`), until that is used up.
 
-use log_io::{Disk, Durability};
+use log_io::Disk;
 use log_types::Position;
 
 use crate::error::AppendError;
@@ -74,6 +74,10 @@ impl State {
             self.wake_flusher();
             return Err(AppendError::Full);
         }
+        if self.on_bridge() && room == Room::Common {
+            self.seal_requested = true;
+            self.wake_flusher();
+        }
         if self.seal_requested {
             self.refused = true;
             return Err(AppendError::Full);
@@ -117,19 +121,8 @@ impl State {
         }
         let need = usize::try_from(len).expect("an entry is at most frame_bytes_max");
         let block = self.tail.take_block(disk, need.max(self.block_class));
-        let mut entries = self.entry_pool.pop().unwrap_or_default();
-        entries.clear();
-        self.open = Some(OpenFrame {
-            block,
-            used: FRAME_HEADER_BYTES,
-            entries,
-            crc: 0,
-            crc_end: FRAME_HEADER_BYTES,
-            durability: Durability::Volatile,
-            position: self.plan.position,
-            segment: self.plan.segment,
-            file_offset: self.plan.offset,
-        });
+        let entries = self.entry_pool.pop().unwrap_or_default();
+        self.open = Some(OpenFrame::new(block, entries, &self.plan));
         const { assert!(ENTRY_BYTES < FRAME_HEADER_BYTES) };
         Ok(())
     }

@@ -27,6 +27,7 @@ use log_types::Position;
 
 use crate::checkpoint;
 use crate::error::JournalError;
+use crate::format::DATA_START;
 use crate::frame::{OpenFrame, Stamp};
 use crate::journal::Inner;
 use crate::options::JournalHooks;
@@ -215,7 +216,7 @@ impl Flusher {
                     matches!(head, Some(Pending::Seal(_))),
                     "a roll belongs to the seal at the head"
                 );
-                state.disk_full = false;
+                state.disk_full &= state.on_bridge();
                 state.wake_room();
                 Ok(true)
             }
@@ -272,14 +273,13 @@ impl Flusher {
     fn plan_seal(&mut self) -> bool {
         let last = {
             let mut state = self.inner.state.borrow_mut();
-            let open_is_last = state.open.is_none();
-            let wanted = state.seal_requested || (open_is_last && state.segment_nearly_full());
-            if !wanted || state.seal_queued() || self.roll.is_some() {
+            let bridge = state.bridge_due();
+            if !(bridge || state.seal_wanted()) || state.seal_queued() || self.roll.is_some() {
                 return false;
             }
             // Without a file for the next segment this one is not ended, so that nothing is accepted that might have
             // to wait for space. The background makes one, if it can.
-            if state.spares.is_empty() {
+            if state.spares.is_empty() && !bridge {
                 let hopeless = state.space_short || !state.spare_allowed();
                 if hopeless && state.seal_requested {
                     state.disk_full = true;
@@ -290,9 +290,14 @@ impl Flusher {
                 return false;
             }
             state.close_open();
-            if !state.plan_next_segment() {
+            if state.on_bridge() {
+                state.fill_empty_segment(self.inner.disk.as_ref());
+            } else if state.plan.offset == DATA_START {
                 return false;
             }
+            let next = if bridge { state.bridge.take() } else { state.spares.pop() };
+            state.disk_full &= bridge;
+            state.plan_next_segment(next);
             Position(state.plan.position.0 - 1)
         };
         if self.inner.state.borrow().checkpoint_due() {
@@ -401,7 +406,7 @@ impl Flusher {
         let state = self.inner.state.borrow();
         let Some(Pending::Seal(seal)) = state.queue.front() else { return false };
         if state.durable < state.written
-            || (state.disk_full && state.space_short && state.spares.is_empty())
+            || (state.waits_for_space() && state.space_short && state.spares.is_empty())
         {
             return false;
         }
@@ -443,6 +448,9 @@ impl Flusher {
         let mut state = self.inner.state.borrow_mut();
         if state.checkpoint_reserve_wanted() {
             return Some(checkpoint::reserve(inner));
+        }
+        if self.roll.is_none() && state.bridge_wanted() {
+            return Some(roll::add_bridge(inner));
         }
         let spare_due = self.roll.is_none() && state.spare_due();
         if let Some(attempt) = spare_due.then(|| state.begin_attempt()).flatten() {

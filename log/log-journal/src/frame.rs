@@ -12,6 +12,7 @@ use log_types::{Position, SegmentId};
 
 use crate::format::{ENTRY_BYTES, EntryHead, FRAME_HEADER_BYTES, FrameHeader, Identity, align_up};
 use crate::options::Entry;
+use crate::state::Plan;
 
 /// Putting checksums together costs about as much as going over this many bytes.
 const KNOWN_CRC_BYTES_MIN: usize = 16 << 10;
@@ -47,6 +48,22 @@ pub(crate) fn frame_len(data: usize, entries: usize) -> u64 {
 }
 
 impl OpenFrame {
+    /// Without entries yet, at the place that is planned for the next frame. `entries` is memory to use.
+    pub(crate) fn new(block: Block, mut entries: Vec<EntryHead>, plan: &Plan) -> Self {
+        entries.clear();
+        Self {
+            block,
+            used: FRAME_HEADER_BYTES,
+            entries,
+            crc: 0,
+            crc_end: FRAME_HEADER_BYTES,
+            durability: Durability::Volatile,
+            position: plan.position,
+            segment: plan.segment,
+            file_offset: plan.offset,
+        }
+    }
+
     /// Bytes on disk if nothing more is added.
     pub(crate) fn len(&self) -> u64 {
         frame_len(self.used - FRAME_HEADER_BYTES, self.entries.len())

@@ -201,6 +201,14 @@ impl Index {
         emptied
     }
 
+    /// Whether nothing in the segment being planned is wanted: sealed, it would be dead.
+    pub(crate) fn planned_is_dead(&self) -> bool {
+        let live = |stream: &StreamIndex| {
+            !stream.removed && stream.runs.last().is_some_and(|run| run.last >= stream.log_start)
+        };
+        !self.active.iter().filter_map(|id| self.streams.get(id)).any(live)
+    }
+
     pub(crate) fn live(&self, segment: SegmentId) -> u32 {
         self.live.get(&segment).copied().unwrap_or(0)
     }

@@ -153,6 +153,7 @@ impl Journal {
         let mut state = self.inner.state.borrow_mut();
         state.probe_space(self.inner.clock.mono_ns());
         state.notice_given_back();
+        state.look_at_bridge();
         state.watermark_wanted = true;
         state.free_check = true;
         state.want_checkpoint_for_frees();

@@ -17,7 +17,8 @@ pub struct JournalOptions {
     pub shard: ShardId,
     /// Written into every frame, and the leader epoch that every batch appended carries; a new one for every opening, from 1.
     pub term: Term,
-    /// Size of a segment file, a multiple of 4 KiB. Holds at least one frame of `frame_bytes_max`. Default 64 MiB.
+    /// Size of a segment file, a multiple of 4 KiB. Holds at least one frame of `frame_bytes_max`. Default 64 MiB. On a full
+    /// disk there are smaller ones.
     pub segment_bytes: u64,
     /// A second frame is started while one is in flight only when this much waits. Default 128 KiB.
     pub frame_bytes_target: usize,
@@ -36,10 +37,11 @@ pub struct JournalOptions {
     /// A seal takes a checkpoint when this much was written since the last one (or 16 times the size of the last
     /// one, if that is more). Default 256 MiB.
     pub checkpoint_bytes: u64,
-    /// Sum of the sizes of all segment files, spare ones included; `None`: what the disk holds.
+    /// Sum of the sizes of all segment files, spare ones included, but for the small file that is kept for a full disk;
+    /// `None`: what the disk holds.
     pub segments_max_bytes: Option<u64>,
     /// The same for all journals whose directories share a file system: who has spare segments gives them back while another
-    /// one has no space left. Default: this journal is alone.
+    /// one has no space left, and those without share what becomes free. Default: this journal is alone.
     pub space: Arc<SharedSpace>,
 }
 

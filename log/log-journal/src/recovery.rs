@@ -28,6 +28,7 @@ use crate::format::{
 use crate::index::Index;
 use crate::options::{EntryKind, JournalOptions, Recovery, ReplaySink};
 use crate::roll;
+use crate::space::{bridge_bytes, segment_bytes_least};
 use crate::state::{Opened, Plan, SegmentFile, SegmentMeta, Spare, State, check_options};
 use crate::verify::Finding;
 
@@ -534,7 +535,7 @@ pub(crate) async fn open(
         names.segments.iter().copied().filter(|id| !scan.segments.contains_key(id)).collect();
     let generation = scan.generation + 1;
     repair(disk, identity, &last, scan.position, generation).await?;
-    let (spares, spare_number) = collect_spares(disk, &options, &names, &leftover).await?;
+    let spares = collect_spares(disk, &options, &names, &leftover).await?;
     let recovery = Recovery {
         position: scan.position,
         checkpoint: checkpoint_position,
@@ -544,15 +545,7 @@ pub(crate) async fn open(
         clean: last.clean,
         rejected,
     };
-    let mut state = build_state(
-        options,
-        scan,
-        &last,
-        generation,
-        &names,
-        (spares, spare_number),
-        checkpoint_bytes,
-    );
+    let mut state = build_state(options, scan, &last, generation, &names, spares, checkpoint_bytes);
     state.stats.checkpoints_rejected = recovery.rejected.len() as u64;
     Ok((state, recovery))
 }
@@ -563,7 +556,7 @@ fn build_state(
     last: &LastSegment,
     generation: u32,
     names: &Names,
-    spares: (Vec<Spare>, u64),
+    found: FoundSpares,
     checkpoint_bytes: u64,
 ) -> State {
     let position = scan.position;
@@ -586,8 +579,9 @@ fn build_state(
         },
         current: Rc::clone(&last.file),
         segments: scan.segments,
-        spares: spares.0,
-        spare_number: spares.1,
+        spares: found.spares,
+        bridge: found.bridge,
+        spare_number: found.number,
         index: scan.index,
         watermark_sequence: last.sequence + 1,
         checkpoints,
@@ -598,8 +592,9 @@ fn build_state(
         position_at_checkpoint: Position(position.0 - scan.frames),
     });
     if last.sealed {
-        // The crash came between footer and next segment: do the rest of the roll.
-        state.plan_next_segment();
+        // The crash came between footer and next segment: do the rest of the roll, with the file that was meant for it.
+        let next = state.spares.pop().or_else(|| state.bridge.take());
+        state.plan_next_segment(next);
     }
     state
 }
@@ -693,13 +688,21 @@ async fn repair(
     write.await.map_err(error("record the watermark in"))
 }
 
-/// Spare files of the right size, and segment files that the checkpoint no longer knows.
+/// Files that can become segments.
+struct FoundSpares {
+    spares: Vec<Spare>,
+    bridge: Option<Spare>,
+    /// The highest number that one has.
+    number: u64,
+}
+
+/// Spare files of a size to work with, and segment files that the checkpoint no longer knows.
 async fn collect_spares(
     disk: &dyn Disk,
     options: &JournalOptions,
     names: &Names,
     leftover: &[SegmentId],
-) -> Result<(Vec<Spare>, u64), JournalError> {
+) -> Result<FoundSpares, JournalError> {
     let mut number = names.spares.last().copied().unwrap_or(0);
     let mut found: Vec<String> = names.spares.iter().map(|&number| spare_name(number)).collect();
     for &segment in leftover {
@@ -710,7 +713,8 @@ async fn collect_spares(
             .map_err(|error| JournalError::io("rename to a spare", &from, error))?;
         found.push(to);
     }
-    let mut spares = Vec::new();
+    let (mut spares, mut bridge) = (Vec::new(), None);
+    let records = segment_bytes_least(options)..=options.segment_bytes;
     for name in found {
         let error = |doing| {
             let name = name.clone();
@@ -718,15 +722,19 @@ async fn collect_spares(
         };
         let file = disk.open(&name).await.map_err(error("open"))?;
         let len = file.len().await.map_err(error("read the length of"))?;
-        if len == options.segment_bytes && spares.len() < roll::spares_max(options) {
-            // How much of it was ever written is not known; treating it as filled only costs speed.
-            spares.push(Spare { name, file, filled: len });
+        // How much of it was ever written is not known; treating it as filled only costs speed.
+        let (bytes, filled) = (len, len);
+        let whole = len.is_multiple_of(BLOCK);
+        if whole && records.contains(&len) && spares.len() < roll::spares_max(options) {
+            spares.push(Spare { name, file, bytes, filled });
+        } else if len == bridge_bytes(options) && bridge.is_none() {
+            bridge = Some(Spare { name, file, bytes, filled });
         } else {
             drop(file);
             disk.remove(&name).await.map_err(error("remove"))?;
         }
     }
-    Ok((spares, number))
+    Ok(FoundSpares { spares, bridge, number })
 }
 
 /// A journal that has no file yet.
@@ -737,15 +745,17 @@ async fn create(
     created_ms: i64,
 ) -> Result<(State, Recovery), JournalError> {
     let identity = Identity { cluster: options.cluster, shard: options.shard };
-    let (mut spares, number) = collect_spares(disk, &options, names, &[]).await?;
+    let FoundSpares { mut spares, bridge, number } =
+        collect_spares(disk, &options, names, &[]).await?;
     let spare = match spares.pop() {
         Some(spare) => spare,
         None => roll::create_spare(disk, spare_name(number + 1), options.segment_bytes).await?,
     };
+    let segment_bytes = spare.bytes;
     let header = SegmentHeader {
         segment: SegmentId(1),
         base: Position(1),
-        segment_bytes: options.segment_bytes,
+        segment_bytes,
         generation: 1,
         created_ms,
     };
@@ -753,12 +763,11 @@ async fn create(
     let meta = SegmentMeta {
         base: Position(1),
         last: Position(0),
-        segment_bytes: options.segment_bytes,
+        segment_bytes,
         created_ms,
         sealed: false,
         file: Some(Rc::clone(&file)),
     };
-    let segment_bytes = options.segment_bytes;
     let state = State::new(Opened {
         options,
         generation: 1,
@@ -772,6 +781,7 @@ async fn create(
         current: file,
         segments: BTreeMap::from([(SegmentId(1), meta)]),
         spares,
+        bridge,
         spare_number: number + 1,
         index: Index::default(),
         watermark_sequence: 0,

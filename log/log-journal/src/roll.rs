@@ -9,6 +9,7 @@
 //! - A file is named `segment-*` only after its header is durable, and gets frames only after its name is.
 //! - A roll starts when everything before it is durable: the next segment's existence proves the previous one.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use crate::index::Footer;
 use crate::journal::Inner;
 use crate::options::JournalOptions;
 use crate::shared_space::Attempt;
+use crate::space::bridge_bytes;
 use crate::state::{Pending, Plan, Seal, SegmentFile, SegmentMeta, Spare, State};
 
 /// Zeros written at a time into a spare segment.
@@ -43,9 +45,9 @@ pub(crate) fn spares_max(options: &JournalOptions) -> usize {
 type Job = LocalFuture<'static, Result<(), JournalError>>;
 
 impl State {
-    /// Ends the planned segment: its runs become a footer and extents, and the next frame goes into a new segment.
-    /// `false` when it has no frame yet.
-    pub(crate) fn plan_next_segment(&mut self) -> bool {
+    /// Ends the planned segment: its runs become a footer and extents, and the next frame goes into a new segment, which
+    /// `next` will be. `false` when it has no frame yet.
+    pub(crate) fn plan_next_segment(&mut self, next: Option<Spare>) -> bool {
         if self.plan.offset == DATA_START {
             return false;
         }
@@ -57,6 +59,7 @@ impl State {
             meta.sealed = true;
             meta.last = last;
         }
+        let segment_bytes = next.as_ref().map_or(self.options.segment_bytes, |next| next.bytes);
         self.queue.push_back(Pending::Seal(Rc::new(Seal {
             segment,
             base: self.plan.base,
@@ -64,11 +67,11 @@ impl State {
             segment_bytes: self.plan.segment_bytes,
             frames_end: self.plan.offset,
             footer,
+            next: RefCell::new(next),
+            next_bytes: segment_bytes,
         })));
-        let next = SegmentId(segment.0 + 1);
-        let segment_bytes = self.options.segment_bytes;
         self.plan = Plan {
-            segment: next,
+            segment: SegmentId(segment.0 + 1),
             base: last.next(),
             segment_bytes,
             offset: DATA_START,
@@ -89,8 +92,7 @@ impl State {
     }
 
     pub(crate) fn spare_needs_fill(&self) -> bool {
-        !self.closing
-            && self.spares.first().is_some_and(|spare| spare.filled < self.options.segment_bytes)
+        !self.closing && self.spares.first().is_some_and(|spare| spare.filled < spare.bytes)
     }
 
     /// A sealed segment that nothing needs: no live extent, and no kept checkpoint that names or precedes it.
@@ -143,7 +145,7 @@ pub(crate) async fn create_spare(
         drop(removed);
         return Err(JournalError::io("allocate", &name, error));
     }
-    Ok(Spare { name, file, filled: 0 })
+    Ok(Spare { name, file, bytes, filled: 0 })
 }
 
 /// Writes header and first watermark record, then gives the file its segment name, durably.
@@ -186,8 +188,12 @@ pub(crate) fn roll(inner: Rc<Inner>, seal: Rc<Seal>) -> Job {
             (state.identity, state.generation, Rc::clone(&state.current))
         };
         write_footer(inner.disk.as_ref(), identity, generation, &current, &seal).await?;
-        let spare = take_or_create_spare(&inner).await?;
-        let segment_bytes = inner.state.borrow().options.segment_bytes;
+        let next = seal.next.borrow_mut().take();
+        let spare = match next {
+            Some(spare) => spare,
+            None => take_or_create_spare(&inner, seal.next_bytes).await?,
+        };
+        let segment_bytes = spare.bytes;
         let segment = SegmentId(seal.segment.0 + 1);
         let created_ms = inner.clock.wall_ms();
         let base = seal.last.next();
@@ -216,17 +222,17 @@ pub(crate) fn roll(inner: Rc<Inner>, seal: Rc<Seal>) -> Job {
     })
 }
 
-async fn take_or_create_spare(inner: &Rc<Inner>) -> Result<Spare, JournalError> {
-    let (name, bytes) = {
+async fn take_or_create_spare(inner: &Rc<Inner>, bytes: u64) -> Result<Spare, JournalError> {
+    let name = {
         let mut state = inner.state.borrow_mut();
-        if let Some(spare) = state.spares.pop() {
-            return Ok(spare);
+        if let Some(at) = state.spares.iter().rposition(|spare| spare.bytes == bytes) {
+            return Ok(state.spares.remove(at));
         }
         if !state.spare_allowed() {
             return Err(no_space(&state));
         }
         state.spare_number += 1;
-        (spare_name(state.spare_number), state.options.segment_bytes)
+        spare_name(state.spare_number)
     };
     create_spare(inner.disk.as_ref(), name, bytes).await
 }
@@ -293,37 +299,91 @@ fn encode_body(disk: &dyn Disk, footer: &Footer) -> Option<(Block, usize)> {
     Some((Arc::from(memory), body.len()))
 }
 
-/// Allocates the spare segment ahead of need.
+/// Allocates the spare segment ahead of need, or a smaller one where there is need; where there is no space for any, the
+/// bridge, if that is missing.
 pub(crate) fn add_spare(inner: Rc<Inner>, attempt: Attempt) -> Job {
     Box::pin(async move {
         let _until_it_ends = attempt;
-        let (name, bytes) = {
-            let mut state = inner.state.borrow_mut();
-            state.spare_number += 1;
-            (spare_name(state.spare_number), state.options.segment_bytes)
-        };
-        let spare = create_spare(inner.disk.as_ref(), name, bytes).await?;
-        inner.state.borrow_mut().space_found(spare);
-        Ok(())
+        let sizes = inner.state.borrow().spare_sizes();
+        let mut refused = None;
+        for bytes in sizes {
+            let name = inner.state.borrow_mut().next_spare_name();
+            match create_spare(inner.disk.as_ref(), name, bytes).await {
+                Ok(spare) => {
+                    inner.state.borrow_mut().space_found(spare);
+                    return Ok(());
+                }
+                Err(error) if error.storage_full() => refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        if inner.state.borrow().bridge_missing() {
+            make_bridge(&inner).await?;
+        }
+        refused.map_or(Ok(()), Err)
     })
 }
 
-/// Turns a dead segment into the spare, or removes it when there are enough.
+/// Allocates the bridge.
+pub(crate) fn add_bridge(inner: Rc<Inner>) -> Job {
+    Box::pin(async move { make_bridge(&inner).await })
+}
+
+/// A power cut on a full disk must not take the bridge away: neither its name nor its blocks.
+async fn make_bridge(inner: &Inner) -> Result<(), JournalError> {
+    let (name, bytes) = {
+        let mut state = inner.state.borrow_mut();
+        (state.next_spare_name(), bridge_bytes(&state.options))
+    };
+    let disk = inner.disk.as_ref();
+    let bridge = create_spare(disk, name, bytes).await?;
+    let error = |doing| move |error| JournalError::io(doing, "the bridge", error);
+    bridge.file.sync_data().await.map_err(error("sync"))?;
+    disk.sync_dir().await.map_err(error("sync the directory of"))?;
+    inner.state.borrow_mut().bridge = Some(bridge);
+    Ok(())
+}
+
+/// What becomes of a dead segment's file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Afterlife {
+    Spare,
+    Bridge,
+    None,
+}
+
+impl State {
+    fn afterlife(&self, segment_bytes: u64) -> Afterlife {
+        let whole = segment_bytes == self.options.segment_bytes;
+        if whole && self.spares.len() < self.spares_kept_max() && !self.parts_wanted() {
+            Afterlife::Spare
+        } else if self.bridge.is_none() && segment_bytes == bridge_bytes(&self.options) {
+            Afterlife::Bridge
+        } else {
+            Afterlife::None
+        }
+    }
+
+    fn next_spare_name(&mut self) -> String {
+        self.spare_number += 1;
+        spare_name(self.spare_number)
+    }
+}
+
+/// Turns a dead segment into a spare or the bridge, or removes it.
 pub(crate) fn free(inner: Rc<Inner>, segment: SegmentId) -> Job {
     Box::pin(async move {
         let name = segment_name(segment);
-        let (meta, spare) = {
+        let (meta, afterlife) = {
             let mut state = inner.state.borrow_mut();
             let Some(meta) = state.segments.remove(&segment) else { return Ok(()) };
             state.caches.forget(segment);
-            state.spare_number += 1;
-            let reuse = state.spares.len() < state.spares_kept_max()
-                && meta.segment_bytes == state.options.segment_bytes;
-            (meta, reuse.then(|| spare_name(state.spare_number)))
+            let afterlife = state.afterlife(meta.segment_bytes);
+            (meta, afterlife)
         };
         let disk = inner.disk.as_ref();
         let error = |doing| move |error| JournalError::io(doing, &segment_name(segment), error);
-        let Some(to) = spare else {
+        if afterlife == Afterlife::None {
             drop(meta);
             disk.remove(&name).await.map_err(error("remove"))?;
             disk.sync_dir().await.map_err(error("sync the directory of"))?;
@@ -331,16 +391,21 @@ pub(crate) fn free(inner: Rc<Inner>, segment: SegmentId) -> Job {
             state.space_freed();
             state.options.space.gave_back();
             return Ok(());
-        };
+        }
+        let bytes = meta.segment_bytes;
         let file = match meta.file.and_then(|file| Rc::try_unwrap(file).ok()) {
             Some(file) => file.file,
             None => disk.open(&name).await.map_err(error("open"))?,
         };
+        let to = inner.state.borrow_mut().next_spare_name();
         disk.rename(&name, &to).await.map_err(error("rename to a spare"))?;
         disk.sync_dir().await.map_err(error("sync the directory of"))?;
+        let spare = Spare { name: to, file, bytes, filled: bytes };
         let mut state = inner.state.borrow_mut();
-        let filled = state.options.segment_bytes;
-        state.space_found(Spare { name: to, file, filled });
+        match afterlife {
+            Afterlife::Bridge => state.bridge = Some(spare),
+            _ => state.space_found(spare),
+        }
         Ok(())
     })
 }
@@ -397,17 +462,17 @@ pub(crate) fn record_watermark(inner: Rc<Inner>, closed: bool) -> Job {
 /// Writes the next zeros into the spare, so that later frames overwrite initialised blocks.
 pub(crate) fn fill_spare(inner: Rc<Inner>) -> Job {
     Box::pin(async move {
-        let (file, name, at, len) = {
+        let (file, name, at, len, done) = {
             let state = inner.state.borrow();
             let Some(spare) = state.spares.first() else { return Ok(()) };
-            let len = FILL_STEP_BYTES.min(state.options.segment_bytes - spare.filled);
-            (Rc::clone(&spare.file), spare.name.clone(), spare.filled, len)
+            let len = FILL_STEP_BYTES.min(spare.bytes - spare.filled);
+            let done = spare.filled + len == spare.bytes;
+            (Rc::clone(&spare.file), spare.name.clone(), spare.filled, len, done)
         };
         let bytes = usize::try_from(len).expect("a small step");
         let block = Block::from(inner.disk.alloc(bytes));
         let error = |error| JournalError::io("zero-fill", &name, error);
         file.write_at(at, block, bytes, Durability::Volatile).await.map_err(error)?;
-        let done = at + len == inner.state.borrow().options.segment_bytes;
         if done {
             file.sync_data().await.map_err(error)?;
         }

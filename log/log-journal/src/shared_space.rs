@@ -6,6 +6,7 @@
 //! ```
 //!
 //! Invariants:
+//! - While several are pressed, what becomes free is shared out in the smallest segments that do, so that all can go on.
 //! - A journal whose own segment ends soon keeps one spare, so that none is passed to and fro: who gets one uses it.
 //! - Who looks for space again does it while nobody else does: a file system that takes block by block (tmpfs) refuses two
 //!   at a time where one would have its file, and journals of one age look at the same moments.
@@ -76,21 +77,29 @@ impl State {
         }
     }
 
-    /// Whether a spare is to be allocated now.
+    /// Whether a spare is to be allocated now: not before the one that was there has become a segment.
     pub(crate) fn spare_due(&self) -> bool {
         self.spares.is_empty()
             && !self.space_short
+            && (!self.seal_queued() || self.seal_lacks_file())
             && self.spare_wanted()
             && self.spares_kept_max() > 0
     }
 
     /// Spares that are not given back.
     pub(crate) fn spares_kept_max(&self) -> usize {
-        let pressed = self.options.space.pressed.load(Ordering::Acquire);
-        if pressed > u64::from(self.pressed) {
+        if self.others_pressed() {
             return usize::from(self.segment_ends_soon());
         }
         spares_max(&self.options)
+    }
+
+    pub(crate) fn others_pressed(&self) -> bool {
+        self.options.space.pressed.load(Ordering::Acquire) > u64::from(self.pressed)
+    }
+
+    pub(crate) fn anyone_pressed(&self) -> bool {
+        self.options.space.pressed.load(Ordering::Acquire) > 0
     }
 
     /// Whether spares are to be given back; not what a roll is about to take.
@@ -101,13 +110,13 @@ impl State {
     /// `None`: not now, others are at it.
     pub(crate) fn begin_attempt(&self) -> Option<Attempt> {
         let space = &self.options.space;
-        let scarce = self.probe.failed_before() || space.pressed.load(Ordering::Acquire) > 0;
+        let scarce = self.probe.failed_before() || self.anyone_pressed();
         space.begin(scarce)
     }
 
     /// Whether a spare will be needed in a moment.
     fn segment_ends_soon(&self) -> bool {
         let far = self.plan.offset >= self.plan.segment_bytes / 4 * 3;
-        far || self.disk_full || self.seal_requested
+        far || self.disk_full || self.seal_requested || self.on_bridge()
     }
 }

@@ -1,10 +1,11 @@
 //! The journal's mutable state: what is planned, written and durable. Borrowed briefly, never across an await.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::task::Waker;
 
-use log_io::File;
+use log_io::{Disk, File};
 use log_types::{Position, SegmentId};
 
 use crate::append::Room;
@@ -15,7 +16,7 @@ use crate::frame::{OpenFrame, frame_len};
 use crate::index::{Footer, Index};
 use crate::options::{JournalOptions, JournalStats};
 use crate::reader::Caches;
-use crate::space::{CheckpointReserve, Probe, reserve_bytes_kept, segment_reserve_bytes};
+use crate::space::{CheckpointReserve, Probe, reserve_bytes_kept, segment_bytes_least};
 use crate::tail::{CLASS_MIN, Tail};
 
 /// An open segment file. Readers hold it while they read, which keeps it from being recycled.
@@ -41,6 +42,8 @@ pub(crate) struct SegmentMeta {
 pub(crate) struct Spare {
     pub(crate) name: String,
     pub(crate) file: Rc<dyn File>,
+    /// What is allocated: the size of the segment that it will be.
+    pub(crate) bytes: u64,
     /// Bytes known to be written at least once: overwriting them needs no metadata update.
     pub(crate) filled: u64,
 }
@@ -64,6 +67,9 @@ pub(crate) struct Seal {
     pub(crate) segment_bytes: u64,
     pub(crate) frames_end: u64,
     pub(crate) footer: Rc<Footer>,
+    /// The file of the next segment, of the size that was planned; `None`: it has to be made.
+    pub(crate) next: RefCell<Option<Spare>>,
+    pub(crate) next_bytes: u64,
 }
 
 pub(crate) enum Pending {
@@ -97,6 +103,10 @@ pub(crate) struct State {
     pub(crate) written_end: u64,
     pub(crate) segments: BTreeMap<SegmentId, SegmentMeta>,
     pub(crate) spares: Vec<Spare>,
+    /// The small file through which a full disk is left (`space.rs`).
+    pub(crate) bridge: Option<Spare>,
+    /// Going on in the bridge lets go of the segment being written.
+    pub(crate) bridge_helps: bool,
     pub(crate) spare_number: u64,
     /// The last attempt to get space failed; cleared by `retry_space`, by freed segments and, in time, by ticks.
     pub(crate) space_short: bool,
@@ -150,6 +160,7 @@ pub(crate) struct Opened {
     pub(crate) current: Rc<SegmentFile>,
     pub(crate) segments: BTreeMap<SegmentId, SegmentMeta>,
     pub(crate) spares: Vec<Spare>,
+    pub(crate) bridge: Option<Spare>,
     pub(crate) spare_number: u64,
     pub(crate) index: Index,
     pub(crate) watermark_sequence: u64,
@@ -188,6 +199,8 @@ impl State {
             current: opened.current,
             segments: opened.segments,
             spares: opened.spares,
+            bridge: opened.bridge,
+            bridge_helps: false,
             spare_number: opened.spare_number,
             space_short: false,
             probe: Probe::default(),
@@ -241,6 +254,25 @@ impl State {
         }
         let least = (self.plan.segment_bytes / 32).clamp(BLOCK, 1 << 20);
         !self.segment_fits(least, 64, Room::Common)
+    }
+
+    /// Whether the segment being planned should be ended: somebody asked for it, nearly nothing goes into it any more, or it
+    /// takes no records and there is a better one.
+    pub(crate) fn seal_wanted(&self) -> bool {
+        let full = self.open.is_none() && self.segment_nearly_full();
+        self.seal_requested || full || (self.on_bridge() && !self.spares.is_empty())
+    }
+
+    /// Puts a frame without entries into a segment without a frame, which could not be ended else.
+    pub(crate) fn fill_empty_segment(&mut self, disk: &dyn Disk) {
+        if self.plan.offset > DATA_START {
+            return;
+        }
+        let block = self.tail.take_block(disk, CLASS_MIN);
+        let entries = self.entry_pool.pop().unwrap_or_default();
+        self.queue.push_back(Pending::Frame(OpenFrame::new(block, entries, &self.plan)));
+        self.plan.offset += frame_len(0, 0);
+        self.plan.position = self.plan.position.next();
     }
 
     /// Whether nothing was refused since the flusher last made room.
@@ -322,10 +354,10 @@ impl State {
         }
     }
 
-    /// Sum of the sizes of segment files and spares.
+    /// Sum of the sizes of segment files and spares, without the bridge.
     pub(crate) fn allocated_bytes(&self) -> u64 {
         let segments: u64 = self.segments.values().map(|meta| meta.segment_bytes).sum();
-        segments + self.spares.len() as u64 * self.options.segment_bytes
+        segments + self.spares.iter().map(|spare| spare.bytes).sum::<u64>()
     }
 }
 
@@ -341,9 +373,8 @@ pub(crate) fn check_options(options: &JournalOptions) -> Result<(), JournalError
     if options.frame_bytes_max == 0 || options.pending_bytes_max == 0 {
         return error("frame_bytes_max and pending_bytes_max must be positive");
     }
-    let overhead = DATA_START + 2 * BLOCK + segment_reserve_bytes(options.segment_bytes);
     if u32::try_from(options.frame_bytes_max).is_err()
-        || frame_len(options.frame_bytes_max, 1) + overhead > options.segment_bytes
+        || segment_bytes_least(options) > options.segment_bytes
     {
         return error("a frame of frame_bytes_max does not fit into a segment");
     }

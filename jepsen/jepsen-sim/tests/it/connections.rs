@@ -1,8 +1,6 @@
 //! Connections in virtual time: the silent are closed, the busy are not, and who does not read or does not finish what it
 //! began costs itself only (kafka.md §7.35).
 
-use std::cell::Cell;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,57 +8,19 @@ use broker_kafka_wire::{
     ApiVersionsRequest, FetchPartition, FetchRequest, FetchTopic, MetadataRequest,
     MetadataRequestTopic,
 };
-use broker_rt::{Connection, Runtime, read_exact, write_all};
-use jepsen_sim::{Host, HostClock, SimNode, SimRuntime, Step, World};
-use log_io::LocalFuture;
+use broker_rt::{Connection, Runtime, write_all};
+use jepsen_sim::{SimNode, World};
 use log_types::{Offset, PartitionId};
 
-const NODE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 9092);
+use crate::harness::{Body, answer, connect, run_client, send};
 
-type Body = fn(Rc<dyn Runtime>) -> LocalFuture<'static, ()>;
-
-/// Runs a client against a node until it ends.
+/// Runs a client against a node of one core until it ends.
 fn with_node(body: Body) {
     let world = World::new(35);
     let node = SimNode::new(&world, 1, &[]);
     node.start();
-    let process = world.new_process();
-    let (host, clock) = (Host::new(&world), HostClock::new(&world));
-    let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1));
-    let runtime = SimRuntime::new(&world, process, &host, &clock, ip, 1) as Rc<dyn Runtime>;
-    let ended = Rc::new(Cell::new(false));
-    let (done, client) = (Rc::clone(&ended), body(runtime));
-    world.spawn(process, "client", async move {
-        client.await;
-        done.set(true);
-    });
-    while !ended.get() {
-        assert_ne!(world.step(), Step::Stalled, "the client waits for what never comes");
-    }
-    assert_eq!(node.failure(), None);
+    run_client(&world, &node, body);
     world.end();
-}
-
-async fn connect(runtime: &Rc<dyn Runtime>) -> Rc<dyn Connection> {
-    loop {
-        if let Ok(connection) = runtime.connect(NODE).await {
-            return connection;
-        }
-        runtime.sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// The next answer's bytes; `None` when the node has closed.
-async fn answer(connection: &Rc<dyn Connection>) -> Option<Vec<u8>> {
-    let mut size = [0; 4];
-    read_exact(&**connection, &mut size).await.ok()?;
-    let mut body = vec![0; usize::try_from(i32::from_be_bytes(size)).expect("a size")];
-    read_exact(&**connection, &mut body).await.ok()?;
-    Some(body)
-}
-
-async fn send(connection: &Rc<dyn Connection>, frame: broker_kafka_wire::Frame) {
-    write_all(&**connection, &frame.to_bytes()).await.expect("the node reads");
 }
 
 async fn api_versions(connection: &Rc<dyn Connection>) -> bool {

@@ -2,5 +2,7 @@
 
 mod bugs;
 mod connections;
+mod full_disk;
+mod harness;
 mod seeds;
 mod sweep;

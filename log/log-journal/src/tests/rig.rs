@@ -279,10 +279,14 @@ impl Rig {
 
     /// Opens the same disk again, as after a clean stop.
     pub(super) fn reopen(self) -> Self {
+        self.reopen_with(options())
+    }
+
+    pub(super) fn reopen_with(self, options: JournalOptions) -> Self {
         let Self { disk, executor, journal, appended, log_start, .. } = self;
         drop(journal);
         drop(executor);
-        let mut rig = Self::open(disk, options(), 2, appended).unwrap().unwrap();
+        let mut rig = Self::open(disk, options, 2, appended).unwrap().unwrap();
         rig.log_start = log_start;
         rig
     }

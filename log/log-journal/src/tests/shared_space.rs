@@ -2,7 +2,8 @@
 //!
 //! The stories: two shards of one age looked for a segment at the same moments, each took half of what tmpfs had left, and
 //! neither got any for as long as they looked; a shard kept a spare segment of 64 MiB that it had no use for while another
-//! one refused writes of 100 bytes.
+//! one refused writes of 100 bytes; two shards were full with a segment each, everything on both was deleted, and neither
+//! could end its segment for lack of another one; one of two that were full took all that the other one's deletion freed.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,23 +14,29 @@ use log_testkit::{CrashPolicy, Executor, SimDisk, SimDiskOptions};
 use super::rig::{Rig, Step, append, options};
 use crate::JournalOptions;
 
-/// What is on the disk beside segments: checkpoints, and the files kept for them.
-const CHECKPOINTS_BYTES: u64 = 80 << 10;
+/// What is on the disk beside segments: checkpoints and the files kept for them, and bridges.
+fn beside_bytes() -> u64 {
+    (80 << 10) + 2 * crate::space::bridge_bytes(&options())
+}
 
 const DELETION: [Step; 2] = [Step::Note { stream: 5, bytes: 100 }, Step::Wait];
 
 fn disk_bytes(segments: u64) -> u64 {
-    segments * options().segment_bytes + CHECKPOINTS_BYTES
+    segments * options().segment_bytes + beside_bytes()
 }
 
 /// Two journals with room for `segments` segments in all.
 fn pair(segments: u64) -> [Rig; 2] {
+    pair_of(&options(), disk_bytes(segments))
+}
+
+fn pair_of(options: &JournalOptions, bytes: u64) -> [Rig; 2] {
     let (executor, space) = (Rc::new(Executor::new(1)), Arc::default());
     let disks = [(); 2].map(|()| SimDisk::new(SimDiskOptions::default()));
-    disks[0].share_space(&disks[1]);
+    SimDisk::share_space(&disks);
     let rigs = disks.map(|disk| {
-        disk.set_capacity_bytes(disk_bytes(segments));
-        let options = JournalOptions { space: Arc::clone(&space), ..options() };
+        disk.set_capacity_bytes(bytes);
+        let options = JournalOptions { space: Arc::clone(&space), ..options.clone() };
         Rig::open_on(Rc::clone(&executor), disk, options, Vec::new()).unwrap().unwrap()
     });
     executor.run_until_stalled();
@@ -115,24 +122,60 @@ fn a_spare_is_given_to_who_has_no_space_left() {
 
 #[test]
 fn what_is_deleted_on_both_is_space_for_both_again_and_again() {
-    let mut rigs = pair(3);
-    let first: usize = fill(&mut rigs, 20).iter().sum();
-    assert!(first > 20, "{first} batches: a segment takes 8");
-    for stream in 20..26 {
-        for rig in &mut rigs {
-            assert!(rig.run(&DELETION) && rig.run(&[Step::Remove { stream }]));
+    // Nothing but a segment each, and one more than that.
+    for segments in [2, 3] {
+        let mut rigs = pair(segments);
+        let first: usize = fill(&mut rigs, 20).iter().sum();
+        assert!(first > 12, "{first} batches: a segment takes 8");
+        for stream in 20..26 {
+            for rig in &mut rigs {
+                assert!(rig.run(&DELETION) && rig.run(&[Step::Remove { stream }]));
+            }
+            tick(&rigs, 20);
+            assert_eq!(full(&rigs), [false; 2], "{segments} segments, stream {stream}");
+            for rig in &mut rigs {
+                assert!(rig.run(&[append(stream + 1, 1, 6000), Step::Wait]));
+            }
+            let taken: usize = fill(&mut rigs, stream + 1).iter().sum();
+            // One segment is left from before: with deletions of others in it.
+            assert!(taken > first / 2, "stream {stream}: {taken} of {first} batches");
+            for rig in &rigs {
+                rig.audit_reads();
+            }
         }
-        tick(&rigs, 20);
-        assert_eq!(full(&rigs), [false; 2], "stream {stream}");
-        for rig in &mut rigs {
-            assert!(rig.run(&[append(stream + 1, 1, 6000), Step::Wait]));
-        }
-        let taken: usize = fill(&mut rigs, stream + 1).iter().sum();
-        // One segment is left from before: with deletions of others in it.
-        assert!(taken > first / 2, "stream {stream}: {taken} of {first} batches");
-        for rig in &rigs {
-            rig.audit_reads();
-        }
+    }
+}
+
+/// Segments of which two of the smallest that do are one.
+fn large() -> JournalOptions {
+    JournalOptions { segment_bytes: 192 << 10, frame_bytes_max: 16 << 10, ..options() }
+}
+
+/// One has two segments, the other one has one, and what becomes free is the older one of the two.
+#[test]
+fn what_a_part_of_one_frees_is_space_for_both() {
+    let bytes = 3 * large().segment_bytes + beside_bytes();
+    let mut rigs = pair_of(&large(), bytes);
+    let taken = fill(&mut rigs, 20);
+    let rich = usize::from(taken[1] > taken[0]);
+    assert!(taken[rich] > taken[1 - rich] * 3 / 2, "{taken:?}");
+    for (rig, taken) in rigs.iter_mut().zip(taken) {
+        assert!(rig.run(&DELETION));
+        let offset = i64::try_from(taken * 2 / 3).unwrap();
+        assert!(rig.run(&[Step::LogStart { stream: 20, offset }]));
+    }
+    tick(&rigs, 40);
+    assert_eq!(full(&rigs), [false; 2]);
+    for rig in &mut rigs {
+        assert!(rig.run(&[append(20, 1, 6000), append(20, 1, 6000), Step::Wait]));
+        rig.audit_reads();
+    }
+    let more = fill(&mut rigs, 20);
+    assert!(more.iter().sum::<usize>() > 4, "{more:?}");
+    for rig in rigs {
+        let acknowledged = rig.acknowledged();
+        let mut rig = rig.reopen_with(large());
+        rig.audit(acknowledged);
     }
 }
 

@@ -261,6 +261,140 @@ fn a_power_cut_while_a_full_disk_is_cleared_loses_nothing() {
     }
 }
 
+/// A journal whose only segment is full, on a disk without one free block, as `stream` filled it.
+fn one_full_segment(disk: &log_testkit::SimDisk, stream: u64) -> Rig {
+    let options = JournalOptions { checkpoint_bytes: 1 << 40, ..options() };
+    // With the files for checkpoints.
+    let beside = (40 << 10) + crate::space::bridge_bytes(&options);
+    disk.set_capacity_bytes(options.segment_bytes + beside);
+    let mut rig = Rig::open(disk.clone(), options, 1, Vec::new()).unwrap().unwrap();
+    assert!(rig.run(&[Step::Settle]));
+    while rig.append(stream, 1, 6000, Durability::Synced) && rig.run(&[Step::Wait]) {}
+    disk.set_capacity_bytes(disk.used_bytes());
+    rig
+}
+
+/// The segment could not be ended for lack of another one, and not be freed before it was ended.
+#[test]
+fn one_segment_is_enough_to_get_the_space_of_what_is_deleted() {
+    let disk = log_testkit::SimDisk::new(log_testkit::SimDiskOptions::default());
+    let mut rig = one_full_segment(&disk, 20);
+    for round in 0..6 {
+        let stream = 20 + round;
+        assert_eq!(rig.journal.stats().segments, 1, "round {round}");
+        assert_eq!(rig.full.borrow().last(), Some(&true), "round {round}");
+        assert!(rig.run(&[Step::Note { stream: 5, bytes: 100 }, Step::Wait]));
+        assert!(rig.run(&[Step::Remove { stream }, Step::Tick]));
+        assert_eq!(rig.journal.stats().segments, 2, "on the bridge");
+        assert!(!rig.append(stream + 1, 1, 10, Durability::Synced), "which is not for records");
+        assert!(rig.run(&[Step::Note { stream: 5, bytes: 100 }, Step::Wait]), "but for deletions");
+        if round % 2 == 1 {
+            let acknowledged = rig.acknowledged();
+            let disk = rig.disk.crash_image(CrashPolicy::DropAll);
+            let log_start = rig.log_start.clone();
+            rig = Rig::open(disk, options(), 4, rig.appended.clone()).unwrap().unwrap();
+            for removed in log_start.keys() {
+                rig.journal.remove_stream(StreamId(*removed));
+            }
+            rig.log_start = log_start;
+            rig.audit(acknowledged);
+        }
+        assert!(rig.run(&[Step::Tick; 30]));
+        assert!(!rig.journal.stats().disk_full, "round {round}: {:?}", rig.journal);
+        let mut taken = 0;
+        while rig.append(stream + 1, 1, 6000, Durability::Synced) {
+            assert!(rig.run(&[Step::Wait]));
+            taken += 1;
+        }
+        assert!(taken >= 8, "round {round}: {taken} batches");
+        assert!(rig.run(&[Step::Tick; 6]), "what was the bridge is the bridge");
+        rig.audit_reads();
+    }
+}
+
+/// A segment and a bridge take each other's place: at no moment may a power cut find neither.
+#[test]
+fn a_power_cut_on_the_way_over_the_bridge_loses_nothing() {
+    let clear = |halt: Option<u64>| {
+        let disk = log_testkit::SimDisk::new(log_testkit::SimDiskOptions::default());
+        let mut rig = one_full_segment(&disk, 20);
+        let before = disk.ops();
+        if let Some(op) = halt {
+            disk.halt_at(before + op);
+        }
+        let deleted = rig.run(&[Step::Note { stream: 5, bytes: 100 }, Step::Wait]);
+        if deleted && rig.run(&[Step::Remove { stream: 20 }]) {
+            rig.run(&[Step::Tick; 8]);
+            rig.run(&[append(21, 1, 6000), Step::Wait, Step::Tick, Step::Tick]);
+        }
+        (rig, disk.ops() - before)
+    };
+    let (rig, total) = clear(None);
+    assert_eq!(*rig.full.borrow(), [true, false]);
+    assert!(total > 30, "{total} operations");
+    for op in 0..total {
+        let (rig, _) = clear(Some(op));
+        let acknowledged = rig.acknowledged();
+        let policies = (0..3).map(|seed| CrashPolicy::Subset { seed: seed + op });
+        for policy in policies.chain([CrashPolicy::DropAll, CrashPolicy::KeepAll]) {
+            let disk = rig.disk.crash_image(policy);
+            assert_eq!(super::damage::verify(&disk).findings, [], "{op}, {policy:?}");
+            let opened = Rig::open(disk, options(), 2, rig.appended.clone()).unwrap();
+            let mut opened = opened.unwrap_or_else(|error| panic!("{op}, {policy:?}: {error}"));
+            opened.log_start.clone_from(&rig.log_start);
+            opened.audit(acknowledged);
+            // Without one block more than there was; whether the removal survived is the owner's to say.
+            opened.journal.remove_stream(StreamId(20));
+            opened.log_start.insert(20, i64::MAX);
+            // Tells the journal that it has no space, if it has none.
+            opened.append(21, 1, 6000, Durability::Synced);
+            assert!(opened.run(&[Step::Tick; 30]));
+            assert!(opened.run(&[append(21, 1, 6000), Step::Wait]), "{op}, {policy:?}");
+        }
+    }
+}
+
+/// Space for a half of a segment is space.
+#[test]
+fn a_full_journal_takes_what_there_is() {
+    let large =
+        || JournalOptions { segment_bytes: 192 << 10, frame_bytes_max: 16 << 10, ..options() };
+    let disk = log_testkit::SimDisk::new(log_testkit::SimDiskOptions::default());
+    let mut rig = Rig::open(disk, large(), 1, Vec::new()).unwrap().unwrap();
+    assert!(rig.run(&[append(20, 1, 100), Step::Wait, Step::Settle]));
+    let used = rig.disk.used_bytes();
+    rig.disk.set_capacity_bytes(used);
+    fill(&mut rig);
+    rig.disk.set_capacity_bytes(used + (100 << 10));
+    assert!(rig.run(&[Step::Tick; 100]));
+    let more = fill(&mut rig);
+    assert!(more >= 8, "{more} batches into 96 KiB");
+    let acknowledged = rig.acknowledged();
+    let mut rig = rig.reopen_with(large());
+    rig.audit(acknowledged);
+    rig.disk.set_capacity_bytes(u64::MAX);
+    assert!(rig.run(&[Step::Tick; 100]));
+    assert!(rig.run(&[append(20, 1, 6000), Step::Wait]));
+}
+
+/// Segments were small, now entries are larger than one: the last one, in which nothing was, was never ended.
+#[test]
+fn a_small_segment_without_a_frame_is_left_for_one_that_entries_fit_into() {
+    let mut rig = Rig::fresh();
+    assert!(rig.run(&[Step::Settle, Step::Close]));
+    let options = JournalOptions {
+        segment_bytes: 512 << 10,
+        frame_bytes_max: 200 << 10,
+        pending_bytes_max: 400 << 10,
+        ..options()
+    };
+    let mut rig = rig.reopen_with(options.clone());
+    assert!(rig.run(&[append(20, 1, 150_000), Step::Wait]));
+    let acknowledged = rig.acknowledged();
+    assert_eq!(acknowledged, 1);
+    rig.reopen_with(options).audit(acknowledged);
+}
+
 /// Each attempt takes what is free for a moment, from whoever else writes to the file system.
 #[test]
 fn space_is_looked_for_less_and_less_often() {

@@ -11,11 +11,15 @@ const PIECES: u64 = 16;
 const RELEASE_POLLS: u64 = 64;
 
 impl SimDisk {
-    /// Makes two disks directories of one file system: `capacity_bytes` of either bounds what both hold. `allocate` takes what
-    /// is free piece by piece there, and gives it back a moment later when that is too little, as tmpfs does.
-    pub fn share_space(&self, other: &Self) {
-        self.state.borrow_mut().neighbours.push(Rc::downgrade(&other.state));
-        other.state.borrow_mut().neighbours.push(Rc::downgrade(&self.state));
+    /// Makes the disks directories of one file system, and of no other one: `capacity_bytes` of each bounds what all hold.
+    /// `allocate` takes what is free piece by piece there, and gives it back a moment later when that is too little, as
+    /// tmpfs does.
+    pub fn share_space(disks: &[Self]) {
+        for (at, disk) in disks.iter().enumerate() {
+            let others = disks[..at].iter().chain(&disks[at + 1..]);
+            disk.state.borrow_mut().neighbours =
+                others.map(|it| Rc::downgrade(&it.state)).collect();
+        }
     }
 }
 
