@@ -24,7 +24,7 @@ use log_io::LocalFuture;
 use log_journal::SharedSpace;
 use log_types::{LeaderEpoch, ShardId, TopicId};
 
-use crate::fair::fair;
+use crate::fair::{Yielding, fair};
 use crate::limits::Memory;
 use crate::opening::Opening;
 use crate::router::{Job, Router};
@@ -53,6 +53,7 @@ pub(crate) struct Shared {
 /// State of one core. Used as `Rc<Core>` on its own thread.
 pub(crate) struct Core {
     pub(crate) runtime: Rc<dyn Runtime>,
+    pub(crate) yielding: Yielding,
     pub(crate) shared: Arc<Shared>,
     pub(crate) shards: BTreeMap<ShardId, Rc<Shard>>,
     pub(crate) identity: RefCell<Arc<Identity>>,
@@ -102,6 +103,7 @@ impl Core {
             port: 0,
         };
         Rc::new(Self {
+            yielding: Yielding::of(&runtime),
             runtime,
             shards,
             identity: RefCell::new(Arc::new(identity)),
@@ -231,8 +233,7 @@ impl Core {
     /// connection's requests do.
     pub(crate) fn take_up(self: &Rc<Self>, job: Job) {
         if let Started::Waiting(rest) = start(job(Rc::clone(self))) {
-            let runtime = Rc::clone(&self.runtime);
-            let rest = fair(move || runtime.yield_now(), rest);
+            let rest = fair(self.yielding.clone(), rest);
             self.runtime.spawn(Queue::Latency, "job", Box::pin(rest));
         }
     }

@@ -8,13 +8,19 @@
 //! ```text
 //! idle ──poll──► polling ──returns──► idle                 a wake meanwhile: polling ─► woken ──returns──► yield, poll again
 //! ```
+//!
+//! Those of a core who yield stand in one line: between two looks at sockets and files one of them does one slice. Otherwise
+//! whoever has little to do would wait for a slice of each at every step.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use broker_kafka::Turns;
+use broker_rt::Runtime;
 use futures_util::task::AtomicWaker;
 use log_io::LocalFuture;
 
@@ -40,30 +46,50 @@ impl Wake for Turn {
     }
 }
 
-/// Runs `future`; where it wakes itself while it is polled, `pause` lets everything else of the core have its turn first.
-pub(crate) async fn fair<T>(
-    pause: impl Fn() -> LocalFuture<'static, ()>,
-    future: impl Future<Output = T>,
-) -> T {
+/// How those of one core yield.
+#[derive(Clone)]
+pub(crate) struct Yielding {
+    pause: Rc<dyn Fn() -> LocalFuture<'static, ()>>,
+    line: Turns,
+}
+
+impl Yielding {
+    pub(crate) fn of(runtime: &Rc<dyn Runtime>) -> Self {
+        let runtime = Rc::clone(runtime);
+        Self::with(move || runtime.yield_now())
+    }
+
+    fn with(pause: impl Fn() -> LocalFuture<'static, ()> + 'static) -> Self {
+        Self { pause: Rc::new(pause), line: Turns::new(1) }
+    }
+}
+
+/// Runs `future`; where it wakes itself while it is polled, everything else of the core has its turn first, and then those
+/// who have yielded before it.
+pub(crate) async fn fair<T>(yielding: Yielding, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let turn = Arc::new(Turn::default());
     let waker = Waker::from(Arc::clone(&turn));
+    let mut at_work = None;
     loop {
         let polled = poll_fn(|cx| {
             turn.outer.register(cx.waker());
             turn.state.store(POLLING, Ordering::Release);
             let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
             let woken = turn.state.swap(IDLE, Ordering::AcqRel) == WOKEN;
+            // Held for a slice, and not while it waits for something else.
+            at_work = None;
             match polled {
                 Poll::Ready(output) => Poll::Ready(Some(output)),
                 Poll::Pending if woken => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             }
         });
-        match polled.await {
-            Some(output) => return output,
-            None => pause().await,
+        if let Some(output) = polled.await {
+            return output;
         }
+        at_work = Some(yielding.line.take().await);
+        (yielding.pause)().await;
     }
 }
 

@@ -203,9 +203,9 @@ impl Broker for CoreBroker {
         request: AppendRequest,
         held: Option<(Reserved, usize)>,
     ) -> LocalFuture<'static, (Result<AppendRequest, AppendError>, Reserved)> {
-        let (opening, runtime) = (self.0.opening.clone(), Rc::clone(&self.0.runtime));
+        let opening = self.0.opening.clone();
         let opened = async move { opening.open(request, held).await };
-        Box::pin(fair(move || runtime.yield_now(), opened))
+        Box::pin(fair(self.0.yielding.clone(), opened))
     }
 
     fn append(

@@ -1,6 +1,6 @@
 //! A yield becomes the executor's own; a wait stays a wait, and no wake is lost.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_channel::oneshot;
-use log_io::LocalFuture;
+use futures_util::future::{join, join_all};
+use log_testkit::Executor;
 
-use super::fair;
+use super::{Yielding, fair};
 
 #[derive(Default)]
 struct Wakes(AtomicUsize);
@@ -23,12 +24,12 @@ impl Wake for Wakes {
 }
 
 /// Counts the pauses, which are over at once.
-fn counting(pauses: &Rc<Cell<usize>>) -> impl Fn() -> LocalFuture<'static, ()> {
+fn counting(pauses: &Rc<Cell<usize>>) -> Yielding {
     let pauses = Rc::clone(pauses);
-    move || {
+    Yielding::with(move || {
         pauses.set(pauses.get() + 1);
         Box::pin(async {})
-    }
+    })
 }
 
 #[test]
@@ -79,4 +80,51 @@ fn a_wake_from_another_thread_during_a_poll_is_not_lost() {
     let mut future = pin!(fair(counting(&pauses), woken_elsewhere));
     assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
     assert_eq!(pauses.get(), 1);
+}
+
+/// Three that always have more to do: each pause, which is a look at sockets and files, is followed by one slice.
+#[test]
+fn between_two_pauses_one_of_those_who_yield_does_one_slice() {
+    let events = Rc::new(RefCell::new(String::new()));
+    let log = |event: char| {
+        let events = Rc::clone(&events);
+        move || events.borrow_mut().push(event)
+    };
+    let pause = log('.');
+    let yielding = Yielding::with(move || {
+        pause();
+        Box::pin(log_io::yield_once())
+    });
+    let worker = |name: char| {
+        let slice = log(name);
+        let slices = async move {
+            for _ in 0..3 {
+                log_io::yield_once().await;
+                slice();
+            }
+        };
+        Box::pin(fair(yielding.clone(), slices))
+    };
+    let executor = Executor::new(1);
+    let all = join_all(['a', 'b', 'c'].map(worker));
+    assert!(executor.block_on(all).is_some(), "nobody waits for ever");
+    assert_eq!(*events.borrow(), ".a.b.c.a.b.c.a.b.c", "in the order in which they yielded");
+}
+
+/// Who waits for something else is not in the way of those who have more to do.
+#[test]
+fn a_wait_gives_the_turn_back() {
+    let pauses = Rc::new(Cell::new(0));
+    let yielding = counting(&pauses);
+    let (tx, rx) = oneshot::channel();
+    let waits = fair(yielding.clone(), async {
+        log_io::yield_once().await;
+        rx.await
+    });
+    let works = fair(yielding, async {
+        log_io::yield_once().await;
+        tx.send(5).expect("it waits");
+    });
+    let both = Executor::new(1).block_on(join(waits, works));
+    assert_eq!(both.map(|it| it.0), Some(Ok(5)));
 }

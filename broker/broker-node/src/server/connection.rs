@@ -98,7 +98,7 @@ impl KafkaConnection {
         let begin = Rc::clone(&self.handler).begin(&self.peer, body);
         // What is decoded as it comes has no yields that should let sockets in.
         let begun = match bytes > UNWEIGHED_BYTES_MAX {
-            true => Box::pin(fair(self.pause(), begin)).await,
+            true => Box::pin(fair(self.core.yielding.clone(), begin)).await,
             false => begin.await,
         };
         let Begun { api_key, answering, only_reads, in_turn, bytes: decoded_bytes } =
@@ -171,7 +171,7 @@ impl KafkaConnection {
     ) -> LocalFuture<'static, Response> {
         let (mut tx, rx) = oneshot::channel();
         let connection = Rc::downgrade(self);
-        let rest = fair(self.pause(), rest);
+        let rest = fair(self.core.yielding.clone(), rest);
         let run = async move {
             let response = match only_reads {
                 true => match select(pin!(rest), tx.cancellation()).await {
@@ -188,11 +188,6 @@ impl KafkaConnection {
         };
         self.core.runtime.spawn(Queue::Latency, "kafka-request", Box::pin(run));
         Box::pin(async move { rx.await.unwrap_or(Response::Close) })
-    }
-
-    fn pause(&self) -> impl Fn() -> LocalFuture<'static, ()> + 'static {
-        let runtime = Rc::clone(&self.core.runtime);
-        move || runtime.yield_now()
     }
 
     async fn write_loop(self: Rc<Self>) {
