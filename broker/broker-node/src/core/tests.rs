@@ -5,26 +5,23 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use broker_core::group::GroupConfig;
-use broker_rt::{Backend, Connection, Listener, Options, Queue, Runtime, run_cores};
+use broker_rt::{Connection, Listener, Queue, Runtime};
 use futures_channel::mpsc;
 use futures_util::FutureExt;
 use log_io::{Clock, Disk, LocalFuture, Random};
-use log_journal::JournalOptions;
-use log_types::{ClusterId, LeaderEpoch, ShardId};
+use log_types::ShardId;
 
-use super::{Core, Latest, Shared};
-use crate::router::{Job, Router};
-use crate::settings::NodeSettings;
-use crate::shard::{Shard, ShardOptions};
+use super::Core;
+use crate::router::Job;
 
+mod fixture;
 mod publish;
 
 /// A runtime that counts how often the rest of the core had its turn.
@@ -76,24 +73,8 @@ struct Two {
 }
 
 async fn two(path: &Path, runtime: Rc<dyn Runtime>) -> Two {
-    let options = ShardOptions {
-        journal: JournalOptions::new(ClusterId([7; 16]), FAR),
-        epoch: LeaderEpoch(1),
-        groups: GroupConfig::default(),
-        full_shards: Arc::default(),
-    };
-    let shard = Shard::open(&*runtime, path, options).await.expect("opens");
-    let (router, mut mailboxes) = Router::new(2, 2);
-    let shared = Arc::new(Shared {
-        settings: NodeSettings::new(path.to_owned(), SocketAddr::from(([127, 0, 0, 1], 0))),
-        cluster_id: String::new(),
-        epoch: LeaderEpoch(1),
-        router,
-        catalog: Latest::default(),
-        full_shards: Arc::default(),
-        space: Arc::default(),
-        failure: mpsc::unbounded().0,
-    });
+    let shard = fixture::shard(path, &*runtime, FAR).await;
+    let (shared, mut mailboxes) = fixture::shared(path, 2);
     let yields = Rc::new(Cell::new(0));
     let runtime: Rc<dyn Runtime> = Rc::new(Counting { inner: runtime, yields: Rc::clone(&yields) });
     let near = Core::new(Rc::clone(&runtime), Arc::clone(&shared), BTreeMap::new());
@@ -103,16 +84,9 @@ async fn two(path: &Path, runtime: Rc<dyn Runtime>) -> Two {
 
 /// Runs `body` with two cores that share one thread.
 fn with_two(body: impl AsyncFn(Two) + Clone + Send + Sync + 'static) {
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().to_owned();
-    let running = run_cores(
-        &Options::new(Backend::Epoll, 1),
-        Arc::new(move |_, runtime: Rc<dyn Runtime>| {
-            let (path, body) = (path.clone(), body.clone());
-            Box::pin(async move { body(two(&path, runtime).await).await })
-        }),
-    );
-    running.expect("the core starts").join().expect("the core ends well");
+    fixture::on_one_thread(async move |path: PathBuf, runtime| {
+        body(two(&path, runtime).await).await;
+    });
 }
 
 /// A read of another core's shard went on, with the memory and the turn that it held, after its client had gone.

@@ -6,26 +6,22 @@
 //! streams were there.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use broker_core::catalog::{CatalogError, CatalogRecord, NewTopicSpec};
-use broker_core::group::GroupConfig;
 use broker_kafka::broker::{Broker as _, CatalogCommand, CatalogFailure, PartitionError};
-use broker_rt::{Backend, Options, Queue, Runtime, run_cores};
+use broker_rt::{Queue, Runtime};
 use futures_channel::mpsc;
 use futures_util::FutureExt;
 use log_io::LocalFuture;
-use log_journal::JournalOptions;
-use log_types::{ClusterId, LeaderEpoch};
+use log_types::LeaderEpoch;
 
-use crate::core::{Core, CoreBroker, Latest, Shared};
-use crate::router::{Job, Router};
-use crate::settings::NodeSettings;
-use crate::shard::{META_SHARD, Shard, ShardOptions};
+use super::fixture;
+use crate::core::{Core, CoreBroker};
+use crate::router::Job;
+use crate::shard::{META_SHARD, Shard};
 
 /// Rounds after which the changes are taken to hang.
 const ROUNDS_MAX: usize = 100;
@@ -40,24 +36,8 @@ struct Node {
 }
 
 async fn node(path: &Path, runtime: Rc<dyn Runtime>) -> Node {
-    let options = ShardOptions {
-        journal: JournalOptions::new(ClusterId([7; 16]), META_SHARD),
-        epoch: LeaderEpoch(1),
-        groups: GroupConfig::default(),
-        full_shards: Arc::default(),
-    };
-    let shard = Shard::open(&*runtime, path, options).await.expect("opens");
-    let (router, mut mailboxes) = Router::new(1, 1);
-    let shared = Arc::new(Shared {
-        settings: NodeSettings::new(path.to_owned(), SocketAddr::from(([127, 0, 0, 1], 0))),
-        cluster_id: String::new(),
-        epoch: LeaderEpoch(1),
-        router,
-        catalog: Latest::default(),
-        full_shards: Arc::default(),
-        space: Arc::default(),
-        failure: mpsc::unbounded().0,
-    });
+    let shard = fixture::shard(path, &*runtime, META_SHARD).await;
+    let (shared, mut mailboxes) = fixture::shared(path, 1);
     let core = Core::new(runtime, shared, BTreeMap::from([(META_SHARD, Rc::clone(&shard))]));
     Node { core, shard, mailbox: mailboxes.remove(0) }
 }
@@ -116,16 +96,9 @@ impl Node {
 type CatalogOutcome = Result<CatalogRecord, CatalogFailure>;
 
 fn with_node(body: impl AsyncFn(Node) + Clone + Send + Sync + 'static) {
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().to_owned();
-    let running = run_cores(
-        &Options::new(Backend::Epoll, 1),
-        Arc::new(move |_, runtime: Rc<dyn Runtime>| {
-            let (path, body) = (path.clone(), body.clone());
-            Box::pin(async move { body(node(&path, runtime).await).await })
-        }),
-    );
-    running.expect("the core starts").join().expect("the core ends well");
+    fixture::on_one_thread(async move |path: PathBuf, runtime| {
+        body(node(&path, runtime).await).await;
+    });
 }
 
 #[test]
