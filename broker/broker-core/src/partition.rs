@@ -22,7 +22,9 @@ use log_types::{LeaderEpoch, Offset};
 
 pub use append::{AppendError, AppendRules, Prepared, RecordProblem, Verdict};
 pub use epochs::EpochHistory;
-pub use open::{DECOMPRESSED_BYTES_MAX, NotOpened, Opened, batch_records, must_open, open, seen};
+pub use open::{
+    DECOMPRESSED_BYTES_MAX, NotOpened, Opened, batch_records, let_go, must_open, open, seen,
+};
 
 use crate::fields::{FieldError, FieldReader, FieldWriter};
 use crate::producer::ProducerStates;

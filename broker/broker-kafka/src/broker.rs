@@ -369,9 +369,11 @@ pub trait Broker {
     /// Checks a batch that [`must_open`](broker_core::partition::must_open) and compresses it as its topic asks, with yields
     /// between slices of work; gives the request to append. It waits until this core has memory for that, unless some is
     /// `held` for those before it that are not appended yet, with their bytes; the memory returned is for all of them.
+    /// All batches of the produce request take `request_bytes`, which wait with it.
     fn open(
         &self,
         request: AppendRequest,
+        request_bytes: usize,
         held: Option<(Reserved, usize)>,
     ) -> LocalFuture<'static, (Result<AppendRequest, AppendError>, Reserved)>;
 

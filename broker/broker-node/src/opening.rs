@@ -4,7 +4,7 @@
 //!  memory ─► small: one at a time ─────────────────────────────────────────► opened
 //!                       │ larger than SMALL_BYTES_MAX: given back, begun anew
 //!                       └─► large: one at a time, its memory counted apart ─► opened
-//!                             └─► LARGE_WAITING_MAX wait already: busy, to be sent again
+//!                             └─► enough wait already: busy, to be sent again
 //! ```
 //!
 //! Invariants:
@@ -13,8 +13,8 @@
 //! - Small batches do not wait for large ones: a client that sends only what takes long delays those like it. Who waits for
 //!   the large turn holds none of the memory that small ones wait for, but what its request opened before; nor does who has
 //!   that turn, until what it opened is there to be appended.
-//! - A few wait for the large turn at most: each holds the memory of the core that its request was read into, which everybody's
-//!   requests need. The rest are answered with what producers repeat after a pause.
+//! - A few wait for the large turn at most, by number and by bytes: each holds the memory of the core that its request was read
+//!   into, which everybody's requests need. The rest are answered with what producers repeat after a pause.
 //! - Memory is waited for only by those who hold none of it, and given back when the batch has been appended.
 
 use std::cell::Cell;
@@ -33,6 +33,8 @@ const SMALL_BYTES_MAX: usize = 256 << 10;
 /// So many wait for the large turn at most, besides the one that has it: a large batch takes from some milliseconds to two
 /// seconds (64 MiB into gzip), so that the last in line has its answer before its client gives up.
 const LARGE_WAITING_MAX: usize = 8;
+/// What their requests take at most, of the memory for requests: a share of it. One may wait whatever it takes.
+const LARGE_WAITING_SHARE: usize = 8;
 
 /// The turns and the memory of a core.
 #[derive(Clone)]
@@ -44,16 +46,26 @@ struct Lines {
     memory: Memory,
     /// What the large batch holds that is being opened. The turn bounds it, not the budget.
     large_bytes: Cell<usize>,
-    /// Those who wait for the large turn hold another one each.
-    large_waiting: Rc<()>,
+    /// How many wait for the large turn, and what their requests take.
+    large_waiting: Cell<(usize, usize)>,
+    large_waiting_bytes_max: usize,
 }
 
 impl Opening {
+    /// `memory_bytes_max`: for what is being opened; the same as for requests.
     pub(crate) fn new(memory_bytes_max: usize) -> Self {
         let (small, large) = (Turns::new(1), Turns::new(1));
         let (memory, large_bytes) = (Memory::new(memory_bytes_max), Cell::new(0));
-        let large_waiting = Rc::new(());
-        Self(Rc::new(Lines { small, large, memory, large_bytes, large_waiting }))
+        let (large_waiting, large_waiting_bytes_max) =
+            (Cell::default(), memory_bytes_max / LARGE_WAITING_SHARE);
+        Self(Rc::new(Lines {
+            small,
+            large,
+            memory,
+            large_bytes,
+            large_waiting,
+            large_waiting_bytes_max,
+        }))
     }
 
     /// Bytes that are held by what is being opened, and by what was until it is appended.
@@ -61,11 +73,12 @@ impl Opening {
         self.0.memory.used() + self.0.large_bytes.get()
     }
 
-    /// Opens the request's batch. `held` is this core's memory for the opened batches that the same request has already,
-    /// and their bytes.
+    /// Opens a batch of a produce request whose batches take `request_bytes`. `held` is this core's memory for the opened
+    /// batches that the same request has already, and their bytes.
     pub(crate) async fn open(
         &self,
         mut request: AppendRequest,
+        request_bytes: usize,
         held: Option<(Reserved, usize)>,
     ) -> (Result<AppendRequest, AppendError>, Reserved) {
         let (mut lease, before) = match held {
@@ -74,7 +87,7 @@ impl Opening {
         };
         let rules = AppendRules::from(&*request.config);
         let mut held = |bytes| lease.resize(before + bytes);
-        let opened = self.by_turns(&request.batch, &rules, &mut held).await;
+        let opened = self.by_turns(&request.batch, request_bytes, &rules, &mut held).await;
         held(opened.as_ref().map_or(0, |opened| opened.batch.len()));
         let opened = opened.map(|Opened { batch, summary }| {
             (request.batch, request.opened) = (batch, Some(summary));
@@ -86,6 +99,7 @@ impl Opening {
     async fn by_turns(
         &self,
         batch: &Bytes,
+        request_bytes: usize,
         rules: &AppendRules,
         held: &mut dyn FnMut(usize),
     ) -> Result<Opened, AppendError> {
@@ -98,7 +112,7 @@ impl Opening {
             }
         }
         held(0);
-        let _turn = self.large_turn().await?;
+        let _turn = self.large_turn(request_bytes).await?;
         let large = LargeBytes(&self.0.large_bytes);
         let opened = open(batch, rules, usize::MAX, &mut |bytes| large.0.set(bytes)).await;
         opened.map_err(|error| match error {
@@ -107,12 +121,25 @@ impl Opening {
         })
     }
 
-    async fn large_turn(&self) -> Result<Turn, AppendError> {
-        if Rc::strong_count(&self.0.large_waiting) > LARGE_WAITING_MAX {
+    async fn large_turn(&self, request_bytes: usize) -> Result<Turn, AppendError> {
+        let (count, bytes) = self.0.large_waiting.get();
+        let full = bytes.saturating_add(request_bytes) > self.0.large_waiting_bytes_max;
+        if count == LARGE_WAITING_MAX || (count > 0 && full) {
             return Err(AppendError::Busy);
         }
-        let _place = Rc::clone(&self.0.large_waiting);
+        self.0.large_waiting.set((count + 1, bytes + request_bytes));
+        let _place = WaitingBytes(&self.0.large_waiting, request_bytes);
         Ok(self.0.large.take().await)
+    }
+}
+
+/// One who waits, counted until it is dropped.
+struct WaitingBytes<'a>(&'a Cell<(usize, usize)>, usize);
+
+impl Drop for WaitingBytes<'_> {
+    fn drop(&mut self) {
+        let (count, bytes) = self.0.get();
+        self.0.set((count - 1, bytes - self.1));
     }
 }
 

@@ -67,6 +67,10 @@ pub(crate) mod kind {
 const RANGES_AT_ONCE: usize = 100;
 const RANGE_NS: usize = 200;
 
+/// The same of committed offsets.
+const COMMITS_AT_ONCE: usize = 200;
+const COMMIT_NS: usize = 300;
+
 /// Reads from files at a time.
 const COLD_READS_MAX: usize = 4;
 
@@ -298,19 +302,39 @@ impl Shard {
         self.groups.state().count()
     }
 
-    /// What groups have committed here, at most `count_max` of it.
-    pub(crate) fn commits(&self, count_max: usize) -> Vec<Commit> {
+    /// What groups have committed here, at most `count_max` of it, with yields in between.
+    pub(crate) async fn commits(self: Rc<Self>, count_max: usize) -> Vec<Commit> {
+        let (mut commits, mut slice) = (Vec::new(), Slice::default());
+        // Named again after each yield: what was read from may be gone.
+        let mut next = self.groups.state().id_after(None);
+        while let Some(group) = next.take() {
+            let before = commits.len();
+            let asked = COMMITS_AT_ONCE.min(count_max - before);
+            self.add_commits(&group, &mut commits, asked);
+            slice.worked((1 + commits.len() - before) * COMMIT_NS).await;
+            if commits.len() == count_max {
+                break;
+            }
+            let rest = commits.len() - before == asked;
+            next = if rest { Some(group) } else { self.groups.state().id_after(Some(&group)) };
+        }
+        commits
+    }
+
+    /// Adds what the group has committed beyond the last that is there.
+    fn add_commits(&self, group: &str, commits: &mut Vec<Commit>, count_max: usize) {
         let groups = self.groups.state();
-        let commits = groups.ids().flat_map(|group_id| {
-            groups.committed_after(group_id, None).map(|(topic, partition, committed)| Commit {
-                group: group_id.to_owned(),
-                topic: topic.to_owned(),
-                topic_id: committed.topic_id,
-                partition,
-                offset: committed.offset,
-            })
-        });
-        commits.take(count_max).collect()
+        let last = commits.last().filter(|last| last.group == group);
+        let after = last.map(|last| (last.topic.clone(), last.partition));
+        let after = after.as_ref().map(|(topic, partition)| (topic.as_str(), *partition));
+        let more = groups.committed_after(group, after).take(count_max);
+        commits.extend(more.map(|(topic, partition, committed)| Commit {
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+            topic_id: committed.topic_id,
+            partition,
+            offset: committed.offset,
+        }));
     }
 
     /// Log start and high watermark per stream; an unknown one is empty.

@@ -309,9 +309,11 @@ impl Groups {
         self.slots.len()
     }
 
-    /// The ids of all groups, in order.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.slots.keys().map(String::as_str)
+    /// The id of the first group, or of the next one behind `after`, in order.
+    #[must_use]
+    pub fn id_after(&self, after: Option<&str>) -> Option<String> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.slots.range::<str, _>((from, Bound::Unbounded)).next().map(|(id, _)| id.clone())
     }
 
     /// The committed offset of a partition; None also for an unknown group, as Kafka answers −1 for both.

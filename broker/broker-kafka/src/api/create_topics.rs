@@ -7,6 +7,8 @@
 //! - From version 5 the answer carries partition count, replication factor and every config (KIP-525), from 7 the topic
 //!   id (KIP-516).
 //!
+//! - What nobody will learn of is not begun: the topics behind the one that is being created when the client goes.
+//!
 //! Source: KIP-4, KIP-464 (defaults), Kafka's `ReplicationControlManager.createTopic`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +52,8 @@ pub(crate) async fn handle(
         // A topic that stands several times is answered once.
         let outcome = match names.remove(&topic.name) {
             None => continue,
+            // Those that were created before stay: each is a change of its own.
+            Some(_) if context.peer.is_gone() => return Err(Fatal),
             Some(1) => create(&*context.broker, &topic, request.validate_only).await?,
             Some(_) => Err(Refusal::new(code::INVALID_REQUEST, DUPLICATE_NAME)),
         };

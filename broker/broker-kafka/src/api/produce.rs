@@ -56,6 +56,8 @@ const OPENED_BYTES_MAX: usize = 1 << 20;
 /// A produce request whose batches are being appended.
 #[derive(Default)]
 struct Producing {
+    /// What all batches of the request take together.
+    request_bytes: usize,
     topics: Vec<TopicProduceResponse>,
     slots: Vec<Slot>,
     /// Not yet given to the log.
@@ -91,7 +93,7 @@ impl Producing {
             return Ok(append);
         }
         let held = self.opened.take().map(|held| (held, self.opened_bytes));
-        let (opened, held) = broker.open(append, held).await;
+        let (opened, held) = broker.open(append, self.request_bytes, held).await;
         self.opened = Some(held);
         let append = opened.map_err(refused)?;
         self.opened_bytes += append.batch.len();
@@ -142,6 +144,9 @@ async fn prepare_all(context: &Context, request: ProduceRequest) -> Result<Produ
     let (mut producing, mut pace) = (Producing::default(), Pace::default());
     // With room for all: a list that grows is copied in one go.
     let count = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+    let batches = request.topics.iter().flat_map(|topic| &topic.partitions);
+    let batches = batches.filter_map(|data| data.records.as_ref());
+    producing.request_bytes = batches.map(Bytes::len).sum();
     producing.slots.reserve_exact(count);
     producing.results.reserve_exact(count);
     producing.topics.reserve_exact(request.topics.len());

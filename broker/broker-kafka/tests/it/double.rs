@@ -342,6 +342,7 @@ impl Broker for Double {
     fn open(
         &self,
         mut request: AppendRequest,
+        _request_bytes: usize,
         held: Option<(Reserved, usize)>,
     ) -> LocalFuture<'static, (Result<AppendRequest, AppendError>, Reserved)> {
         Box::pin(async move {

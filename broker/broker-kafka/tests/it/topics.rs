@@ -1,7 +1,12 @@
 //! Topics, partitions and records: CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords, DescribeLogDirs.
 
-use broker_kafka::code;
-use broker_kafka_wire::{ApiKey, PartitionProduceData, ProduceRequest, TopicProduceData};
+use std::task::{Context, Waker};
+
+use broker_kafka::{Response, code};
+use broker_kafka_wire::{
+    ApiKey, PartitionProduceData, ProduceRequest, TopicProduceData, encode_guarded_request,
+};
+use futures_executor::block_on;
 use kafka_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
 };
@@ -190,6 +195,29 @@ fn semantics_31_validate_only_creates_nothing() {
     assert_eq!(response.topics[0].topic_id, Uuid::nil());
     assert_eq!(response.topics[1].error_code, code::TOPIC_ALREADY_EXISTS);
     assert!(client.double.catalog().topic("a").is_none());
+}
+
+/// The story: a request of many thousand topics went on for minutes after its client had given it up.
+#[test]
+fn no_more_topics_are_created_for_a_client_that_has_gone() {
+    let client = Client::new();
+    let names: Vec<String> = (0..200).map(|index| format!("t{index:03}")).collect();
+    let topics = names.iter().map(|name| new_topic(name)).collect();
+    let request = CreateTopicsRequest::default().with_topics(topics);
+    let request = RequestKind::CreateTopics(request);
+    let frame = encode_guarded_request(ApiKey::CreateTopics, 7, 1, None, &request).unwrap();
+    let begun = block_on(client.begin(frame.to_bytes().slice(4..)));
+    let mut answering = begun.ok().unwrap().answering;
+    let created = || client.double.catalog().topics.keys().cloned().collect::<Vec<_>>();
+    let mut context = Context::from_waker(Waker::noop());
+    while created().len() < 3 {
+        assert!(answering.as_mut().poll(&mut context).is_pending());
+    }
+    let before = created();
+    client.leave();
+    assert!(matches!(block_on(answering), Response::Close));
+    assert_eq!(created(), before, "those stay, and none is added");
+    assert!(before.len() < names.len() && names.starts_with(&before));
 }
 
 #[test]

@@ -201,10 +201,11 @@ impl Broker for CoreBroker {
     fn open(
         &self,
         request: AppendRequest,
+        request_bytes: usize,
         held: Option<(Reserved, usize)>,
     ) -> LocalFuture<'static, (Result<AppendRequest, AppendError>, Reserved)> {
         let opening = self.0.opening.clone();
-        let opened = async move { opening.open(request, held).await };
+        let opened = async move { opening.open(request, request_bytes, held).await };
         Box::pin(fair(self.0.yielding.clone(), opened))
     }
 

@@ -166,9 +166,9 @@ async fn append_one(
     broker: CoreBroker,
     append: AppendRequest,
 ) -> Result<Result<Appended, PartitionError>, Fatal> {
-    let rules = AppendRules::from(&*append.config);
+    let (rules, bytes) = (AppendRules::from(&*append.config), append.batch.len());
     let (append, _held) = match must_open(&append.batch, &rules) {
-        true => match broker.open(append, None).await {
+        true => match broker.open(append, bytes, None).await {
             (Ok(append), held) => (append, Some(held)),
             (Err(error), _) => return Ok(Err(PartitionError::Append(error))),
         },

@@ -30,9 +30,13 @@ impl NodeHandle {
         let mut commits = Vec::new();
         for shard in (0..router.shard_count()).map(ShardId) {
             let asked = router.submit(router.core_of(shard), move |core| {
-                let shard = core.shards.get(&shard);
-                let commits = shard.map(|shard| shard.commits(COMMITS_PER_SHARD_MAX));
-                Box::pin(async move { commits.unwrap_or_default() })
+                let shard = core.shards.get(&shard).cloned();
+                Box::pin(async move {
+                    match shard {
+                        Some(shard) => shard.commits(COMMITS_PER_SHARD_MAX).await,
+                        None => Vec::new(),
+                    }
+                })
             });
             commits.extend(asked.await.map_err(stopped)?);
         }

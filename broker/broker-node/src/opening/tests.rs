@@ -12,7 +12,7 @@ use log_codec::{Compression, compress};
 use log_record::{BatchBuilder, BatchHeader};
 use log_types::{ShardId, StreamId};
 
-use super::{LARGE_WAITING_MAX, Opening, SMALL_BYTES_MAX};
+use super::{LARGE_WAITING_MAX, LARGE_WAITING_SHARE, Opening, SMALL_BYTES_MAX};
 
 /// A batch with one record of zeros, for a topic that is stored with lz4.
 fn request(value_bytes: usize) -> AppendRequest {
@@ -53,7 +53,7 @@ fn polled<T>(future: &mut (impl Future<Output = T> + Unpin), polls_max: usize) -
 #[test]
 fn small_batches_do_not_wait_for_large_ones() {
     let opening = Opening::new(2 * SMALL_BYTES_MAX);
-    let mut first = pin!(opening.open(packed_request(Compression::Snappy, 4 << 20), None));
+    let mut first = pin!(opening.open(packed_request(Compression::Snappy, 4 << 20), 0, None));
     assert!(polled(&mut first, 50).is_none(), "it has its turn and goes on");
     assert!(opening.used() > 2 * SMALL_BYTES_MAX, "more than the budget: {}", opening.used());
     // One that is sent large, and ones that turn out to be.
@@ -61,12 +61,13 @@ fn small_batches_do_not_wait_for_large_ones() {
     let large = [large; 4].concat();
     let mut others: Vec<_> = large
         .into_iter()
-        .map(|(codec, bytes)| Box::pin(opening.open(packed_request(codec, bytes), None)))
+        .map(|(codec, bytes)| Box::pin(opening.open(packed_request(codec, bytes), 0, None)))
         .collect();
     for other in &mut others {
         assert!(polled(other, 100).is_none(), "the next large ones wait for it");
     }
-    let (small, held) = polled(&mut pin!(opening.open(request(1000), None)), 1).expect("at once");
+    let (small, held) =
+        polled(&mut pin!(opening.open(request(1000), 0, None)), 1).expect("at once");
     let small = small.expect("a right batch");
     let header = BatchHeader::parse(&small.batch).expect("a batch");
     assert_eq!((header.attributes.compression(), small.opened.is_some()), (3, true));
@@ -83,7 +84,7 @@ fn small_batches_do_not_wait_for_large_ones() {
 #[test]
 fn a_few_wait_for_the_large_turn_and_the_rest_are_to_come_again() {
     let opening = Opening::new(64 << 20);
-    let large = || Box::pin(opening.open(packed_request(Compression::Snappy, 1 << 20), None));
+    let large = || Box::pin(opening.open(packed_request(Compression::Snappy, 1 << 20), 0, None));
     let mut first = large();
     assert!(polled(&mut first, 20).is_none(), "it has its turn");
     let mut waiting: Vec<_> = (0..LARGE_WAITING_MAX).map(|_| large()).collect();
@@ -91,7 +92,7 @@ fn a_few_wait_for_the_large_turn_and_the_rest_are_to_come_again() {
         assert!(polled(one, 50).is_none());
     }
     let refused = |held| {
-        let refused = polled(&mut Box::pin(opening.open(request(300 << 10), held)), 50);
+        let refused = polled(&mut Box::pin(opening.open(request(300 << 10), 0, held)), 50);
         let (refused, held) = refused.expect("answered");
         assert_eq!(refused.map(|_| ()).map_err(|error| error.code()), Err(19));
         held
@@ -100,7 +101,8 @@ fn a_few_wait_for_the_large_turn_and_the_rest_are_to_come_again() {
     drop(refused(None));
     assert_eq!(opening.used(), used, "it leaves nothing behind");
     // What the same request opened before stays.
-    let (small, held) = polled(&mut pin!(opening.open(request(1000), None)), 1).expect("at once");
+    let (small, held) =
+        polled(&mut pin!(opening.open(request(1000), 0, None)), 1).expect("at once");
     let bytes = small.expect("a right batch").batch.len();
     let held = refused(Some((held, bytes)));
     assert_eq!(opening.used(), used + bytes);
@@ -117,11 +119,41 @@ fn a_few_wait_for_the_large_turn_and_the_rest_are_to_come_again() {
     assert!(polled(&mut large(), 10_000).is_some_and(|(opened, _)| opened.is_ok()));
 }
 
+/// The story: eight requests of 100 MiB could wait, with more memory than there is for all requests of the core.
+#[test]
+fn those_who_wait_for_the_large_turn_take_a_share_of_the_memory_for_requests() {
+    let opening = Opening::new(64 << 20);
+    let share = (64 << 20) / LARGE_WAITING_SHARE;
+    let large = |request_bytes| {
+        Box::pin(opening.open(packed_request(Compression::Snappy, 1 << 20), request_bytes, None))
+    };
+    let busy = |request_bytes| {
+        let answer = polled(&mut large(request_bytes), 50);
+        answer.is_some_and(|(refused, _)| refused.is_err_and(|error| error.code() == 19))
+    };
+    let (mut first, mut huge) = (large(share), large(100 << 20));
+    assert!(polled(&mut first, 20).is_none(), "it has its turn and does not wait");
+    assert!(polled(&mut huge, 50).is_none(), "one may wait, whatever it takes");
+    assert!(busy(0) && busy(usize::MAX));
+    drop(huge);
+    let (mut half, mut rest) = (large(share / 2), large(share / 2));
+    assert!(polled(&mut half, 50).is_none() && polled(&mut rest, 50).is_none());
+    assert!(busy(1));
+    drop(half);
+    assert!(busy(share / 2 + 1));
+    let mut half = large(share / 2);
+    assert!(polled(&mut half, 50).is_none(), "who went away made room");
+    for mut one in [first, rest, half] {
+        assert!(polled(&mut one, 10_000).is_some_and(|(opened, _)| opened.is_ok()));
+    }
+    assert_eq!((opening.used(), opening.0.large_waiting.get()), (0, (0, 0)));
+}
+
 /// A client that goes away takes with it what was counted for it.
 #[test]
 fn a_large_batch_that_is_given_up_leaves_nothing_behind() {
     let opening = Opening::new(64 << 20);
-    let mut large = Box::pin(opening.open(packed_request(Compression::Snappy, 4 << 20), None));
+    let mut large = Box::pin(opening.open(packed_request(Compression::Snappy, 4 << 20), 0, None));
     assert!(polled(&mut large, 50).is_none());
     assert!(opening.used() > 0);
     drop(large);
@@ -131,7 +163,7 @@ fn a_large_batch_that_is_given_up_leaves_nothing_behind() {
 #[test]
 fn what_is_held_is_counted_until_it_is_appended() {
     let opening = Opening::new(2 * SMALL_BYTES_MAX);
-    let open = |held| polled(&mut pin!(opening.open(request(1000), held)), 1000);
+    let open = |held| polled(&mut pin!(opening.open(request(1000), 0, held)), 1000);
     let (first, held) = open(None).expect("there is room");
     let bytes = first.expect("a right batch").batch.len();
     assert_eq!(opening.used(), bytes);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use broker_core::partition::batch_records;
+use broker_core::partition::{batch_records, let_go};
 use broker_kafka::broker::{Fatal, FoundOffset, OffsetQuery, PartitionError};
 use log_io::{Durability, Slice};
 use log_journal::{AppendError, Entry};
@@ -194,7 +194,6 @@ impl Shard {
         timestamp_ms: i64,
         from: Offset,
     ) -> Result<Option<(Offset, i64)>, PartitionError> {
-        let corrupt = |error: &dyn std::fmt::Display| PartitionError::Corrupt(error.to_string());
         if header.attributes.timestamp_type() == TimestampType::LogAppend {
             return Ok(Some((header.base_offset.max(from), header.max_timestamp)));
         }
@@ -203,15 +202,28 @@ impl Shard {
         let mut slice = Slice::default();
         let records = batch_records(header, batch, &mut slice).await;
         let records = records.map_err(PartitionError::Corrupt)?;
-        for record in Records::new(&records, header.records_count) {
-            let record = record.map_err(|error| corrupt(&error))?;
-            let timestamp = header.base_timestamp.saturating_add(record.timestamp_delta);
-            let offset = header.base_offset.plus(i64::from(record.offset_delta));
-            if timestamp >= timestamp_ms && offset >= from && offset <= header.last_offset() {
-                return Ok(Some((offset, timestamp)));
-            }
-            slice.worked(RECORD_NS).await;
-        }
-        Ok(None)
+        let found = first_in(header, &records, timestamp_ms, from, &mut slice).await;
+        let_go(records, &mut slice).await;
+        found
     }
+}
+
+/// The first of a batch's records at or after `from` whose timestamp is ≥ `timestamp_ms`.
+async fn first_in(
+    header: &BatchHeader,
+    records: &[u8],
+    timestamp_ms: i64,
+    from: Offset,
+    slice: &mut Slice,
+) -> Result<Option<(Offset, i64)>, PartitionError> {
+    for record in Records::new(records, header.records_count) {
+        let record = record.map_err(|error| PartitionError::Corrupt(error.to_string()))?;
+        let timestamp = header.base_timestamp.saturating_add(record.timestamp_delta);
+        let offset = header.base_offset.plus(i64::from(record.offset_delta));
+        if timestamp >= timestamp_ms && offset >= from && offset <= header.last_offset() {
+            return Ok(Some((offset, timestamp)));
+        }
+        slice.worked(RECORD_NS).await;
+    }
+    Ok(None)
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use broker_core::catalog::{CatalogRecord, NewTopicSpec, TopicRef};
 use broker_core::group::{
@@ -177,6 +179,37 @@ async fn fill(shard: &Rc<Shard>) {
         }
     }
     panic!("the disk never gets full");
+}
+
+/// The story: ten thousand of them were copied in one go of some milliseconds.
+#[test]
+fn what_groups_have_committed_is_told_in_slices() {
+    let disk = SimDisk::new(SimDiskOptions::default());
+    with_shard(&disk, async |shard| {
+        // None, one, as many as are read at a time, one more, and many.
+        let counts = [("a", 1), ("b", 200), ("c", 201), ("d", 1000)];
+        for (group, count) in counts {
+            call(&shard, commit(group, 0..count, 7, "")).await;
+        }
+        let expect = counts.into_iter().flat_map(|(group, count)| {
+            (0..count).map(move |partition| (group.to_owned(), PartitionId(partition)))
+        });
+        let expect: Vec<_> = expect.collect();
+        for count_max in [0, 1, 200, 201, 402, 403, 1401, 1402, 10_000] {
+            let mut asking = pin!(Rc::clone(&shard).commits(count_max));
+            let (mut polls, mut context) = (1, Context::from_waker(Waker::noop()));
+            let told = loop {
+                match asking.as_mut().poll(&mut context) {
+                    Poll::Ready(told) => break told,
+                    Poll::Pending => polls += 1,
+                }
+            };
+            let told: Vec<_> = told.into_iter().map(|one| (one.group, one.partition)).collect();
+            let upto = count_max.min(expect.len());
+            assert_eq!(told, expect[..upto], "at most {count_max}");
+            assert!(polls > upto / 500, "at most {count_max}: {polls} polls");
+        }
+    });
 }
 
 #[test]
