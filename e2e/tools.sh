@@ -30,7 +30,7 @@ unchanged() { local part=$1; shift; [ "$(cat "$root/$part.stamp" 2>/dev/null)" =
 installed() { local part=$1; shift; stamp_of "$@" >"$root/$part.stamp"; }
 
 debian() {
-    local wanted=(kcat postgresql-client prometheus python3-venv gcc g++ make zlib1g-dev libzstd-dev libssl-dev rapidjson-dev) missing=() package
+    local wanted=(kcat postgresql-client prometheus valgrind python3-venv gcc g++ make zlib1g-dev libzstd-dev libssl-dev rapidjson-dev) missing=() package
     for package in "${wanted[@]}"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done

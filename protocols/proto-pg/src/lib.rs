@@ -25,7 +25,7 @@
 //! - `codec`, `session`, `ops` and `types` name no runtime; `server` and `connection` run on tokio.
 //!
 //! Source of the rules: PostgreSQL documentation, "Frontend/Backend Protocol",
-//! <https://www.postgresql.org/docs/15/protocol.html>. Absent on purpose: TLS, password authentication, COPY,
+//! <https://www.postgresql.org/docs/15/protocol.html>. Absent on purpose: TLS, password authentication, COPY FROM,
 //! function calls, replication, `LISTEN`. The table of what is supported is in `README.md`.
 
 mod cancel;

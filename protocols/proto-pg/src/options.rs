@@ -15,7 +15,7 @@ pub struct PgCounters {
     pub refused: AtomicU64,
 }
 
-/// Limits and texts of the listener; [`PgOptions::default`] is what a bare `lumadb` uses.
+/// Limits and texts of the listener. The defaults are for a listener by itself; `lumadb` sets them from its configuration.
 #[derive(Clone, Debug)]
 pub struct PgOptions {
     /// Sessions at once; one more is refused with SQLSTATE 53300 after its start-up message. Default 100, as in
