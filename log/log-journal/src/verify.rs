@@ -4,7 +4,7 @@
 //! ```text
 //!  checkpoints ─loaded─┐
 //!  segment … segment ──┼─► frames, in order ─► batches, directory, footer, ring
-//!                      └─► the owner's fold ─► is what the checkpoint at this position says (design.md §6)
+//!                      └─► the owner's fold ─► is what the checkpoint at this position says (M1)
 //! ```
 //!
 //! Nothing is changed. What is not looked at, because it says nothing: spare files, `checkpoint.tmp`, what lies behind

@@ -73,7 +73,7 @@ fn kip_226_synonyms_and_sources_of_a_topic_config() {
     assert_eq!(entry(&[], &broker, "retention.ms").value.as_deref(), Some("-1"));
 }
 
-/// kafka.md §7 item 30 and §9 item 5: every config is there, with its type.
+/// docs/kafka-semantics.md, rule 30 and failure 5: every config is there, with its type.
 #[test]
 fn describe_returns_every_config() {
     let broker = BrokerConfigs::default();

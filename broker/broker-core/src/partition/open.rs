@@ -236,7 +236,7 @@ fn decompressed_bytes_max(compressed: usize) -> usize {
 ///
 /// # Errors
 /// What is wrong with the compressed bytes, or that they would exceed [`DECOMPRESSED_BYTES_MAX`] or, from 1 MiB
-/// on, 1000 times their own size (`reliability.md` §13.2).
+/// on, 1000 times their own size (docs/bad-inputs.md).
 pub async fn batch_records<'a>(
     header: &BatchHeader,
     batch: &'a [u8],

@@ -239,7 +239,7 @@ fn kip_110_topics_in_zstd_are_refused_to_clients_that_cannot_read_them() {
     }
 }
 
-/// kafka.md §7.15, as far as it applies without replicas: a consumer that names its rack is served here, and sent nowhere
+/// docs/kafka-semantics.md, rule 15, as far as it applies without replicas: a consumer that names its rack is served here, and sent nowhere
 /// else.
 #[test]
 fn semantics_15_a_rack_has_no_preferred_replica() {

@@ -1,4 +1,4 @@
-//! Metadata: which topics it names, makes and refuses (kafka.md §7.29).
+//! Metadata: which topics it names, makes and refuses (docs/kafka-semantics.md, rule 29).
 
 use broker_kafka::broker::Broker;
 use broker_kafka::code;

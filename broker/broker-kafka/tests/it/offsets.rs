@@ -60,7 +60,7 @@ fn place(partition: &OffsetFetchPartitionResponse) -> (i32, i64, &str, i16) {
     (partition.partition.0, partition.offset.0, metadata, partition.error_code)
 }
 
-/// kafka.md §9.4: the metadata string comes back, in every version.
+/// docs/kafka-semantics.md, failure 4: the metadata string comes back, in every version.
 #[test]
 fn a_commit_is_fetched_in_every_version() {
     for version in 1..=BY_ID {
@@ -172,7 +172,7 @@ fn a_member_of_an_unknown_group_by_version() {
     }
 }
 
-/// kafka.md §7.16: a commit belongs to the topic it was made for, not to the next one of that name.
+/// docs/kafka-semantics.md, rule 16: a commit belongs to the topic it was made for, not to the next one of that name.
 #[test]
 fn semantics_16_commits_of_an_earlier_topic_do_not_count() {
     let client = Client::with_topic();

@@ -41,7 +41,7 @@ fn produce(client: &Client, version: i16, acks: i16, topic: &str, batch: Bytes) 
     (partition.error_code, partition.base_offset.0)
 }
 
-/// kafka.md §7.4, KIP-110: a client that sends zstd below version 7 is of a time when nobody could read it back.
+/// docs/kafka-semantics.md, rule 4, KIP-110: a client that sends zstd below version 7 is of a time when nobody could read it back.
 #[test]
 fn semantics_4_zstd_needs_produce_7() {
     let client = Client::with_topic();
@@ -78,7 +78,7 @@ fn what_may_have_very_many_headers_is_looked_at_before_it_is_appended() {
     assert_eq!(client.double.seen.borrow().len(), 2, "nor is it given to the log");
 }
 
-/// kafka.md §7.6: with one replica, `acks=all` cannot be what a topic of `min.insync.replicas` 2 promises; nothing is
+/// docs/kafka-semantics.md, rule 6: with one replica, `acks=all` cannot be what a topic of `min.insync.replicas` 2 promises; nothing is
 /// appended then. Other acks do not ask for it.
 #[test]
 fn semantics_6_too_few_replicas_for_acks_all_append_nothing() {
@@ -91,7 +91,7 @@ fn semantics_6_too_few_replicas_for_acks_all_append_nothing() {
     }
 }
 
-/// kafka.md §7.6: acks is −1, 0 or 1.
+/// docs/kafka-semantics.md, rule 6: acks is −1, 0 or 1.
 #[test]
 fn semantics_6_other_acks_are_refused_and_append_nothing() {
     let client = Client::with_topic();

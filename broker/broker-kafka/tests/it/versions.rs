@@ -90,7 +90,7 @@ fn bytes_of(response: Option<Response>) -> bytes::Bytes {
     bytes::Bytes::from(bytes).slice(4..)
 }
 
-/// Key, lowest and highest version as Kafka 4.3.1 has them (kafka.md §1.1): all of class E, and of class I 21, 33,
+/// Key, lowest and highest version as Kafka 4.3.1 has them (docs/kafka-semantics.md): all of class E, and of class I 21, 33,
 /// 35, 47 and 60. Produce's lowest is what is advertised, not what is served (KAFKA-18659).
 const ADVERTISED: [(i16, i16, i16); 29] = [
     (0, 0, 13),

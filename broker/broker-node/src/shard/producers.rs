@@ -1,6 +1,6 @@
 //! Expiry of idempotent producers: time enters the fold as logged steps.
 //!
-//! A fold never reads a clock (design.md §6). So the time that passes while the shard is open is measured by the monotonic
+//! A fold never reads a clock (M1). So the time that passes while the shard is open is measured by the monotonic
 //! clock, in steps of a fraction of the expiration, and each step is an entry of the journal per stream that has
 //! producers. Replay, a checkpoint and `verify` then agree on who is remembered; a wall clock that jumps and the
 //! timestamps of clients change nothing. The time between a close and the next open does not count.

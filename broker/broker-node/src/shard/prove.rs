@@ -1,4 +1,4 @@
-//! The proof that a checkpoint's state is the fold of the journal up to it (design.md §6, M1).
+//! The proof that a checkpoint's state is the fold of the journal up to it (M1 of docs/invariants.md).
 //!
 //! Two things are not in a shard's own journal, and are allowed for:
 //! - Which streams exist is the catalog's, in the meta shard: a stream without an entry may be there, empty; one with

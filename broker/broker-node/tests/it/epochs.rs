@@ -15,7 +15,7 @@ fn topic_id(client: &mut Client) -> TopicId {
     response.topics[0].topic_id
 }
 
-/// kafka.md §7.14, KIP-595: who last read of an epoch that ended before its offset is told where it ended, at once and with no
+/// docs/kafka-semantics.md, rule 14, KIP-595: who last read of an epoch that ended before its offset is told where it ended, at once and with no
 /// records; who agrees is given what comes next.
 #[test]
 fn kip_595_a_fetch_from_another_history_is_told_where_its_epoch_ended() {

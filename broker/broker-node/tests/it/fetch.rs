@@ -56,7 +56,7 @@ pub(crate) fn delete_records(client: &mut Client, before: i64) -> (i16, i64) {
     (i16::from_be_bytes(outcome[8..10].try_into().expect("two bytes")), log_start)
 }
 
-/// kafka.md §7.10 and §9.8: the client trims; a batch is never cut, nor left out because it is larger than the limit.
+/// docs/kafka-semantics.md, rule 10 and failure 8: the client trims; a batch is never cut, nor left out because it is larger than the limit.
 #[test]
 fn semantics_10_the_whole_batch_around_the_offset_is_returned() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -79,7 +79,7 @@ fn semantics_10_the_whole_batch_around_the_offset_is_returned() {
     node.shutdown().expect("a clean stop");
 }
 
-/// kafka.md §7.13 and §7.24: out of range is below the log start or above the end, and the start holds over a restart.
+/// docs/kafka-semantics.md, rules 13 and 24: out of range is below the log start or above the end, and the start holds over a restart.
 #[test]
 fn semantics_13_24_out_of_range_and_a_log_start_that_lasts() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -132,7 +132,7 @@ fn answered(client: &mut Client) -> Vec<(i32, i16, usize)> {
 /// Longer than any test may take: whoever answers in time was not waiting for this.
 const FOR_EVER_MS: i32 = i32::MAX;
 
-/// kafka.md §7.10: a fetch waits until there are `min_bytes`, over all its partitions, and not for less.
+/// docs/kafka-semantics.md, rule 10: a fetch waits until there are `min_bytes`, over all its partitions, and not for less.
 #[test]
 fn semantics_10_a_fetch_waits_for_min_bytes_over_its_partitions() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -156,7 +156,7 @@ fn semantics_10_a_fetch_waits_for_min_bytes_over_its_partitions() {
     node.shutdown().expect("a clean stop");
 }
 
-/// kafka.md §7.10: after `max_wait` what is there is the answer, be it nothing; an error is answered at once.
+/// docs/kafka-semantics.md, rule 10: after `max_wait` what is there is the answer, be it nothing; an error is answered at once.
 #[test]
 fn semantics_10_a_fetch_ends_with_max_wait_and_with_an_error() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -207,7 +207,7 @@ fn semantics_10_max_bytes_holds_over_the_partitions() {
     node.shutdown().expect("a clean stop");
 }
 
-/// kafka.md §7.8: segments roll by size, records span them without a gap, the one in use is not deleted: offsets go on after
+/// docs/kafka-semantics.md, rule 8: segments roll by size, records span them without a gap, the one in use is not deleted: offsets go on after
 /// everything was, also over a restart.
 #[test]
 fn semantics_8_offsets_go_on_over_rolls_deletions_and_restarts() {

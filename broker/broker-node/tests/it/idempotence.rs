@@ -30,7 +30,7 @@ fn batch((id, epoch): (ProducerId, ProducerEpoch), sequence: i32) -> Bytes {
     builder.build().expect("a small batch")
 }
 
-/// kafka.md §7.2: the last five batches are recognised by the next start of the node, over the wire; each has its first
+/// docs/kafka-semantics.md, rule 2: the last five batches are recognised by the next start of the node, over the wire; each has its first
 /// offset, nothing is stored twice, and the producer goes on where it was.
 #[test]
 fn semantics_2_a_retry_after_a_restart_gets_the_original_offset() {

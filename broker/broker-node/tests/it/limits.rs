@@ -1,4 +1,4 @@
-//! Limits of a node (`reliability.md` §13.2): at the limit, one above, and at 2^31 − 1; nobody else is disturbed.
+//! Limits of a node (docs/bad-inputs.md): at the limit, one above, and at 2^31 − 1; nobody else is disturbed.
 
 use broker_kafka_wire::{ELEMENTS_MAX, FetchPartition, FetchRequest, FetchTopic, MetadataRequest};
 use broker_node::{Node, NodeStats};
@@ -190,7 +190,7 @@ fn fetch(topic: &str, bytes_max: i32, correlation_id: i32) -> Vec<u8> {
     request.encode(11, correlation_id, None).expect("encodes").to_bytes().to_vec()
 }
 
-/// `reliability.md` §13.2 and kafka.md §7.35: a client that asks for more and more and takes nothing holds one answer, and
+/// docs/bad-inputs.md and docs/kafka-semantics.md, rule 35: a client that asks for more and more and takes nothing holds one answer, and
 /// all of them together leave room for others.
 #[test]
 fn clients_that_do_not_read_what_they_fetch_hold_little_memory() {
@@ -229,7 +229,7 @@ fn clients_that_do_not_read_what_they_fetch_hold_little_memory() {
     node.shutdown().expect("a clean stop");
 }
 
-/// `reliability.md` §13.2: the same for answers that are no records. A client that asks what there is, again and again, and
+/// docs/bad-inputs.md: the same for answers that are no records. A client that asks what there is, again and again, and
 /// takes nothing holds one answer, all of them together a budget and one; small answers are not held up.
 #[test]
 fn clients_that_do_not_read_what_they_list_hold_little_memory() {

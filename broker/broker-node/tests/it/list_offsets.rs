@@ -45,7 +45,7 @@ fn at_time(client: &mut Client, timestamp: i64) -> (i64, i64) {
     (offset, timestamp)
 }
 
-/// kafka.md §7.9: −1 to −6, each from the version on that has it, of a log that two leader epochs wrote and whose first
+/// docs/kafka-semantics.md, rule 9: −1 to −6, each from the version on that has it, of a log that two leader epochs wrote and whose first
 /// records are gone.
 #[test]
 fn semantics_9_the_places_below_zero_by_version() {
@@ -88,7 +88,7 @@ fn semantics_9_the_places_below_zero_by_version() {
     node.shutdown().expect("a clean stop");
 }
 
-/// kafka.md §7.9 and §9.2: the first *offset* whose timestamp is at least the target, be it inside a batch, also where times
+/// docs/kafka-semantics.md, rule 9 and failure 2: the first *offset* whose timestamp is at least the target, be it inside a batch, also where times
 /// are not in order, also when the index comes from the disk.
 #[test]
 fn semantics_9_the_first_offset_at_or_after_a_time_inside_a_batch() {

@@ -1,5 +1,5 @@
 //! Connections in virtual time: the silent are closed, the busy are not, and who does not read or does not finish what it
-//! began costs itself only (kafka.md §7.35).
+//! began costs itself only (docs/kafka-semantics.md, rule 35).
 
 use std::rc::Rc;
 use std::time::Duration;

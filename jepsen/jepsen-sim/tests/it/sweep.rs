@@ -1,5 +1,5 @@
 //! Every write, sync, allocation and name change of a short run fails once, the n-th for all n: the process ends, nothing
-//! acknowledged is lost, and the next start goes on (F3, reliability.md §3.3 row 4).
+//! acknowledged is lost, and the next start goes on (F3 of docs/invariants.md).
 
 use jepsen_sim::{FailNth, Options, Outcome, run};
 use log_testkit::{Fault, OpKind};

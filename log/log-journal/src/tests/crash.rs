@@ -1,4 +1,4 @@
-//! Power cuts and device errors at every operation of a short run (reliability.md §3.3 rows 1 to 4).
+//! Power cuts and device errors at every operation of a short run (L1, L2, F2 and F3 of docs/invariants.md).
 
 use log_testkit::{CrashPolicy, Fault, SimDisk, SimDiskOptions};
 use log_types::Position;

@@ -174,7 +174,7 @@ fn verify_reports_a_flip_in_any_byte_that_says_something() {
     assert_eq!(damage::verify(&rig.disk).findings, [], "every flip was taken back");
 }
 
-/// The owner's state in a checkpoint must be the fold of the frames (design.md §6).
+/// The owner's state in a checkpoint must be the fold of the frames (M1).
 #[test]
 fn verify_proves_the_states_of_checkpoints() {
     let mut rig = Rig::fresh();

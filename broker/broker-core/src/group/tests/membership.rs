@@ -569,7 +569,7 @@ fn describe_and_unknown_groups() {
     );
 }
 
-/// kafka.md §9.7: a member that takes too long between polls leaves and comes back. That is one rebalance each: neither what it
+/// docs/kafka-semantics.md, failure 7: a member that takes too long between polls leaves and comes back. That is one rebalance each: neither what it
 /// had still on its way nor the time that the first one was given makes another.
 #[test]
 fn findings_7_a_member_over_its_poll_interval_costs_two_rebalances_and_no_more() {

@@ -266,7 +266,7 @@ fn deleted_topic_loses_its_offsets() {
     );
 }
 
-/// Item 7.16 of kafka.md: the topic was deleted, made anew and committed to before the deletion reached this shard.
+/// docs/kafka-semantics.md, rule 16: the topic was deleted, made anew and committed to before the deletion reached this shard.
 #[test]
 fn semantics_16_a_late_deletion_spares_the_next_topic_of_the_name() {
     check(

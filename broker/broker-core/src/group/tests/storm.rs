@@ -15,7 +15,7 @@ impl Random {
     }
 }
 
-/// kafka.md §9 item 9: members that join, sync and heartbeat in time are never told UNKNOWN_MEMBER_ID, whatever
+/// docs/kafka-semantics.md, failure 9: members that join, sync and heartbeat in time are never told UNKNOWN_MEMBER_ID, whatever
 /// others do; and once all is quiet, the group is stable with exactly one generation.
 #[test]
 fn concurrent_rebalances_never_answer_unknown_member_to_live_members() {

@@ -158,7 +158,7 @@ fn zeros(codec: Compression, records_bytes: usize) -> Bytes {
     }
 }
 
-/// `reliability.md` §13.2: ratio at most 1000, which counts from 1 MiB on, and 64 MiB in any case.
+/// docs/bad-inputs.md: ratio at most 1000, which counts from 1 MiB on, and 64 MiB in any case.
 #[test]
 fn z2_a_decompression_bomb_is_refused_at_one_byte_above_the_limit() {
     let opened = |batch: &Bytes| {

@@ -69,7 +69,7 @@ fn poll(future: &mut Pin<Box<impl Future + ?Sized>>) -> bool {
     future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
-/// kafka.md §7.11: neither fetch nor ListOffsets shows what is not durable, wherever it is on its way; who asks from there is
+/// docs/kafka-semantics.md, rule 11: neither fetch nor ListOffsets shows what is not durable, wherever it is on its way; who asks from there is
 /// not out of range.
 #[test]
 fn semantics_11_nothing_is_read_before_it_is_durable() {
@@ -106,7 +106,7 @@ fn semantics_11_nothing_is_read_before_it_is_durable() {
     });
 }
 
-/// kafka.md §7.2: a retry that overtakes the sync of its first copy is told the same, and no sooner.
+/// docs/kafka-semantics.md, rule 2: a retry that overtakes the sync of its first copy is told the same, and no sooner.
 #[test]
 fn semantics_2_a_duplicate_of_what_is_being_synced_waits_with_it() {
     with_slow_disk(async |shard| {
