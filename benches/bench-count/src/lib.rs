@@ -14,6 +14,7 @@
 //! and everything else whose crate takes minutes to build.
 
 mod journal;
+mod sliced;
 
 use std::hint::black_box;
 
@@ -53,12 +54,14 @@ pub struct Kernel {
 }
 
 /// Every kernel; the names are those of the baseline file.
-pub const KERNELS: [Kernel; 11] = [
+pub const KERNELS: [Kernel; 13] = [
     Kernel { name: "crc-1mib", runs: 8, run: crc },
     Kernel { name: "varint-1000", runs: 50, run: varint },
     Kernel { name: "records-62", runs: 500, run: records },
     Kernel { name: "produce-decode-64k", runs: 500, run: produce_decode },
     Kernel { name: "produce-check-64k", runs: 100, run: produce_check },
+    Kernel { name: "produce-sliced-64k", runs: 100, run: sliced::check },
+    Kernel { name: "produce-open-lz4-64k", runs: 20, run: sliced::open },
     Kernel { name: "produce-encode-response", runs: 500, run: produce_response },
     Kernel { name: "journal-append-64k", runs: 50, run: journal::append_batch },
     Kernel { name: "journal-append-1r", runs: 1000, run: journal::append_record },

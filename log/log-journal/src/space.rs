@@ -165,7 +165,7 @@ impl State {
 
     /// Whether the segment being planned takes no records: it is the bridge, or was made when segments were much smaller.
     pub(crate) fn on_bridge(&self) -> bool {
-        self.plan.segment_bytes < segment_bytes_least(&self.options)
+        self.plan.segment_bytes < self.segment_bytes_least
     }
 
     /// Notices that the disk is full and that all of the segment being written could be let go of.
@@ -196,7 +196,7 @@ impl State {
     /// Sizes to try to get a spare of, one after the other. Those without space take what there is, and no more than they
     /// need while others have none.
     pub(crate) fn spare_sizes(&self) -> Vec<u64> {
-        let (whole, least) = (self.options.segment_bytes, segment_bytes_least(&self.options));
+        let (whole, least) = (self.options.segment_bytes, self.segment_bytes_least);
         if self.seal_queued() || !(self.pressed || self.disk_full || self.others_pressed()) {
             return vec![whole];
         }
@@ -209,8 +209,7 @@ impl State {
 
     /// Whether a dead segment is worth more in parts: several journals can go on then.
     pub(crate) fn parts_wanted(&self) -> bool {
-        self.others_pressed()
-            && 2 * segment_bytes_least(&self.options) <= self.options.segment_bytes
+        self.others_pressed() && 2 * self.segment_bytes_least <= self.options.segment_bytes
     }
 
     /// Whether the flusher should make sure of the file for the next checkpoint.

@@ -79,6 +79,8 @@ pub(crate) enum Pending {
 
 pub(crate) struct State {
     pub(crate) options: JournalOptions,
+    /// Segments below this size take no records.
+    pub(crate) segment_bytes_least: u64,
     pub(crate) identity: Identity,
     pub(crate) generation: u32,
     pub(crate) plan: Plan,
@@ -181,6 +183,7 @@ impl State {
         index.set_term(opened.options.term);
         Self {
             identity: Identity { cluster: opened.options.cluster, shard: opened.options.shard },
+            segment_bytes_least: segment_bytes_least(&opened.options),
             options: opened.options,
             generation: opened.generation,
             current_segment: opened.plan.segment,

@@ -16,8 +16,10 @@ use bench_count::{KERNELS, Kernel};
 const FAIL_ABOVE: f64 = 1.03;
 const WARN_ABOVE: f64 = 1.01;
 /// What is counted without `SLOW=1`: the steps of a batch from its request to the log and back.
-const SHORT: [&str; 5] = [
+const SHORT: [&str; 7] = [
     "produce-check-64k",
+    "produce-sliced-64k",
+    "produce-open-lz4-64k",
     "produce-decode-64k",
     "journal-append-64k",
     "fetch-tail-1mib",
