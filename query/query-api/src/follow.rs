@@ -72,4 +72,11 @@ pub trait Follow: Send + Sync {
     /// Whether every record in `partition` before an offset has a timestamp ≤ the offset's: lets an upper bound on
     /// `_timestamp` become an upper bound on `_offset`. True only for topics with `LogAppendTime`.
     fn timestamps_ordered(&self, topic: [u8; 16]) -> bool;
+
+    /// Whether each offset of [`log_start`, `end`) of each partition is a record's, so that records are counted by their
+    /// offsets. False where there are control batches, or where compaction left records out.
+    ///
+    /// [`log_start`]: PartitionInfo::log_start
+    /// [`end`]: PartitionInfo::end
+    fn offsets_dense(&self, topic: [u8; 16]) -> bool;
 }

@@ -36,7 +36,7 @@ pub(crate) struct BadTotal {
 }
 
 impl BadTotals {
-    fn add(&self, topic: [u8; 16], partition: i32, offset: i64, reason: &str) {
+    fn add(&self, topic: [u8; 16], partition: i32, offset: i64, reason: &str, count: u64) {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let total = topics.entry(topic).or_insert_with(|| BadTotal {
             count: 0,
@@ -44,7 +44,7 @@ impl BadTotals {
             offset,
             reason: String::new(),
         });
-        total.count += 1;
+        total.count += count;
         (total.partition, total.offset) = (partition, offset);
         reason.clone_into(&mut total.reason);
     }
@@ -80,19 +80,26 @@ impl BadRecords {
         Self { topics: Mutex::default(), totals: Arc::clone(totals) }
     }
 
-    /// Counts a record that stays a row.
-    pub(crate) fn add(&self, topic: &TopicInfo, partition: i32, offset: i64, reason: &str) {
-        self.totals.add(topic.id, partition, offset, reason);
+    /// Counts records that stay rows, `count` of them from `offset` on.
+    pub(crate) fn add(
+        &self,
+        topic: &TopicInfo,
+        partition: i32,
+        offset: i64,
+        reason: &str,
+        count: u64,
+    ) {
+        self.totals.add(topic.id, partition, offset, reason, count);
         let topic = topic.name.as_str();
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bad) = topics.get_mut(topic) {
-            bad.count += 1;
+            bad.count += count;
             if (partition, offset) < (bad.partition, bad.offset) {
                 (bad.partition, bad.offset) = (partition, offset);
                 reason.clone_into(&mut bad.reason);
             }
         } else {
-            let bad = Bad { count: 1, partition, offset, reason: reason.to_owned() };
+            let bad = Bad { count, partition, offset, reason: reason.to_owned() };
             topics.insert(topic.to_owned(), bad);
         }
     }
@@ -105,7 +112,7 @@ impl BadRecords {
         offset: i64,
         reason: &str,
     ) -> Error {
-        self.totals.add(topic.id, partition, offset, reason);
+        self.totals.add(topic.id, partition, offset, reason, 1);
         let message = format!("cannot decode a record of topic \"{}\": {reason}", topic.name);
         Error::new(ErrorKind::Invalid, message)
             .with_sqlstate("22P02")

@@ -78,6 +78,14 @@ impl Projection {
     pub(crate) fn count_only(&self) -> bool {
         self.columns.is_empty()
     }
+
+    /// Nothing of the records but their places is needed.
+    pub(crate) fn places_only(&self) -> bool {
+        let place = |source| {
+            matches!(source, Source::System(SystemColumn::Partition | SystemColumn::Offset))
+        };
+        self.columns.iter().all(|(source, _)| place(*source))
+    }
 }
 
 fn system_source(index: usize) -> (Source, DataType) {

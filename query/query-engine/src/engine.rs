@@ -431,6 +431,7 @@ impl Shared {
     ) -> Result<Option<Arc<dyn datafusion::catalog::TableProvider>>, Error> {
         let Some(relation) = context.snapshot.table(name)? else { return Ok(None) };
         let shape = self.shape(&relation, shapes).await?;
+        let dense = self.follow.offsets_dense(relation.topic.id);
         let table = TopicTable {
             topic: relation.topic,
             shape,
@@ -440,6 +441,7 @@ impl Shared {
                 policy: context.info.settings.on_bad_record(),
                 read_bytes: Arc::clone(&self.read_bytes),
                 batch_rows: self.options.batch_rows.max(1),
+                dense,
             },
         };
         Ok(Some(Arc::new(table)))

@@ -3,6 +3,7 @@
 //! Invariants:
 //! - Decompression is bounded by [`BATCH_BYTES_MAX`]; a batch over it is an error, never an allocation.
 //! - Control batches (transaction markers) hold no records for SQL.
+//! - Offsets ascend, within those that the batch's header claims.
 
 use std::borrow::Cow;
 
@@ -38,9 +39,14 @@ pub(crate) fn each(batch: &[u8], sink: &mut impl RecordSink) -> Result<(), Strin
     }
     let body = batch.get(log_record::BATCH_HEADER_BYTES..).unwrap_or_default();
     let body = decompressed(&header, body)?;
+    let mut deltas = 0..=header.last_offset_delta;
     let append_time = header.attributes.timestamp_type() == TimestampType::LogAppend;
     for record in Records::new(&body, header.records_count) {
         let record = record.map_err(|error| error.to_string())?;
+        if !deltas.contains(&record.offset_delta) {
+            return Err(format!("a record has offset delta {}", record.offset_delta));
+        }
+        deltas = record.offset_delta.saturating_add(1)..=header.last_offset_delta;
         let timestamp_ms = if append_time {
             header.max_timestamp
         } else {

@@ -12,8 +12,10 @@
 //!   in the exchange between them.
 //! - A chunk is taken from the statement's memory before it is read. Where little is left, little is read at a time.
 //! - After `limit` rows nothing more is read; dropping the stream drops the read in flight.
+//! - Where each offset is a record's, records are counted by their offsets, and their places are given without a read.
 //! - Progress: a read that moves nowhere before the end is an error, never a loop.
 
+mod due;
 pub(crate) mod edges;
 
 use std::collections::VecDeque;
@@ -24,6 +26,8 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::SortOptions;
+use datafusion::common::Statistics;
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
@@ -37,11 +41,13 @@ use datafusion::physical_expr::{
 use datafusion::physical_plan::execution_plan::{
     Boundedness, EmissionType, ReplaceChildrenOptions,
 };
+use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
 };
 use futures_util::stream;
+use log_record::BatchHeader;
 use query_api::{Error, ErrorKind, TopicInfo};
 
 use crate::bad::BadRecordPolicy;
@@ -49,6 +55,7 @@ use crate::decode::{Builder, Projection};
 use crate::memory::Passing;
 use crate::records::{self, LogRecord, RecordSink};
 use crate::table::ScanContext;
+use due::Due;
 use edges::Edges;
 
 /// Asked of the log per read.
@@ -104,6 +111,12 @@ impl TopicScan {
         );
         let properties = Arc::new(properties);
         Self { topic, context, projection, ranges, limit, edges: None, properties }
+    }
+
+    /// Rows of one partition's ranges where each offset is a record's.
+    fn rows_of(&self, ranges: &[ScanRange]) -> usize {
+        let offsets = ranges.iter().map(|it| usize::try_from(it.end - it.start).unwrap_or(0));
+        offsets.sum::<usize>().min(self.limit.unwrap_or(usize::MAX))
     }
 
     /// A scan of the records at the edges of each partition; `None` where its limit counts others.
@@ -174,6 +187,22 @@ impl ExecutionPlan for TopicScan {
         Ok(self)
     }
 
+    fn statistics_from_inputs(
+        &self,
+        _inputs: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        if self.context.dense && self.edges.is_none() {
+            let rows = match args.partition() {
+                Some(partition) => self.ranges.get(partition).map_or(0, |it| self.rows_of(it)),
+                None => self.ranges.iter().map(|it| self.rows_of(it)).sum(),
+            };
+            statistics.num_rows = Precision::Exact(rows);
+        }
+        Ok(Arc::new(statistics))
+    }
+
     fn execute(
         &self,
         partition: usize,
@@ -201,6 +230,8 @@ impl ExecutionPlan for TopicScan {
             piece_bytes,
             read_bytes: limited.min(piece_bytes),
             chunk: VecDeque::new(),
+            due: None,
+            known: self.context.dense && self.projection.places_only(),
             builder: Builder::new(self.projection.clone()),
             held: MemoryConsumer::new(format!("TopicScan[{partition}]")).register(&pool),
             exchanged: self.ranges.len() > 1,
@@ -244,6 +275,10 @@ struct Reader {
     /// Of the next read.
     read_bytes: usize,
     chunk: VecDeque<Bytes>,
+    /// Before what is in the chunk.
+    due: Option<Due>,
+    /// The places of the records are enough, and known.
+    known: bool,
     builder: Builder,
     /// All of the above, and what was handed out to an exchange.
     held: MemoryReservation,
@@ -273,12 +308,16 @@ impl Reader {
     /// Reads and decodes until a batch is full or nothing more is wanted.
     async fn fill(&mut self) -> Result<()> {
         while self.left > 0 && !self.full() {
+            if let Some(due) = self.due.take() {
+                self.push_due(due)?;
+                continue;
+            }
             let Some(batch) = self.chunk.pop_front() else {
                 if self.next >= self.range.end {
                     let Some(range) = self.ranges.next() else { break };
                     (self.range, self.next) = (range, range.start);
                 }
-                self.read_next().await?;
+                self.advance().await?;
                 continue;
             };
             self.decode(&batch)?;
@@ -286,6 +325,14 @@ impl Reader {
             self.hold()?;
         }
         Ok(())
+    }
+
+    async fn advance(&mut self) -> Result<()> {
+        if self.known {
+            self.owe_range();
+            return Ok(());
+        }
+        self.read_next().await
     }
 
     async fn read_next(&mut self) -> Result<()> {
@@ -341,7 +388,7 @@ impl Reader {
     }
 
     fn decode(&mut self, batch: &[u8]) -> Result<()> {
-        let ScanRange { partition, start, end } = self.range;
+        let ScanRange { start, end, .. } = self.range;
         if self.builder.projection().count_only()
             && let Some(rows) = records::count_in(batch, start, end)
         {
@@ -350,35 +397,47 @@ impl Reader {
             self.builder.push_count(rows);
             return Ok(());
         }
-        let mut sink = Sink { reader: self, failure: None };
+        let mut sink = Sink { reader: self, given: 0, last: None, failure: None };
         let read = records::each(batch, &mut sink);
-        let failure = sink.failure;
-        if let Some(failure) = failure {
-            return Err(external(failure));
+        let Sink { given, last, failure, .. } = sink;
+        match (failure, read) {
+            (Some(failure), _) => Err(external(failure)),
+            (None, Err(reason)) => self.unreadable(batch, given, last, &reason),
+            (None, Ok(())) => Ok(()),
         }
-        if let Err(reason) = read {
-            let offset = log_record::BatchHeader::parse(batch).map_or(start, |it| it.base_offset.0);
-            let reason = format!("unreadable batch: {reason}");
-            match self.context.policy {
-                BadRecordPolicy::Fail => {
-                    return Err(external(self.context.bad.fail(
-                        &self.topic,
-                        partition,
-                        offset,
-                        &reason,
-                    )));
-                }
-                BadRecordPolicy::Skip => {
-                    self.context.bad.add(&self.topic, partition, offset, &reason);
-                }
+    }
+
+    /// What comes after the first `given` records of a batch cannot be read.
+    fn unreadable(
+        &mut self,
+        batch: &[u8],
+        given: i64,
+        last: Option<i64>,
+        reason: &str,
+    ) -> Result<()> {
+        let ScanRange { partition, start, .. } = self.range;
+        let (offset, count) = match BatchHeader::parse(batch) {
+            Ok(header) => self.owe_rest(&header, given, last),
+            Err(_) => (start, 1),
+        };
+        let reason = format!("unreadable batch: {reason}");
+        match self.context.policy {
+            BadRecordPolicy::Fail => {
+                Err(external(self.context.bad.fail(&self.topic, partition, offset, &reason)))
+            }
+            BadRecordPolicy::Skip => {
+                self.context.bad.add(&self.topic, partition, offset, &reason, count);
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
 struct Sink<'a> {
     reader: &'a mut Reader,
+    /// Records before the range included.
+    given: i64,
+    last: Option<i64>,
     failure: Option<Error>,
 }
 
@@ -386,6 +445,8 @@ impl RecordSink for Sink<'_> {
     fn record(&mut self, record: &LogRecord<'_>) -> bool {
         let reader = &mut *self.reader;
         let ScanRange { partition, start, end } = reader.range;
+        self.given += 1;
+        self.last = Some(record.offset);
         if record.offset < start {
             return true;
         }
@@ -403,7 +464,7 @@ impl RecordSink for Sink<'_> {
                     return false;
                 }
                 BadRecordPolicy::Skip => {
-                    reader.context.bad.add(topic, partition, record.offset, &reason);
+                    reader.context.bad.add(topic, partition, record.offset, &reason, 1);
                 }
             }
         }

@@ -30,6 +30,8 @@ pub(crate) struct ScanContext {
     /// Bytes of batches that all statements read.
     pub(crate) read_bytes: Arc<AtomicU64>,
     pub(crate) batch_rows: usize,
+    /// Each offset of the topic is a record's.
+    pub(crate) dense: bool,
 }
 
 impl std::fmt::Debug for ScanContext {

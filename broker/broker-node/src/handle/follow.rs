@@ -166,4 +166,11 @@ impl Follow for NodeHandle {
         let broker = self.shared.settings.broker_config(&catalog.broker_configs);
         TopicConfig::resolve(&topic.configs, &broker).timestamp_source == TimestampSource::LogAppend
     }
+
+    fn offsets_dense(&self, _topic: [u8; 16]) -> bool {
+        // A producer's batch has as many records as offsets (`log_record::validate_header`) and is no control batch, the next
+        // one begins where it ends, and what is removed lies before the log's start. Nothing is compacted; what will be, and
+        // topics with markers of transactions, are not dense any more.
+        true
+    }
 }

@@ -141,7 +141,10 @@ impl Reader {
         let rows = self.builder.rows();
         self.left = usize::MAX;
         (self.range, self.next, self.ranges) = (last, last.end - 1, Vec::new().into_iter());
-        self.read_next().await?;
+        self.advance().await?;
+        if let Some(due) = self.due.take() {
+            self.push_due(due)?;
+        }
         while let Some(batch) = self.chunk.pop_front() {
             self.decode(&batch)?;
         }

@@ -26,6 +26,7 @@ fn reads(log: &Log, sql: &str, expected: Expect) {
 #[test]
 fn the_least_and_the_greatest_offset_are_read_at_the_edges() {
     let log = Log::long("t", 90, 10, 10_000);
+    log.memory.leave_out("t", 0, 0);
     reads(
         &log,
         "SELECT min(_offset), max(_offset) FROM t",
@@ -90,6 +91,97 @@ fn the_least_and_the_greatest_offset_are_read_at_the_edges() {
         1 rows
     "#]],
     );
+}
+
+#[test]
+fn records_are_counted_by_their_offsets_where_each_is_one() {
+    let log = Log::long("t", 90, 10, 10_000);
+    for sql in [
+        "SELECT count(*) FROM t",
+        "SELECT count(*), min(_offset), max(_offset) FROM t",
+        "SELECT count(*) FROM t WHERE _partition = 0 AND _offset >= 5 AND _offset < 805",
+        "SELECT _partition, count(*), max(_offset) FROM t GROUP BY _partition",
+        "SELECT count(*) FROM (SELECT id FROM t LIMIT 17) l",
+        "SELECT 1 WHERE EXISTS (SELECT 1 FROM t)",
+    ] {
+        reads(
+            &log,
+            sql,
+            expect![[r#"
+
+                1 rows
+            "#]],
+        );
+    }
+    reads(
+        &log,
+        "SELECT _offset, _partition FROM t",
+        expect![[r#"
+
+        900 rows
+    "#]],
+    );
+    reads(
+        &log,
+        "SELECT 1 FROM t WHERE _offset % 2 = 0 LIMIT 7",
+        expect![[r#"
+
+        7 rows
+    "#]],
+    );
+    // Left out by compaction, say.
+    log.memory.leave_out("t", 0, 3);
+    reads(
+        &log,
+        "SELECT count(*) FROM t WHERE _offset >= 895",
+        expect![[r#"
+            t/0 [895, 903)
+            t/0 [900, 903)
+            1 rows
+        "#]],
+    );
+    log.check(
+        "SELECT count(*), max(_offset) FROM t WHERE _offset >= 895",
+        expect![[r#"
+            count|max
+            Int8(5)|Int8(899)
+        "#]],
+    );
+}
+
+#[test]
+fn a_count_is_the_number_of_rows_that_are_given() {
+    let log = Log::new("t", &[&[r#"{"id":7}"#, "oops"], &[]]);
+    log.memory.push_unreadable("t", 0, 5);
+    log.memory.push("t", 0, [r#"{"id":8}"#.to_owned()].into_iter());
+    let rows = expect![[r#"
+        _offset|id
+        Int8(0)|Int8(7)
+        Int8(1)|NULL
+        Int8(2)|Int8(1)
+        Int8(3)|NULL
+        Int8(4)|NULL
+        Int8(5)|NULL
+        Int8(6)|NULL
+        Int8(7)|Int8(8)
+        notice: 5 records of topic "t" were not fully decoded (first: partition 0 offset 1: not a JSON object: expected value at line 1 column 1); what could not be decoded is NULL, set luma.on_bad_record = 'fail' to fail instead
+    "#]];
+    let some = expect![[r#"
+        _offset|_key
+        Int8(4)|NULL
+        Int8(5)|NULL
+        notice: 2 records of topic "t" were not fully decoded (first: partition 0 offset 4: unreadable batch: record has impossible length -1); what could not be decoded is NULL, set luma.on_bad_record = 'fail' to fail instead
+    "#]];
+    for _dense in [true, false] {
+        rows.assert_eq(&log.show("SELECT _offset, id FROM t"));
+        some.assert_eq(&log.show("SELECT _offset, _key FROM t WHERE _offset IN (4, 5)"));
+        for (predicate, count) in [("true", 8), ("_offset > 2", 5), ("_offset IN (4, 5)", 2)] {
+            let counted = log.show(&format!("SELECT count(*) FROM t WHERE {predicate}"));
+            let first = counted.lines().nth(1).unwrap();
+            assert_eq!(first, format!("Int8({count})"), "{predicate}");
+        }
+        log.memory.leave_out("t", 0, 0);
+    }
 }
 
 #[test]

@@ -36,6 +36,7 @@ struct Topic {
     info: TopicInfo,
     partitions: Vec<Vec<Batch>>,
     ordered: bool,
+    dense: bool,
 }
 
 struct Batch {
@@ -186,7 +187,7 @@ impl Memory {
             declared: Vec::new(),
         };
         let partitions = (0..partitions).map(|_| Vec::new()).collect();
-        topics.push(Topic { info, partitions, ordered: false });
+        topics.push(Topic { info, partitions, ordered: false, dense: true });
     }
 
     /// Says that timestamps are the log's own.
@@ -219,6 +220,27 @@ impl Memory {
         let mut topics = self.topics.lock().unwrap();
         let topic = topics.iter_mut().find(|it| it.info.name == name).unwrap();
         topic.info.partitions[partition].end += count;
+        topic.dense = false;
+    }
+
+    /// A batch that says it holds `count` records, of which the first can be read and no other.
+    pub(crate) fn push_unreadable(&self, name: &str, partition: usize, count: i64) {
+        let topics = self.topics.lock().unwrap();
+        let topic = topics.iter().find(|it| it.info.name == name).unwrap();
+        let base = topic.info.partitions[partition].end;
+        drop(topics);
+        let mut builder = BatchBuilder::new().at(Offset(base), LeaderEpoch(0));
+        for at in 0..count {
+            let value = if at == 0 { r#"{"id":1}"# } else { "" };
+            builder.push(BASE_MS + base + at, None, Some(value.as_bytes()), &[]).unwrap();
+        }
+        let mut batch = builder.build().unwrap().to_vec();
+        // The second record's length.
+        let second = log_record::BATCH_HEADER_BYTES
+            + 1
+            + usize::from(batch[log_record::BATCH_HEADER_BYTES] / 2);
+        batch[second] = 1;
+        self.add_batch(name, partition, base + count, batch.into());
     }
 
     fn add_batch(&self, name: &str, partition: usize, end: i64, bytes: Bytes) -> i64 {
@@ -309,6 +331,10 @@ impl Follow for Memory {
 
     fn timestamps_ordered(&self, topic: [u8; 16]) -> bool {
         self.topics.lock().unwrap().iter().any(|it| it.info.id == topic && it.ordered)
+    }
+
+    fn offsets_dense(&self, topic: [u8; 16]) -> bool {
+        self.topics.lock().unwrap().iter().any(|it| it.info.id == topic && it.dense)
     }
 }
 
