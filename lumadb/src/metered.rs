@@ -208,6 +208,14 @@ impl SqlSession for Session {
         self.session.cursor_columns(name)
     }
 
+    fn name_statement(&mut self, statement: StatementId, name: &str) -> Result<(), Error> {
+        self.session.name_statement(statement, name)
+    }
+
+    fn is_prepared(&self, statement: StatementId) -> bool {
+        self.session.is_prepared(statement)
+    }
+
     fn close(&mut self, statement: StatementId) {
         self.kinds.remove(&statement);
         self.session.close(statement);

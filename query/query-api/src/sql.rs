@@ -135,7 +135,16 @@ pub trait SqlSession: Send {
     /// The columns of an open SQL cursor: `Describe` finds it among the portals.
     fn cursor_columns(&self, name: &str) -> Option<Vec<Column>>;
 
-    /// Forgets a prepared statement; unknown ids are ignored.
+    /// Gives a prepared statement a name, under which SQL's EXECUTE and DEALLOCATE find it.
+    ///
+    /// # Errors
+    /// `Conflict` with SQLSTATE 42P05 when the name is taken, by SQL's PREPARE too.
+    fn name_statement(&mut self, statement: StatementId, name: &str) -> Result<(), Error>;
+
+    /// False once the statement was closed, also by SQL's DEALLOCATE and DISCARD.
+    fn is_prepared(&self, statement: StatementId) -> bool;
+
+    /// Forgets a prepared statement and its name; unknown ids are ignored.
     fn close(&mut self, statement: StatementId);
 
     /// `I` idle, `T` in a transaction block, `E` in a failed one (ReadyForQuery's byte).

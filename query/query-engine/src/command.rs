@@ -1,15 +1,15 @@
 //! What kind of statement it is: queries are planned, the rest is answered by the session or the catalog.
 
 use datafusion::sql::sqlparser::ast::{
-    CloseCursor, ContextModifier, DiscardObject, Expr, ObjectType, Reset, Set, Statement,
-    TransactionAccessMode, TransactionMode, Value as SqlValue,
+    ArrayElemTypeDef, CloseCursor, ContextModifier, DataType as SqlType, DiscardObject, Expr,
+    ObjectType, Reset, Set, Statement, TransactionAccessMode, TransactionMode, Value as SqlValue,
 };
 use query_api::{Column, CopyOut, DataType, Error};
 
-use crate::copy;
 use crate::cursor::{Declaration, Reach};
 use crate::error::unsupported;
 use crate::rewrite::{fold, parts};
+use crate::{copy, ddl};
 
 /// A classified statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,19 @@ pub(crate) enum Command {
         name: String,
     },
     Declare(Declaration),
+    /// Gives a statement a name.
+    Prepare {
+        name: String,
+        /// Of the parameters, as far as they were given.
+        types: Vec<DataType>,
+    },
+    Execute {
+        name: String,
+    },
+    /// `None` forgets all.
+    Deallocate {
+        name: Option<String>,
+    },
     Fetch {
         name: String,
         reach: Reach,
@@ -101,6 +114,10 @@ impl Command {
             Self::DiscardAll => "DISCARD ALL",
             Self::Show { .. } => "SHOW",
             Self::Declare(_) => "DECLARE CURSOR",
+            Self::Prepare { .. } => "PREPARE",
+            Self::Execute { .. } => "EXECUTE",
+            Self::Deallocate { name: Some(_) } => "DEALLOCATE",
+            Self::Deallocate { name: None } => "DEALLOCATE ALL",
             Self::Fetch { .. } => "FETCH",
             Self::Move { .. } => "MOVE",
             Self::Close { name: Some(_) } => "CLOSE CURSOR",
@@ -156,7 +173,19 @@ pub(crate) fn classify(statement: &Statement) -> Result<Command, Error> {
         },
         Statement::Discard { object_type: DiscardObject::ALL } => Command::DiscardAll,
         Statement::Discard { .. } => Command::Accepted { tag: "DISCARD" },
-        Statement::Deallocate { .. } => Command::Accepted { tag: "DEALLOCATE" },
+        Statement::Deallocate { name, .. } => {
+            let is_all = name.quote_style.is_none() && name.value.eq_ignore_ascii_case("all");
+            Command::Deallocate { name: (!is_all).then(|| fold(name)) }
+        }
+        Statement::Prepare { name, data_types, .. } => {
+            let types: Result<Vec<DataType>, Error> = data_types.iter().map(parameter).collect();
+            Command::Prepare { name: fold(name), types: types? }
+        }
+        Statement::Execute { name: Some(name), immediate: false, into, using, .. }
+            if into.is_empty() && using.is_empty() =>
+        {
+            Command::Execute { name: parts(name).join(".") }
+        }
         Statement::UNLISTEN { .. } => Command::Accepted { tag: "UNLISTEN" },
         Statement::ShowVariable { variable } => {
             let words: Vec<String> = variable.iter().map(|it| it.value.to_lowercase()).collect();
@@ -185,6 +214,17 @@ pub(crate) fn classify(statement: &Statement) -> Result<Command, Error> {
             return Err(unsupported(format!("{} is not supported", words.join(" "))));
         }
     })
+}
+
+/// The type of a parameter of PREPARE.
+fn parameter(sql_type: &SqlType) -> Result<DataType, Error> {
+    match sql_type {
+        SqlType::Custom(name, _) if parts(name) == ["unknown"] => Ok(DataType::Unknown),
+        SqlType::Array(
+            ArrayElemTypeDef::SquareBracket(item, _) | ArrayElemTypeDef::AngleBracket(item),
+        ) => Ok(DataType::Array(Box::new(parameter(item)?))),
+        other => ddl::data_type(other),
+    }
 }
 
 fn set_command(set: &Set) -> Result<Command, Error> {

@@ -266,7 +266,11 @@ fn columns(create: &CreateTable) -> Result<Vec<DeclaredColumn>, Error> {
     Ok(columns)
 }
 
-fn data_type(sql_type: &SqlType) -> Result<DataType, Error> {
+/// The type of a column or a parameter.
+///
+/// # Errors
+/// 0A000 for what no column can be of.
+pub(crate) fn data_type(sql_type: &SqlType) -> Result<DataType, Error> {
     Ok(match sql_type {
         SqlType::Bool | SqlType::Boolean => DataType::Bool,
         SqlType::SmallInt(_) | SqlType::Int2(_) => DataType::Int2,

@@ -12,6 +12,8 @@
 //! - In a failed block everything but its end is 25P02.
 //! - A statement is executed with the columns it was described with.
 
+mod named;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -76,6 +78,7 @@ pub(crate) struct Session {
     options: SqlSessionOptions,
     settings: Settings,
     prepared: BTreeMap<StatementId, Arc<Prepared>>,
+    named: BTreeMap<String, StatementId>,
     cursors: BTreeMap<String, Cursor>,
     last_id: u64,
     transaction: Transaction,
@@ -101,6 +104,7 @@ impl Session {
             options,
             settings,
             prepared: BTreeMap::new(),
+            named: BTreeMap::new(),
             cursors: BTreeMap::new(),
             last_id: 0,
             transaction: Transaction::Idle,
@@ -139,10 +143,6 @@ impl Session {
         sql: &str,
         hints: &[DataType],
     ) -> Result<(StatementId, Described), Error> {
-        if self.prepared.len() >= PREPARED_MAX {
-            let message = format!("the session holds {PREPARED_MAX} prepared statements");
-            return Err(Error::new(ErrorKind::LimitExceeded, message).with_sqlstate("53400"));
-        }
         let tokens = guard::tokens(sql)?;
         let text = sql.to_owned();
         let (parsed, command) = match cursor::parse(sql, &tokens)? {
@@ -159,6 +159,19 @@ impl Session {
         };
         if matches!(self.transaction, Transaction::Failed(_)) && !command.ends_transaction() {
             return Err(failed_transaction());
+        }
+        self.prepare_parsed(parsed, command, hints).await
+    }
+
+    async fn prepare_parsed(
+        &mut self,
+        parsed: Option<Parsed>,
+        command: Command,
+        hints: &[DataType],
+    ) -> Result<(StatementId, Described), Error> {
+        if self.prepared.len() >= PREPARED_MAX {
+            let message = format!("the session holds {PREPARED_MAX} prepared statements");
+            return Err(Error::new(ErrorKind::LimitExceeded, message).with_sqlstate("53400"));
         }
         let mut prepared = Prepared {
             parsed,
@@ -180,6 +193,7 @@ impl Session {
         } else {
             prepared.described.columns = match &prepared.command {
                 Command::Fetch { name, .. } => self.cursor_columns(name).unwrap_or_default(),
+                Command::Execute { name } => self.named_columns(name),
                 other => command::columns(other),
             };
         }
@@ -223,6 +237,10 @@ impl Session {
                 let cursor = self.cursors.get(name).ok_or_else(|| cursor::unknown(name))?;
                 return cursor.pass(*reach, self.cancel.epoch.subscribe()).await;
             }
+            Command::Prepare { name, types } => {
+                return self.prepare_named(&prepared, name, types).await;
+            }
+            Command::Execute { name } => return self.execute_named(&prepared, name).await,
             _ => {}
         }
         if let Some(execution) = self.control(&prepared.command)? {
@@ -346,8 +364,10 @@ impl Session {
             Command::DiscardAll => {
                 status = self.settings.reset_all();
                 self.prepared.clear();
+                self.named.clear();
                 self.cursors.clear();
             }
+            Command::Deallocate { name } => self.deallocate(name.as_deref())?,
             Command::Show { name } => return self.show(name).map(Some),
             Command::Accepted { .. } | Command::Empty => {}
             Command::Query
@@ -355,6 +375,8 @@ impl Session {
             | Command::Insert
             | Command::Ddl
             | Command::Declare(_)
+            | Command::Prepare { .. }
+            | Command::Execute { .. }
             | Command::Fetch { .. }
             | Command::Move { .. }
             | Command::Copy(_) => return Ok(None),
@@ -484,8 +506,16 @@ impl SqlSession for Session {
         self.cursors.get(name).map(|it| it.columns.clone())
     }
 
+    fn name_statement(&mut self, statement: StatementId, name: &str) -> Result<(), Error> {
+        self.give_name(name, statement)
+    }
+
+    fn is_prepared(&self, statement: StatementId) -> bool {
+        self.prepared.contains_key(&statement)
+    }
+
     fn close(&mut self, statement: StatementId) {
-        self.prepared.remove(&statement);
+        self.forget(statement);
     }
 
     fn transaction_status(&self) -> u8 {

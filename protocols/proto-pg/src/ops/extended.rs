@@ -32,12 +32,12 @@ impl Session {
         declared: Vec<u32>,
         wire: &mut dyn Wire,
     ) -> Result<(), Report> {
-        if name.is_empty() {
-            self.remove_statement("");
-        } else if self.statements.contains_key(&name) {
+        if !name.is_empty() && self.statement(&name).is_ok() {
             let message = format!("prepared statement \"{}\" already exists", excerpt(&name));
             return Err(Report::error("42P05", message));
         }
+        // What DEALLOCATE forgot.
+        self.remove_statement(&name);
         if self.statements.len() >= self.options.statements_max {
             let max = self.options.statements_max;
             return Err(Report::error(
@@ -49,7 +49,7 @@ impl Session {
         let retained_bytes = name.len() + sql.len();
         self.retain(retained_bytes)?;
         let prepared = self.prepare(sql, declared, retained_bytes).await;
-        match prepared {
+        match prepared.and_then(|prepared| self.named(prepared, &name)) {
             Ok(prepared) => {
                 self.add_use(prepared.id);
                 self.statements.insert(name, prepared);
@@ -61,6 +61,25 @@ impl Session {
                 Err(report)
             }
         }
+    }
+
+    /// Tells the engine the name of a statement.
+    fn named(&mut self, prepared: Prepared, name: &str) -> Result<Prepared, Report> {
+        let Some(id) = prepared.id.filter(|_| !name.is_empty()) else { return Ok(prepared) };
+        match self.sql.name_statement(id, name) {
+            Ok(()) => Ok(prepared),
+            Err(error) => {
+                self.sql.close(id);
+                Err(error::report(error, ""))
+            }
+        }
+    }
+
+    /// A statement that has not been deallocated.
+    fn statement(&self, name: &str) -> Result<&Prepared, Report> {
+        let statement = self.statements.get(name);
+        let prepared = statement.filter(|it| it.id.is_none_or(|id| self.sql.is_prepared(id)));
+        prepared.ok_or_else(|| no_statement(name))
     }
 
     async fn prepare(
@@ -109,9 +128,7 @@ impl Session {
     }
 
     pub(crate) fn bind(&mut self, bind: Bind, wire: &mut dyn Wire) -> Result<(), Report> {
-        let Some(statement) = self.statements.get(&bind.statement) else {
-            return Err(no_statement(&bind.statement));
-        };
+        let statement = self.statement(&bind.statement)?;
         let portal = Portal {
             id: statement.id,
             formats: result_formats(&bind.result_formats, statement.described.columns.len())?,
@@ -145,7 +162,7 @@ impl Session {
     ) -> Result<(), Report> {
         let (described, formats) = match target {
             Target::Statement => {
-                let statement = self.statements.get(name).ok_or_else(|| no_statement(name))?;
+                let statement = self.statement(name)?;
                 let types = statement.described.parameters.iter().zip(statement.declared.iter());
                 let oids = types.map(|(inferred, declared)| match declared {
                     0 => types::info(inferred).oid,

@@ -199,6 +199,9 @@ fn names_that_exist_and_names_that_do_not() {
     // Closing what is not there is no error.
     one(close(b'S', "s"), "3");
     one(close(b'P', "p"), "3");
+    // SQL's PREPARE has names in the same space.
+    let sql = "E ERROR 42P05 prepared statement \"taken\" already exists";
+    one(parse("taken", "SELECT 1", &[]), sql);
     let s = parse("s", "SELECT 1", &[]);
     check(
         &[s.clone(), s.clone(), sync()],
