@@ -68,6 +68,7 @@ pub(crate) fn info(data_type: &DataType) -> TypeInfo {
         DataType::Oid => (26, 4),
         DataType::Reg(kind) => (reg_oids(*kind).0, 4),
         DataType::Json => (114, -1),
+        DataType::Jsonb => (3802, -1),
         DataType::Float4 => (700, 4),
         DataType::Float8 => (701, 8),
         DataType::Date => (1082, 4),
@@ -120,6 +121,7 @@ fn array_oid(element: &DataType) -> u32 {
         DataType::Oid => 1028,
         DataType::Reg(kind) => reg_oids(*kind).1,
         DataType::Json => 199,
+        DataType::Jsonb => 3807,
         DataType::Date => 1182,
         DataType::Time => 1183,
         DataType::Timestamp => 1115,
@@ -133,7 +135,7 @@ fn array_oid(element: &DataType) -> u32 {
 
 /// The type a client means by an OID; `Unknown` leaves it to the engine.
 pub(crate) fn from_oid(oid: u32) -> DataType {
-    const SCALARS: [DataType; 18] = [
+    const SCALARS: [DataType; 19] = [
         DataType::Bool,
         DataType::Bytea,
         DataType::InternalChar,
@@ -144,6 +146,7 @@ pub(crate) fn from_oid(oid: u32) -> DataType {
         DataType::Text,
         DataType::Oid,
         DataType::Json,
+        DataType::Jsonb,
         DataType::Float4,
         DataType::Float8,
         DataType::Date,

@@ -27,6 +27,8 @@ pub enum DataType {
     TimestampTz,
     Interval,
     Json,
+    /// JSON in a form that is one for equal values, but for zeros at the end of numbers.
+    Jsonb,
     Oid,
     /// A number that prints as the name of what it identifies.
     Reg(RegKind),
@@ -91,7 +93,7 @@ pub enum Value {
         days: i32,
         micros: i64,
     },
-    /// JSON text as stored.
+    /// JSON text as stored; for `Json` and `Jsonb`.
     Json(String),
     Oid(u32),
     /// The number is the binary form, the name the text form.

@@ -1,17 +1,21 @@
 //! `sum`, `avg`, `stddev` and their kin with PostgreSQL's types: as wide as they get, and never silently wrong.
 //!
-//! | argument | `sum` | `avg` |
+//! | argument | `sum` | `avg`, `stddev`, `variance` |
 //! |---|---|---|
 //! | `smallint`, `integer` | `bigint` | `numeric` |
 //! | `bigint`, `numeric` | `numeric` | `numeric` |
 //! | `real` | `real` | `double precision` |
 //! | `double precision` | `double precision` | `double precision` |
 //!
+//! Deviations of quotients and of other numbers with more than 18 digits after the point are `double precision`.
+//!
 //! DataFusion sums bigints in a bigint that wraps, so they are widened. What may still wrap or become infinite in its type
 //! is summed by [`total`]; everything else is left to DataFusion's own functions. Averages are sums that are divided
 //! ([`crate::averages`]), but those of quotients are [`wide::Mean`]. Frames of floating point are worked out [`anew`].
 
 mod anew;
+pub(crate) mod first;
+mod numeric_spread;
 mod plain;
 mod spans;
 mod spread;
@@ -38,7 +42,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use crate::arithmetic::rewritten;
 use crate::intervals::INTERVAL;
-use crate::operators::exact::EXACT;
+use crate::operators::exact::{self, EXACT};
 use crate::operators::scale;
 use anew::Anew;
 use total::Total as _;
@@ -89,8 +93,10 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     for (name, role) in ROLES {
         let inner = state.udaf(name)?;
         let signature = match role {
-            Role::Sum | Role::Average => Signature::user_defined(Volatility::Immutable),
-            _ => inner.signature().clone(),
+            Role::Sum | Role::Average | Role::Spread { .. } => {
+                Signature::user_defined(Volatility::Immutable)
+            }
+            Role::Other => inner.signature().clone(),
         };
         state.register_udaf(Arc::new(AggregateUDF::from(Widened { inner, role, signature })))?;
     }
@@ -123,6 +129,17 @@ fn averaged(argument: &DataType) -> Option<DataType> {
         DataType::Duration(_) | DataType::Interval(_) => argument.clone(),
         other => return summed(other),
     })
+}
+
+/// The type in which deviations are worked out: numbers with many digits after the point have no room for squares.
+fn spread_over(argument: &DataType) -> Option<DataType> {
+    match (argument, scale(argument)) {
+        (_, Some(scale @ 0..=numeric_spread::SCALE_MAX)) => {
+            Some(DataType::Decimal256(exact::DIGITS_MAX, scale))
+        }
+        (DataType::Null, _) => Some(DataType::Float64),
+        (other, _) => other.is_numeric().then_some(DataType::Float64),
+    }
 }
 
 /// Sums of small integers are DataFusion's own: [`Widened`] would take the bigints that their values become for bigints.
@@ -184,6 +201,18 @@ macro_rules! with_total {
             (Role::Spread { root: false, sample: false }, DataType::Float64) => {
                 with_total!(@ $total, spread::Spread<false, false>, $made)
             }
+            (Role::Spread { root: true, sample: true }, DataType::Decimal256(..)) => {
+                with_total!(@ $total, numeric_spread::Spread<true, true>, $made)
+            }
+            (Role::Spread { root: true, sample: false }, DataType::Decimal256(..)) => {
+                with_total!(@ $total, numeric_spread::Spread<true, false>, $made)
+            }
+            (Role::Spread { root: false, sample: true }, DataType::Decimal256(..)) => {
+                with_total!(@ $total, numeric_spread::Spread<false, true>, $made)
+            }
+            (Role::Spread { root: false, sample: false }, DataType::Decimal256(..)) => {
+                with_total!(@ $total, numeric_spread::Spread<false, false>, $made)
+            }
             _ => $other,
         }
     };
@@ -244,8 +273,9 @@ impl AggregateUDFImpl for Widened {
         let wide = match (self.role, arguments) {
             (Role::Sum, [argument]) => summed(argument),
             (Role::Average, [argument]) => averaged(argument),
-            (Role::Sum | Role::Average, _) => None,
-            _ => return self.inner.coerce_types(arguments),
+            (Role::Spread { .. }, [argument]) => spread_over(argument),
+            (Role::Sum | Role::Average | Role::Spread { .. }, _) => None,
+            (Role::Other, _) => return self.inner.coerce_types(arguments),
         };
         // The error names the function and the types around this text.
         wide.map(|it| vec![it])
@@ -258,6 +288,10 @@ impl AggregateUDFImpl for Widened {
                 Ok(if scale(argument).is_some() { EXACT } else { INTERVAL })
             }
             (Role::Sum, [DataType::Float32]) => Ok(DataType::Float32),
+            (Role::Spread { .. }, [argument]) => Ok(match argument.is_floating() {
+                true => DataType::Float64,
+                false => EXACT,
+            }),
             _ => self.inner.return_type(arguments),
         }
     }

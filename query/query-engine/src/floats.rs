@@ -25,6 +25,7 @@ use crate::alternatives;
 use crate::arithmetic::rewritten;
 use crate::error::fault;
 use crate::intervals;
+use crate::json::compared::{is_jsonb, ordered, ordered_beside};
 use crate::operators::kinds;
 use crate::relations;
 use crate::rewrite::literals;
@@ -119,7 +120,12 @@ fn against(expr: &mut Expr, subquery: &mut Subquery, schema: &DFSchema) -> Resul
     let types = [data_type, field.data_type().clone()];
     refuse_kinds(expr, &types)?;
     let mut column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
-    if input.schema().fields().len() > 1 || !compared_as(vec![expr, &mut column], &types, double) {
+    if input.schema().fields().len() > 1 {
+        return Ok(false);
+    }
+    if is_jsonb(expr, schema) && is_jsonb(&column, input.schema()) {
+        (*expr, column) = (ordered(std::mem::take(expr)), ordered(column));
+    } else if !compared_as(vec![expr, &mut column], &types, double) {
         return Ok(false);
     }
     let column = column.alias(field.name());
@@ -153,7 +159,10 @@ pub(crate) fn widest(types: &[DataType]) -> DataType {
     if types.contains(&DataType::Float64) { DataType::Float64 } else { DataType::Float32 }
 }
 
-fn compared(exprs: Vec<&mut Expr>, schema: &DFSchema, target: Target) -> bool {
+fn compared(mut exprs: Vec<&mut Expr>, schema: &DFSchema, target: Target) -> bool {
+    if ordered_beside(&mut exprs, schema) {
+        return true;
+    }
     types(&exprs, schema).is_some_and(|types| compared_as(exprs, &types, target))
 }
 

@@ -94,7 +94,7 @@ impl ScalarUDFImpl for RowFunction {
         let first = || arguments.first().cloned().unwrap_or(DataType::Null);
         Ok(match &self.returns {
             Returns::Type(returns) => returns.clone(),
-            Returns::Name | Returns::Json => DataType::Utf8,
+            Returns::Name | Returns::Json | Returns::Jsonb | Returns::SameJson => DataType::Utf8,
             Returns::Reg(_) => DataType::UInt32,
             Returns::FirstArgument => first(),
             Returns::OtherZone => {
@@ -115,6 +115,12 @@ impl ScalarUDFImpl for RowFunction {
         Ok(Arc::new(match &self.returns {
             Returns::Name => crate::types::marked(field, "name"),
             Returns::Json => crate::types::marked(field, "json"),
+            Returns::Jsonb => crate::types::marked(field, "jsonb"),
+            Returns::SameJson => {
+                let is_binary =
+                    args.arg_fields.first().is_some_and(|it| crate::types::is_jsonb(it));
+                crate::types::marked(field, if is_binary { "jsonb" } else { "json" })
+            }
             Returns::Reg(kind) => crate::types::marked(field, kind.type_name()),
             Returns::Item(metadata) => field.with_metadata(metadata.clone()),
             _ => field,
@@ -171,7 +177,7 @@ pub(crate) fn register(
     times::register(&mut add);
     sized::register(state);
     // Replacing a function of the same name is meant.
-    let _ = json::register_objects(state);
+    let _ = json::build::register(state);
 }
 
 /// A function of one row at a time.
@@ -200,6 +206,10 @@ enum Returns {
     Name,
     /// Text that is JSON.
     Json,
+    /// The same in jsonb's form.
+    Jsonb,
+    /// JSON of the first argument's type.
+    SameJson,
     /// An OID that clients see by name.
     Reg(RegKind),
     FirstArgument,

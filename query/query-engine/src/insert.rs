@@ -316,7 +316,11 @@ impl Target {
                 return Err(self.null(&column.name));
             }
             let value = match value {
-                Value::Text(it) if column.data_type == Some(DataType::Json) => Value::Json(it),
+                Value::Text(it)
+                    if matches!(column.data_type, Some(DataType::Json | DataType::Jsonb)) =>
+                {
+                    Value::Json(it)
+                }
                 other => other,
             };
             match (self.decoding, column.name.as_str()) {

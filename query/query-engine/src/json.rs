@@ -5,6 +5,9 @@
 //!   white space may follow the object.
 //! - Nesting is limited by serde_json's own bound of 128, so hostile values cannot exhaust the stack.
 
+pub(crate) mod compared;
+pub(crate) mod tree;
+
 use std::borrow::Cow;
 use std::fmt;
 

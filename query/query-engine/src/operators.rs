@@ -24,7 +24,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
     DataType, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, TimeUnit,
 };
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
@@ -36,7 +36,12 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use crate::alternatives;
 use crate::arithmetic::{answer, sides};
 use crate::error::fault;
+use crate::functions::json::build;
 use crate::intervals::{INTERVAL, with_days};
+use crate::json::compared;
+use crate::rewrite::json::{OF_TOPIC, ROW};
+use crate::rewrite::shown_name;
+use crate::shape::is_system_column;
 
 #[derive(Debug)]
 pub(crate) struct Operators;
@@ -49,6 +54,12 @@ impl ExprPlanner for Operators {
     ) -> Result<PlannerResult<RawBinaryExpr>> {
         use BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus};
         let places = place::taken(&mut expr.op);
+        if let Some(row) = row(&expr, schema) {
+            return Ok(PlannerResult::Planned(row?));
+        }
+        if let Some(planned) = of_jsonb(&mut expr, schema) {
+            return Ok(PlannerResult::Planned(planned));
+        }
         // The type of a long chain is not worked out for nothing.
         if !place::is_placed(&expr.op) {
             return Ok(PlannerResult::Original(expr));
@@ -69,6 +80,55 @@ impl ExprPlanner for Operators {
         temporal(&mut expr, [&mut left, &mut right]);
         Ok(typed(expr, &left, &right))
     }
+}
+
+/// The columns of a table as JSON, or the column of that name ([`ROW`]).
+fn row(expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Result<Expr>> {
+    if !matches!(&expr.op, BinaryOperator::Custom(name) if name == ROW) {
+        return None;
+    }
+    let (table, kind) = (kinds::literal(&expr.left)?, kinds::literal(&expr.right)?);
+    if let Ok((qualifier, field)) = schema.qualified_field_with_unqualified_name(table) {
+        return Some(Ok(Expr::Column(Column::new(qualifier.cloned(), field.name()))));
+    }
+    let mut arguments = Vec::new();
+    for (qualifier, field) in schema.iter() {
+        let is_shown = kind != OF_TOPIC || !is_system_column(field.name());
+        if is_shown && qualifier.is_some_and(|it| it.table() == table) {
+            let name = shown_name(field.name()).to_owned();
+            arguments.push(Expr::Literal(ScalarValue::Utf8(Some(name)), None));
+            arguments.push(Expr::Column(Column::new(qualifier.cloned(), field.name())));
+        }
+    }
+    if arguments.is_empty() {
+        let message = format!("column \"{table}\" does not exist");
+        return Some(Err(fault("42703", message)));
+    }
+    let function = Arc::new(build::row());
+    Some(Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments))))
+}
+
+/// `@>`, `<@` and `||` of jsonb; `None` of anything else.
+fn of_jsonb(expr: &mut RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
+    use BinaryOperator::{ArrowAt, AtArrow, StringConcat};
+    if !matches!(expr.op, AtArrow | ArrowAt | StringConcat) {
+        return None;
+    }
+    let is_text = |it: &Expr| kinds::literal(it).is_some();
+    let of = [&expr.left, &expr.right].map(|it| compared::is_jsonb(it, schema));
+    let is_there = match of {
+        [true, right] => right || is_text(&expr.right),
+        [false, right] => right && is_text(&expr.left),
+    };
+    if !is_there {
+        return None;
+    }
+    let (left, right) = (std::mem::take(&mut expr.left), std::mem::take(&mut expr.right));
+    Some(match expr.op {
+        AtArrow => compared::contains(left, right),
+        ArrowAt => compared::contains(right, left),
+        _ => compared::joined(left, right),
+    })
 }
 
 /// An operator whose sides are of these types.

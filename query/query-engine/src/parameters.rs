@@ -67,6 +67,8 @@ pub(crate) fn sql_type(data_type: &DataType) -> Option<SqlType> {
         DataType::Float8 => "float8",
         DataType::Numeric(..) => "numeric",
         DataType::Text | DataType::Json | DataType::Name | DataType::InternalChar => "text",
+        // The rewriter reads it; a name of the catalog would be text.
+        DataType::Jsonb => return Some(SqlType::JSONB),
         DataType::Bytea => "bytea",
         DataType::Date => "date",
         DataType::Time => "time",

@@ -11,13 +11,14 @@
 //! Invariants:
 //! - A statement that DataFusion already understands means the same afterwards.
 
+pub(crate) mod json;
 pub(crate) mod literals;
 mod registry;
 mod rows;
 mod subquery;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -30,6 +31,7 @@ use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 use query_api::Error;
 
 use crate::error::unsupported;
+use crate::functions::json::parts as of_json;
 use crate::guard;
 use crate::operators::place;
 use crate::shape::SYSTEM_COLUMNS;
@@ -204,6 +206,8 @@ impl VisitorMut for Rewriter<'_> {
             rows::condition(condition);
         }
         rows::ungroup(&mut select.group_by);
+        let sources = self.row_sources(select);
+        json::rows_of_tables(&mut select.projection, &|name| sources.get(name).copied());
         subquery::forget_unreachable(select, &|name| self.is_empty(name));
         ControlFlow::Continue(())
     }
@@ -218,10 +222,7 @@ impl VisitorMut for Rewriter<'_> {
             function.name = ObjectName::from(vec![Ident::new(name)]);
         }
         rewrite_expr(expr);
-        match values::refuse_compared_jsonb(expr) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break(error),
-        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -284,6 +285,15 @@ impl Rewriter<'_> {
         }
         select.projection = items;
         Ok(())
+    }
+
+    /// Names of tables that stand for their rows, and whether they are topics.
+    fn row_sources(&self, select: &Select) -> BTreeMap<String, bool> {
+        let factors = select.from.iter().flat_map(|from| {
+            std::iter::once(&from.relation).chain(from.joins.iter().map(|it| &it.relation))
+        });
+        let sources = factors.filter_map(|it| self.source(it, Vec::new()));
+        sources.filter_map(|it| Some((parts(&it.name).pop()?, it.topic))).collect()
     }
 
     fn any_topic(&self, from: &[datafusion::sql::sqlparser::ast::TableWithJoins]) -> bool {
@@ -490,6 +500,7 @@ fn rewrite_call(expr: &mut Expr) {
             *expr = subquery::call("unnest", vec![series(array)]);
             return;
         }
+        _ if json::call(expr) => return,
         _ => return values::call(expr),
     };
     let inner = std::mem::replace(expr, null());
@@ -504,6 +515,9 @@ fn rewrite_access(expr: &mut Expr) {
         BinaryOperator::LongArrow => "luma_json_get_text",
         BinaryOperator::HashArrow => "luma_json_path",
         BinaryOperator::HashLongArrow => "luma_json_path_text",
+        BinaryOperator::Question => of_json::HAS,
+        BinaryOperator::QuestionPipe => of_json::HAS_ANY,
+        BinaryOperator::QuestionAnd => of_json::HAS_ALL,
         _ => return,
     };
     let sides = [left, right].map(|it| std::mem::replace(it.as_mut(), null()));
@@ -585,8 +599,8 @@ fn renamed(mut expr: Expr, name: &str) -> Expr {
 ///
 /// Arguments that are not literals become a derived table: a table function plans with literals only.
 fn table_function(factor: &mut TableFactor) {
-    let (name, arguments, alias) = match factor {
-        TableFactor::Table { name, args: Some(arguments), alias, .. } => (name, arguments, alias),
+    let name = match factor {
+        TableFactor::Table { name, args: Some(_), .. } => name,
         TableFactor::UNNEST { alias, array_exprs, with_ordinality: false, .. } => {
             if array_exprs.len() == 1 {
                 name_column(alias.get_or_insert_with(|| subquery::table_alias("unnest")));
@@ -600,6 +614,10 @@ fn table_function(factor: &mut TableFactor) {
     {
         name.0.remove(0);
     }
+    if json::table(factor) {
+        return;
+    }
+    let TableFactor::Table { name, args: Some(arguments), alias, .. } = factor else { return };
     let literal = |it: &FunctionArg| {
         matches!(it, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(_))))
     };

@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - A field's PostgreSQL type is its Arrow type, or the value of its [`PG_TYPE`] metadata where Arrow has no such
-//!   type (`json`, `name`, `"char"`, `regclass` and its kin). `UInt32` is `oid`.
+//!   type (`json`, `jsonb`, `name`, `"char"`, `regclass` and its kin). `UInt32` is `oid`.
 //! - A value's variant agrees with the column's type, or is `Null`; nothing panics on an Arrow type the engine does
 //!   not produce itself: it is rendered as text by Arrow's formatter.
 
@@ -32,12 +32,18 @@ pub(crate) fn field(name: &str, data_type: &DataType, nullable: bool) -> Field {
     let field = Field::new(name, to_arrow(data_type), nullable);
     match data_type {
         DataType::Json => marked(field, "json"),
+        DataType::Jsonb => marked(field, "jsonb"),
         DataType::Numeric(precision, _) if *precision > 0 => marked(field, "numeric"),
         DataType::Name => marked(field, "name"),
         DataType::InternalChar => marked(field, "char"),
         DataType::Reg(kind) => marked(field, kind.type_name()),
         _ => field,
     }
+}
+
+/// Whether the field's values are jsonb.
+pub(crate) fn is_jsonb(field: &Field) -> bool {
+    field.metadata().get(PG_TYPE).is_some_and(|it| it == "jsonb")
 }
 
 /// `field` with a PostgreSQL type that Arrow does not have.
@@ -59,6 +65,7 @@ pub(crate) fn to_arrow(data_type: &DataType) -> Arrow {
         | DataType::Name
         | DataType::InternalChar
         | DataType::Json
+        | DataType::Jsonb
         | DataType::Unknown => Arrow::Utf8,
         DataType::Bytea => Arrow::Binary,
         DataType::Date => Arrow::Date32,
@@ -85,6 +92,7 @@ pub(crate) fn columns<'a>(
 pub(crate) fn from_field(field: &Field) -> DataType {
     match field.metadata().get(PG_TYPE).map(String::as_str) {
         Some("json") => DataType::Json,
+        Some("jsonb") => DataType::Jsonb,
         Some("name") => DataType::Name,
         Some("char") => DataType::InternalChar,
         Some("numeric") => match field.data_type() {
@@ -141,7 +149,11 @@ pub(crate) fn fits(data_type: &DataType, arrow: &Arrow) -> bool {
         },
         (DataType::Numeric(..), DataType::Numeric(..)) | (DataType::Reg(_), DataType::Oid) => true,
         (
-            DataType::Name | DataType::InternalChar | DataType::Json | DataType::Unknown,
+            DataType::Name
+            | DataType::InternalChar
+            | DataType::Json
+            | DataType::Jsonb
+            | DataType::Unknown,
             DataType::Text,
         ) => true,
         (announced, own) => *announced == own,
@@ -221,7 +233,10 @@ fn value(array: &ArrayRef, index: usize, data_type: &DataType) -> Result<Value, 
         }
         Arrow::Utf8 => {
             let text = array.as_string::<i32>().value(index).to_owned();
-            if *data_type == DataType::Json { Value::Json(text) } else { Value::Text(text) }
+            match data_type {
+                DataType::Json | DataType::Jsonb => Value::Json(text),
+                _ => Value::Text(text),
+            }
         }
         Arrow::Binary => {
             Value::Bytea(Bytes::copy_from_slice(array.as_binary::<i32>().value(index)))

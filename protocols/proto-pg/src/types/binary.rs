@@ -38,6 +38,10 @@ pub(super) fn encode(
         }
         (DataType::Text | DataType::Name | DataType::Unknown, Value::Text(text))
         | (DataType::Json, Value::Json(text) | Value::Text(text)) => out.put_slice(text.as_bytes()),
+        (DataType::Jsonb, Value::Json(text) | Value::Text(text)) => {
+            out.put_u8(JSONB_VERSION);
+            out.put_slice(text.as_bytes());
+        }
         (DataType::InternalChar, Value::Text(text)) => {
             out.put_u8(text.as_bytes().first().copied().unwrap_or(0));
         }
@@ -149,6 +153,9 @@ fn ragged() -> Report {
     )
 }
 
+/// The first byte of a binary jsonb. Source: `jsonb_send`.
+const JSONB_VERSION: u8 = 1;
+
 /// Reads a parameter.
 ///
 /// # Errors
@@ -159,6 +166,13 @@ pub(super) fn decode(data_type: &DataType, bytes: &Bytes) -> Result<Value, Repor
             return utf8(bytes).and_then(no_zero).map(|text| Value::Text(text.to_owned()));
         }
         DataType::Json => return utf8(bytes).map(|text| Value::Json(text.to_owned())),
+        DataType::Jsonb => {
+            let (_, text) = bytes
+                .split_first()
+                .filter(|(it, _)| **it == JSONB_VERSION)
+                .ok_or_else(malformed)?;
+            return utf8(text).map(|text| Value::Json(text.to_owned()));
+        }
         DataType::Bytea => return Ok(Value::Bytea(bytes.clone())),
         DataType::Numeric(..) => {
             let (unscaled, scale) = numeric::from_binary(bytes).ok_or_else(malformed)??;
@@ -216,6 +230,7 @@ fn decode_fixed(data_type: &DataType, rest: &mut &[u8]) -> Result<Value, Report>
         | DataType::Name
         | DataType::Unknown
         | DataType::Json
+        | DataType::Jsonb
         | DataType::Bytea
         | DataType::Numeric(..)
         | DataType::Array(_) => return Err(malformed()),

@@ -30,7 +30,7 @@ fn decode_text(data_type: &DataType, text: &str) -> Result<Value, Report> {
             Value::Text(text.to_owned())
         }
         DataType::InternalChar => Value::Text(text.chars().take(1).collect()),
-        DataType::Json => Value::Json(text.to_owned()),
+        DataType::Json | DataType::Jsonb => Value::Json(text.to_owned()),
         DataType::Bool => Value::Bool(boolean(word).ok_or_else(bad)?),
         DataType::Int2 | DataType::Int4 | DataType::Int8 | DataType::Oid => {
             integer(data_type, word, text)?
@@ -74,6 +74,7 @@ fn type_name(data_type: &DataType) -> &'static str {
         DataType::TimestampTz => "timestamp with time zone",
         DataType::Interval => "interval",
         DataType::Json => "json",
+        DataType::Jsonb => "jsonb",
         DataType::Oid => "oid",
         DataType::Reg(kind) => kind.type_name(),
         DataType::Array(_) => "array",

@@ -61,8 +61,9 @@ fn fits(data_type: &DataType, value: &Value) -> bool {
                 | DataType::InternalChar
                 | DataType::Unknown
                 | DataType::Json
+                | DataType::Jsonb
         ),
-        Value::Json(_) => *data_type == DataType::Json,
+        Value::Json(_) => matches!(data_type, DataType::Json | DataType::Jsonb),
         Value::Bytea(_) => *data_type == DataType::Bytea,
         Value::Date(_) => *data_type == DataType::Date,
         Value::Time(_) => *data_type == DataType::Time,

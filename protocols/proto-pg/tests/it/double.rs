@@ -137,6 +137,20 @@ impl SqlSession for Session {
         (name == "sql cursor").then(|| vec![column("n", DataType::Int8)])
     }
 
+    fn name_statement(&mut self, statement: StatementId, name: &str) -> Result<(), Error> {
+        if name == "taken" {
+            let error =
+                Error::new(ErrorKind::Conflict, "prepared statement \"taken\" already exists");
+            return Err(error.with_sqlstate("42P05"));
+        }
+        assert!(self.statements.contains_key(&statement));
+        Ok(())
+    }
+
+    fn is_prepared(&self, statement: StatementId) -> bool {
+        self.statements.contains_key(&statement)
+    }
+
     fn close(&mut self, statement: StatementId) {
         if self.statements.remove(&statement).is_some() {
             self.counters.statements.fetch_sub(1, Ordering::SeqCst);
@@ -216,6 +230,7 @@ pub(crate) fn types() -> Vec<(Column, Value)> {
             Value::Interval { months: 14, days: -3, micros: 14_706_500_000 },
         ),
         (column("json", DataType::Json), Value::Json("{\"a\": 1}".to_owned())),
+        (column("jsonb", DataType::Jsonb), Value::Json("{\"b\": 2}".to_owned())),
         (column("oid", DataType::Oid), Value::Oid(u32::MAX)),
         (
             column("array", DataType::Array(Box::new(DataType::Text))),

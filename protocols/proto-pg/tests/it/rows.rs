@@ -7,7 +7,7 @@ use crate::client::{Client, bind, describe, execute, parse, query, sync, with_se
 const FIELDS: &str = "T bool:16:1:-1:F int2:21:2:-1:F int4:23:4:-1:F int8:20:8:-1:F float4:700:4:-1:F \
     float8:701:8:-1:F numeric:1700:-1:655366:F text:25:-1:-1:F name:19:64:-1:F char:18:1:-1:F \
     bytea:17:-1:-1:F date:1082:4:-1:F time:1083:8:-1:F timestamp:1114:8:-1:F timestamptz:1184:8:-1:F \
-    interval:1186:16:-1:F json:114:-1:-1:F oid:26:4:-1:F array:1009:-1:-1:F unknown:25:-1:-1:F";
+    interval:1186:16:-1:F json:114:-1:-1:F jsonb:3802:-1:-1:F oid:26:4:-1:F array:1009:-1:-1:F unknown:25:-1:-1:F";
 
 #[test]
 fn text() {
@@ -19,7 +19,7 @@ fn text() {
             answers[1],
             "D t|-2|4|-9223372036854775808|0.1|1e+15|123.45|tëxt|name|r|\\x00ff|2026-01-01|\
              01:02:03.0005|2026-01-01 00:00:00|2026-01-01 00:00:00+00|\
-             1 year 2 mons -3 days +04:05:06.5|{\"a\": 1}|4294967295|{\"a b\",NULL,\"\"}|NULL"
+             1 year 2 mons -3 days +04:05:06.5|{\"a\": 1}|{\"b\": 2}|4294967295|{\"a b\",NULL,\"\"}|NULL"
         );
     });
 }
@@ -58,6 +58,8 @@ fn binary() {
             "0002ea470ae86000",
             "000000036c9361a0fffffffd0000000e",
             "{\"a\": 1}",
+            // The version of the form, then the text.
+            "017b2262223a20327d",
             "ffffffff",
             "000000010000000100000019000000030000000100000003612062ffffffff00000000",
             "NULL",

@@ -27,7 +27,7 @@ pub(super) fn register(add: &mut Add<'_>) {
             };
             part(&whole, &keys, as_text)
         };
-        let returns = if as_text { Returns::Type(DataType::Utf8) } else { Returns::Json };
+        let returns = if as_text { Returns::Type(DataType::Utf8) } else { Returns::SameJson };
         add(name, returns, Arc::new(body));
     }
 }

@@ -1,4 +1,4 @@
-//! JSON made and read: `json_build_object(key, value, …)`, and casts to `json` and `jsonb`.
+//! JSON read: casts to `json` and `jsonb`. What is made of values is [`build`]'s, what is asked for [`parts`]'.
 //! <https://www.postgresql.org/docs/15/functions-json.html>, <https://www.postgresql.org/docs/15/datatype-json.html>
 //!
 //! | | |
@@ -9,26 +9,23 @@
 //! Invariants:
 //! - What is `json` or `jsonb` is one JSON value.
 
+pub(crate) mod build;
+pub(crate) mod parts;
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::Array as _;
-use datafusion::arrow::datatypes::DataType;
-use datafusion::arrow::datatypes::{Field, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
-use datafusion::execution::FunctionRegistry as _;
-use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    TypeSignature, Volatility,
-};
+use datafusion::logical_expr::ScalarUDF;
 use query_api::{Error, ErrorKind};
 use serde_json::value::RawValue;
 
-use super::{Add, NO_TEXT, Returns, printed, text};
+use super::{Add, NO_TEXT, Returns, printed, row_function, string, text};
 use crate::error::fault;
 use crate::operators::kinds;
-use crate::types::{self, PG_TYPE};
+use crate::types::PG_TYPE;
 use crate::{casts, json};
 
 /// What the casts become.
@@ -46,32 +43,39 @@ pub(super) fn register(add: &mut Add<'_>) {
                     (kinds::shown(&value.data_type()), if is_binary { "jsonb" } else { "json" });
                 return Err(fault("42846", format!("cannot cast type {own} to {target}")));
             };
-            let raw: &RawValue =
-                serde_json::from_str(written).map_err(|error| malformed(&error))?;
-            if !is_binary {
-                return Ok(text(written));
+            if is_binary {
+                return canonical(written).map(text);
             }
-            let mut canonical = String::with_capacity(written.len());
-            push_canonical(raw, &mut canonical)?;
-            Ok(text(canonical))
+            let _: &RawValue = serde_json::from_str(written).map_err(|error| malformed(&error))?;
+            Ok(text(written))
         };
-        add(name, Returns::Json, Arc::new(body));
+        add(name, if is_binary { Returns::Jsonb } else { Returns::Json }, Arc::new(body));
     }
+    parts::register(add);
 }
 
-/// # Errors
-/// DataFusion's.
-pub(super) fn register_objects(state: &mut SessionState) -> Result<()> {
-    for (name, is_binary) in [("json_build_object", false), ("jsonb_build_object", true)] {
-        let any = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
-        let signature = Signature::one_of(any, Volatility::Stable);
-        state.register_udf(Arc::new(ScalarUDF::from(BuildObject {
-            name,
-            is_binary,
-            signature,
-        })))?;
+/// `jsonb || jsonb`: arrays one after the other, objects in one; anything else is an array of itself.
+pub(crate) fn concatenation() -> ScalarUDF {
+    ScalarUDF::from(row_function("luma_jsonb_concat", Returns::Jsonb, Arc::new(concatenated)))
+}
+
+fn concatenated(args: &[ScalarValue]) -> Result<ScalarValue> {
+    let (Some(left), Some(right)) = (string(args.first()), string(args.get(1))) else {
+        return Ok(NO_TEXT);
+    };
+    let (left, right) = (canonical(&left)?, canonical(&right)?);
+    let inner = |it: &str| it[1..it.len() - 1].to_owned();
+    let (is_object, is_array) = (|it: &str| it.starts_with('{'), |it: &str| it.starts_with('['));
+    let both = |left: String, right: String| {
+        let separator = if left.is_empty() || right.is_empty() { "" } else { ", " };
+        format!("{left}{separator}{right}")
+    };
+    if is_object(&left) && is_object(&right) {
+        // The last of equal keys stays.
+        return canonical(&format!("{{{}}}", both(inner(&left), inner(&right)))).map(text);
     }
-    Ok(())
+    let items = |it: String| if is_array(&it) { inner(&it) } else { it };
+    Ok(text(format!("[{}]", both(items(left), items(right)))))
 }
 
 fn malformed(error: &serde_json::Error) -> DataFusionError {
@@ -81,74 +85,16 @@ fn malformed(error: &serde_json::Error) -> DataFusionError {
     DataFusionError::External(Box::new(shown))
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct BuildObject {
-    name: &'static str,
-    is_binary: bool,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for BuildObject {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn return_field_from_args(&self, _args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::new(types::marked(Field::new(self.name, DataType::Utf8, true), "json")))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_json: Vec<bool> = args.arg_fields.iter().map(|it| is_json(it)).collect();
-        let arrays = crate::arithmetic::arrays(&args.args, args.number_rows)?;
-        let scalar = args.args.iter().all(|it| matches!(it, ColumnarValue::Scalar(_)));
-        let rows = if scalar { 1 } else { args.number_rows };
-        let mut objects = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let values: Result<Vec<ScalarValue>> =
-                arrays.iter().map(|it| ScalarValue::try_from_array(it, row)).collect();
-            objects.push(self.object(&values?, &is_json)?);
-        }
-        let objects: datafusion::arrow::array::StringArray =
-            objects.into_iter().map(Some).collect();
-        crate::arithmetic::answer(&args.args, Arc::new(objects))
-    }
-}
-
 fn is_json(field: &Field) -> bool {
-    field.metadata().get(PG_TYPE).is_some_and(|it| it == "json")
+    field.metadata().get(PG_TYPE).is_some_and(|it| it == "json" || it == "jsonb")
 }
 
-impl BuildObject {
-    fn object(&self, values: &[ScalarValue], is_json: &[bool]) -> Result<String> {
-        let refuse = |message: &str| fault("22023", message);
-        let mut shown = Vec::new();
-        for (pair, marks) in values.chunks(2).zip(is_json.chunks(2)) {
-            let ([key, value], [_, is_marked]) = (pair, marks) else {
-                return Err(refuse("argument list must have even number of elements"));
-            };
-            if key.is_null() {
-                return Err(refuse("null value not allowed for object key"));
-            }
-            let key = serde_json::Value::from(key.to_string());
-            shown.push(format!("{key} : {}", written(value, *is_marked)?));
-        }
-        let object = format!("{{{}}}", shown.join(", "));
-        if !self.is_binary {
-            return Ok(object);
-        }
-        let raw: &RawValue = serde_json::from_str(&object).map_err(|error| malformed(&error))?;
-        let mut canonical = String::with_capacity(object.len());
-        push_canonical(raw, &mut canonical)?;
-        Ok(canonical)
-    }
+/// The text of a value as `jsonb` prints it.
+fn canonical(written: &str) -> Result<String> {
+    let raw: &RawValue = serde_json::from_str(written).map_err(|error| malformed(&error))?;
+    let mut canonical = String::with_capacity(written.len());
+    push_canonical(raw, &mut canonical)?;
+    Ok(canonical)
 }
 
 /// JSON, numbers and booleans as they are, arrays of them as arrays, everything else as a string.

@@ -1,4 +1,5 @@
-//! Sorting, grouping and telling apart intervals by how long they are; DataFusion goes field by field.
+//! Sorting, grouping and telling apart intervals by how long they are; DataFusion goes field by field. The same of jsonb,
+//! whose equal values may be different texts: there `luma_jsonb_order(x)` stands for `luma_span(x)`.
 //!
 //! ```text
 //!  ORDER BY x, PARTITION BY x   →  … luma_span(x)
@@ -11,6 +12,8 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::Field;
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, Sort as SortExpr, WindowFunction};
@@ -22,7 +25,10 @@ use datafusion::logical_expr::{
 
 use super::extreme::{Extreme, Wanted};
 use super::{INTERVAL, spanned};
+use crate::aggregates::first::First;
 use crate::arithmetic::rewritten;
+use crate::json::compared::{is_jsonb, ordered};
+use crate::types;
 
 /// The plan with intervals sorted and grouped by their length; runs before types are coerced.
 ///
@@ -53,12 +59,23 @@ fn is_interval(expr: &Expr, schema: &DFSchema) -> bool {
     expr.get_type(schema).is_ok_and(|it| it == INTERVAL)
 }
 
-/// Measures the intervals among expressions; whether there were any.
+/// What a value is sorted and grouped by, where it is not the value.
+fn measure(expr: &Expr, schema: &DFSchema) -> Option<fn(Expr) -> Expr> {
+    if is_interval(expr, schema) {
+        Some(spanned)
+    } else if is_jsonb(expr, schema) {
+        Some(ordered)
+    } else {
+        None
+    }
+}
+
+/// Measures the intervals and jsonb among expressions; whether there were any.
 fn measured<'a>(exprs: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> bool {
     let mut any = false;
     for expr in exprs {
-        if is_interval(expr, schema) {
-            *expr = spanned(std::mem::take(expr));
+        if let Some(measure) = measure(expr, schema) {
+            *expr = measure(std::mem::take(expr));
             any = true;
         }
     }
@@ -121,8 +138,8 @@ fn function(wanted: Wanted) -> Arc<AggregateUDF> {
 fn grouped(it: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let input_schema = Arc::clone(it.input.schema());
     let keys: Vec<Expr> = grouping_set_to_exprlist(&it.group_expr)?.into_iter().cloned().collect();
-    let intervals: Vec<usize> =
-        (0..keys.len()).filter(|index| is_interval(&keys[*index], &input_schema)).collect();
+    let is_measured = |index: &usize| measure(&keys[*index], &input_schema).is_some();
+    let intervals: Vec<usize> = (0..keys.len()).filter(is_measured).collect();
     if intervals.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Aggregate(it)));
     }
@@ -132,18 +149,26 @@ fn grouped(it: Aggregate) -> Result<Transformed<LogicalPlan>> {
         .map(|expr| match expr {
             Expr::GroupingSet(_) => expr
                 .map_children(|it| {
-                    let interval = is_interval(&it, &input_schema);
-                    Ok(when_changed(interval, if interval { spanned(it) } else { it }))
+                    Ok(match measure(&it, &input_schema) {
+                        Some(measure) => Transformed::yes(measure(it)),
+                        None => Transformed::no(it),
+                    })
                 })
                 .data(),
-            expr if is_interval(&expr, &input_schema) => Ok(spanned(expr)),
-            expr => Ok(expr),
+            expr => Ok(match measure(&expr, &input_schema) {
+                Some(measure) => measure(expr),
+                None => expr,
+            }),
         })
         .collect();
     let mut aggr_expr = it.aggr_expr;
     for index in &intervals {
+        let first = match is_interval(&keys[*index], &input_schema) {
+            true => function(Wanted::First),
+            false => Arc::new(AggregateUDF::from(First::new())),
+        };
         let call = AggregateFunction::new_udf(
-            function(Wanted::First),
+            first,
             vec![keys[*index].clone().unalias()],
             false,
             None,
@@ -169,14 +194,16 @@ fn shown(aggregate: Aggregate, wanted: &DFSchema, intervals: &[usize]) -> Result
         };
         // NULL where a grouping set leaves the column out.
         let first = when(column(index).is_not_null(), column(ends_at + nth)).end()?;
-        exprs.push(first.alias_qualified(qualifier.cloned(), field.name()));
+        let metadata = (!field.metadata().is_empty()).then(|| FieldMetadata::from(field.as_ref()));
+        exprs.push(first.alias_qualified_with_metadata(qualifier.cloned(), field.name(), metadata));
     }
     let input = Arc::new(LogicalPlan::Aggregate(aggregate));
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, input)?))
 }
 
 fn distinct(input: Arc<LogicalPlan>) -> Result<Transformed<LogicalPlan>> {
-    if !input.schema().fields().iter().any(|it| *it.data_type() == INTERVAL) {
+    let is_measured = |it: &Arc<Field>| *it.data_type() == INTERVAL || types::is_jsonb(it);
+    if !input.schema().fields().iter().any(is_measured) {
         return Ok(Transformed::no(LogicalPlan::Distinct(Distinct::All(input))));
     }
     let columns = input.schema().columns().into_iter().map(Expr::Column).collect();
@@ -199,7 +226,11 @@ fn joined(mut it: Join) -> Result<Transformed<LogicalPlan>> {
     let mut any = false;
     for (left, right) in &mut it.on {
         let types = [left.get_type(it.left.schema())?, right.get_type(it.right.schema())?];
-        any |= super::measured(&mut [left, right], &types);
+        let is_jsonb = is_jsonb(left, it.left.schema()) && is_jsonb(right, it.right.schema());
+        if is_jsonb {
+            (*left, *right) = (ordered(std::mem::take(left)), ordered(std::mem::take(right)));
+        }
+        any |= is_jsonb || super::measured(&mut [left, right], &types);
     }
     Ok(when_changed(any, LogicalPlan::Join(it)))
 }

@@ -207,6 +207,46 @@ pub(crate) fn mean(sum: i256, count: i256) -> Result<i256> {
     divided(Number::new(sum, i32::from(SCALE)), Number::new(count, 0))
 }
 
+/// `above · 10^-scale / below`, and its root where that is asked for, as [`EXACT`].
+///
+/// # Errors
+/// 22003.
+pub(crate) fn variance(above: i256, scale: i32, below: i256, root: bool) -> Result<i256> {
+    let (above, below) = (Number::new(above, scale), Number::new(below, 0));
+    if !root {
+        return divided(above, below);
+    }
+    let wanted = quotient_scale(above, below).min(i32::from(SCALE));
+    let variance = long_division(above, below, wanted + below.scale - above.scale);
+    let (variance, _) = variance.ok_or_else(out_of_range)?;
+    // With a digit more, to be rounded.
+    let squared = power(wanted + 2).and_then(|it| variance.checked_mul(it));
+    let digits = floor_root(squared.ok_or_else(out_of_range)?);
+    let ten = i256::from_i128(10);
+    let five = i256::from_i128(5);
+    let rounded = digits.checked_add(five).and_then(|it| it.checked_div(ten));
+    in_scale(rounded.ok_or_else(out_of_range)?, wanted, true)
+}
+
+/// The greatest whole number whose square is not above `number`, which is not negative. Newton's method from above.
+fn floor_root(number: i256) -> i256 {
+    let two = i256::from_i128(2);
+    if number < two {
+        return number;
+    }
+    let mut root = ONE;
+    while number.wrapping_div(root) > root {
+        root = root.wrapping_mul(two);
+    }
+    loop {
+        let next = root.wrapping_add(number.wrapping_div(root)).wrapping_div(two);
+        if next >= root {
+            return root;
+        }
+        root = next;
+    }
+}
+
 /// `left · 10^exponent / right`, half away from zero, and whether that is all of it.
 fn long_division(left: Number, right: Number, exponent: i32) -> Option<(i256, bool)> {
     let ten = i256::from_i128(10);

@@ -172,6 +172,7 @@ fn type_oid(data_type: &DataType) -> u32 {
         DataType::TimestampTz => "timestamptz",
         DataType::Interval => "interval",
         DataType::Json => "json",
+        DataType::Jsonb => "jsonb",
         DataType::Oid => "oid",
         DataType::Reg(kind) => kind.type_name(),
         DataType::Array(item) => {

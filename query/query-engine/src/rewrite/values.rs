@@ -12,7 +12,6 @@ use super::subquery::call as call_of;
 use super::{null, parts, renamed};
 use crate::error::unsupported;
 use crate::functions::{arrays, json, numeric, similar, times};
-use crate::operators::place;
 
 /// Functions under DataFusion's names.
 const SYNONYMS: [(&str, &str); 5] = [
@@ -205,21 +204,6 @@ pub(super) fn json_columns(query: &mut Query) {
             }
         }
     }
-}
-
-/// Values of jsonb are compared part by part, `1.0` with `1`; their texts are not.
-///
-/// # Errors
-/// 0A000.
-pub(super) fn refuse_compared_jsonb(expr: &Expr) -> Result<(), Error> {
-    let Expr::BinaryOp { left, op, right } = expr else { return Ok(()) };
-    let is_jsonb = |it: &Expr| matches!(it, Expr::Function(it) if parts(&it.name) == [json::JSONB]);
-    let compared = ["=", "<>", "<", "<=", ">", ">="].iter().any(|it| place::is(op, it));
-    if compared && (is_jsonb(left) || is_jsonb(right)) {
-        return Err(unsupported("jsonb values are not compared")
-            .with_hint("take a part of it as text: value ->> 'key'"));
-    }
-    Ok(())
 }
 
 /// `varchar(n)` cuts; `numeric` alone keeps all digits.

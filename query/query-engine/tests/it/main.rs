@@ -10,6 +10,7 @@ mod corpus;
 mod cursors;
 mod errors;
 mod memory;
+mod named;
 mod postgres;
 mod reading;
 mod settings;
