@@ -4,8 +4,10 @@
 //! Kafka's default; a broker value may stand under several names (`log.retention.ms`, `.minutes`, `.hours`).
 //!
 //! Invariants:
-//! - Every config of Kafka 4.x topics is in [`TOPIC_CONFIGS`], whether or not this broker's storage gives it a meaning; what
+//! - Every topic config of Kafka 4.3.1 is in [`TOPIC_CONFIGS`], whether or not this broker's storage gives it a meaning; what
 //!   cannot be honoured and would mislead is refused (`remote.storage.enable=true`, `luma.durability=quorum-memory`).
+//! - [`BROKER_CONFIGS`] has those of Kafka's that clients and tools look at. Both are compared with what Kafka 4.3.1 describes, in
+//!   `broker-kafka`'s tests: what differs is listed there, with its reason.
 //! - The README names those that act. What says how Kafka keeps its files does not, and `cleanup.policy=compact` does in part:
 //!   Connect, Streams and schema registries create such topics and could not start if it were refused.
 //! - Overrides are stored as text, validated before; [`TopicConfig::resolve`] therefore never fails: a value that an older

@@ -105,7 +105,7 @@ impl NodeSettings {
     }
 
     /// The typed settings that clients know under Kafka's names: what is shown is what is enforced.
-    fn enforced(&self) -> [(&'static str, String); 6] {
+    fn enforced(&self) -> [(&'static str, String); 8] {
         // Kafka's counts and sizes are 32 bits wide; more than that is no limit.
         let int = |count: usize| i32::try_from(count).unwrap_or(i32::MAX).to_string();
         let millis = |duration: Duration| as_ms(duration).to_string();
@@ -114,6 +114,9 @@ impl NodeSettings {
             ("log.retention.check.interval.ms", millis(self.retention_check)),
             ("max.connections", int(self.connections_max)),
             ("max.connections.per.ip", int(self.connections_per_ip_max)),
+            // A core's thread does both.
+            ("num.io.threads", int(self.cores)),
+            ("num.network.threads", int(self.cores)),
             ("producer.id.expiration.ms", millis(self.producer_expiration)),
             ("socket.request.max.bytes", int(self.request_bytes_max)),
         ]

@@ -16,7 +16,7 @@ pub struct BrokerDef {
     pub sensitive: bool,
 }
 
-use ConfigType::{Boolean, Double, Int, List, Long, Password, Short, String as Text};
+use ConfigType::{Boolean, Class, Double, Int, List, Long, Password, Short, String as Text};
 use Rule::{Any, AtLeast, Between, ListOf, OneOf, Ratio};
 
 const fn fixed(
@@ -50,26 +50,35 @@ const fn secret(name: &'static str) -> BrokerDef {
 }
 
 const LONG_MAX: &str = "9223372036854775807";
+const PROTOCOLS: &str =
+    "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT";
 const COMPRESSION: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 
-/// All broker configs, by name, with Kafka's defaults, except that connections are limited unless somebody says otherwise.
+/// Our own broker configs and those of Kafka that clients and tools look at, by name. Which of Kafka's 340 are left out, and what
+/// is another default, type or right to change than Kafka's, stands with its reason in
+/// `broker-kafka/tests/it/configs/differences.txt`.
+///
 /// Dynamic ones are the defaults of topic configs: a change reaches every topic without an override at once, as far as the
 /// config acts at all ([`crate::config::TopicConfig`]).
 #[rustfmt::skip]
 pub const BROKER_CONFIGS: &[BrokerDef] = &[
-    unset("advertised.listeners", Text, Any),
+    unset("advertised.listeners", List, Any),
+    unset("alter.config.policy.class.name", Class, Any),
     fixed("authorizer.class.name", Text, "", Any),
     fixed("auto.create.topics.enable", Boolean, "true", Any),
     fixed("auto.leader.rebalance.enable", Boolean, "true", Any),
     fixed("background.threads", Int, "10", AtLeast(1)),
     fixed("broker.id", Int, "-1", Any),
     unset("broker.rack", Text, Any),
+    unset("client.quota.callback.class", Class, Any),
     live("compression.gzip.level", Int, "-1", Between(-1, 9)),
     live("compression.lz4.level", Int, "9", Between(1, 17)),
     live("compression.type", Text, "producer", OneOf(COMPRESSION)),
     live("compression.zstd.level", Int, "3", Between(-131_072, 22)),
     fixed("connections.max.idle.ms", Long, "600000", Any),
+    fixed("connections.max.reauth.ms", Long, "0", Any),
     fixed("controlled.shutdown.enable", Boolean, "true", Any),
+    unset("create.topic.policy.class.name", Class, Any),
     fixed("default.replication.factor", Int, "1", Any),
     fixed("delete.topic.enable", Boolean, "true", Any),
     fixed("fetch.max.bytes", Int, "57671680", AtLeast(1024)),
@@ -80,15 +89,16 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     fixed("group.max.size", Int, "2147483647", AtLeast(1)),
     fixed("group.min.session.timeout.ms", Int, "6000", Any),
     unset("inter.broker.listener.name", Text, Any),
-    fixed("listeners", Text, "PLAINTEXT://:9092", Any),
+    fixed("listener.security.protocol.map", Text, PROTOCOLS, Any),
+    fixed("listeners", List, "PLAINTEXT://:9092", Any),
     live("log.cleaner.delete.retention.ms", Long, "86400000", AtLeast(0)),
-    fixed("log.cleaner.enable", Boolean, "true", Any),
+    fixed("log.cleaner.enable", Boolean, "false", Any),
     live("log.cleaner.max.compaction.lag.ms", Long, LONG_MAX, AtLeast(1)),
     live("log.cleaner.min.cleanable.ratio", Double, "0.5", Ratio),
     live("log.cleaner.min.compaction.lag.ms", Long, "0", AtLeast(0)),
     fixed("log.cleaner.threads", Int, "1", AtLeast(0)),
     live("log.cleanup.policy", List, "delete", ListOf(&["compact", "delete"])),
-    fixed("log.dir", Text, "/tmp/kafka-logs", Any),
+    fixed("log.dir", List, "/tmp/kafka-logs", Any),
     unset("log.dirs", List, Any),
     live("log.flush.interval.messages", Long, LONG_MAX, AtLeast(1)),
     live_unset("log.flush.interval.ms", Long, Any),
@@ -114,12 +124,14 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     live("log.segment.delete.delay.ms", Long, "60000", AtLeast(0)),
     live("luma.durability", Text, "fsync", OneOf(&["fsync", "async"])),
     fixed("luma.groups.per.shard.max", Int, "100000", AtLeast(1)),
+    fixed("max.connection.creation.rate", Int, "2147483647", AtLeast(0)),
     fixed("max.connections", Int, "10000", AtLeast(0)),
     fixed("max.connections.per.ip", Int, "1000", AtLeast(0)),
+    fixed("max.connections.per.ip.overrides", Text, "", Any),
     fixed("max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0)),
     live("message.max.bytes", Int, "1048588", AtLeast(0)),
     live("min.insync.replicas", Int, "1", AtLeast(1)),
-    fixed("node.id", Int, "0", AtLeast(0)),
+    unset("node.id", Int, AtLeast(0)),
     fixed("num.io.threads", Int, "8", AtLeast(1)),
     fixed("num.network.threads", Int, "3", AtLeast(1)),
     fixed("num.partitions", Int, "1", AtLeast(1)),
@@ -129,16 +141,19 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     fixed("offsets.topic.num.partitions", Int, "50", AtLeast(1)),
     fixed("offsets.topic.replication.factor", Short, "3", AtLeast(1)),
     fixed("offsets.topic.segment.bytes", Int, "104857600", AtLeast(1)),
-    fixed("process.roles", List, "broker,controller", Any),
+    unset("process.roles", List, Any),
     fixed("producer.id.expiration.ms", Int, "86400000", AtLeast(1)),
     fixed("queued.max.requests", Int, "500", AtLeast(1)),
+    fixed("remote.log.storage.system.enable", Boolean, "false", Any),
     fixed("replica.lag.time.max.ms", Long, "30000", Any),
+    unset("replica.selector.class", Text, Any),
     fixed("request.timeout.ms", Int, "30000", Any),
     fixed("sasl.enabled.mechanisms", List, "GSSAPI", Any),
     fixed("security.inter.broker.protocol", Text, "PLAINTEXT", Any),
     fixed("socket.receive.buffer.bytes", Int, "102400", Any),
     fixed("socket.request.max.bytes", Int, "104857600", AtLeast(1)),
     fixed("socket.send.buffer.bytes", Int, "102400", Any),
+    fixed("ssl.client.auth", Text, "none", OneOf(&["required", "requested", "none"])),
     secret("ssl.key.password"),
     secret("ssl.keystore.password"),
     secret("ssl.truststore.password"),

@@ -121,7 +121,7 @@ fn convert(synonym: &Synonym, value: &str) -> Option<String> {
     Some(if number < 0 { number } else { number.saturating_mul(factor) }.to_string())
 }
 
-/// All configs of a topic, by name.
+/// All configs of a topic ([`TOPIC_CONFIGS`]), by name.
 #[must_use]
 pub fn describe_topic(
     overrides: &BTreeMap<String, String>,
@@ -155,7 +155,7 @@ fn describe_topic_config(
     }
 }
 
-/// All configs of a broker, by name.
+/// All configs of a broker ([`BROKER_CONFIGS`]), by name.
 #[must_use]
 pub fn describe_broker(broker: &BrokerConfigs) -> Vec<ConfigEntry> {
     BROKER_CONFIGS.iter().map(|def| describe_broker_config(def, broker)).collect()

@@ -1,4 +1,4 @@
-//! Every topic config of Kafka 4.x and our own, with the broker configs that stand behind it.
+//! Every topic config of Kafka 4.3.1 and our own, with the broker configs that stand behind it.
 
 use crate::config::rule::{ConfigType, Rule};
 
@@ -69,7 +69,7 @@ const RETENTION: &[Synonym] = &[
 ];
 const FLUSH: &[Synonym] = synonyms!["log.flush.interval.ms", "log.flush.scheduler.interval.ms"];
 
-/// All topic configs, by name.
+/// Every topic config of Kafka 4.3.1, with its default, and our own, by name.
 #[rustfmt::skip]
 pub const TOPIC_CONFIGS: &[TopicDef] = &[
     def("cleanup.policy", List, "delete", ListOf(&["compact", "delete"]), synonyms!["log.cleanup.policy"]),

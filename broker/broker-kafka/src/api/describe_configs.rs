@@ -1,5 +1,6 @@
-//! DescribeConfigs (32), versions 1–4: every config of a topic or a broker with value, default, source, synonyms, type,
-//! whether it is read-only and whether it is secret.
+//! DescribeConfigs (32), versions 1–4: the configs of a topic or a broker with value, default, source, synonyms, type,
+//! whether they are read-only and whether they are secret. Of a topic these are all of Kafka's; of a broker those that mean
+//! something here.
 //!
 //! - Requested keys filter; null means all. Keys that do not exist are left out, as in Kafka.
 //! - A broker resource is this node's id, or "" for the cluster-wide overrides alone.
@@ -92,6 +93,7 @@ fn with_identity(broker: &dyn Broker) -> BrokerConfigs {
     let (identity, log_dir) = (broker.identity(), broker.log_dir().path);
     for (name, value) in [
         ("node.id", identity.node_id.to_string()),
+        ("process.roles", "broker,controller".to_owned()),
         ("broker.id", identity.node_id.to_string()),
         ("advertised.listeners", format!("PLAINTEXT://{}:{}", identity.host, identity.port)),
         ("log.dir", log_dir.clone()),

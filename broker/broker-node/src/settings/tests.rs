@@ -21,6 +21,7 @@ fn described(settings: &NodeSettings, name: &str) -> ConfigEntry {
 #[test]
 fn semantics_30_what_is_enforced_is_what_is_shown() {
     let mut settings = settings();
+    settings.cores = 2;
     settings.connections_max = 7;
     settings.connections_per_ip_max = 3;
     settings.request_bytes_max = 1 << 20;
@@ -28,6 +29,8 @@ fn semantics_30_what_is_enforced_is_what_is_shown() {
     settings.retention_check = Duration::from_millis(1500);
     settings.producer_expiration = Duration::from_secs(20);
     for (name, value) in [
+        ("num.io.threads", "2"),
+        ("num.network.threads", "2"),
         ("max.connections", "7"),
         ("max.connections.per.ip", "3"),
         ("socket.request.max.bytes", "1048576"),
