@@ -73,10 +73,6 @@ fn kip_226_synonyms_and_sources_of_a_topic_config() {
     assert_eq!(entry(&[], &broker, "retention.ms").value.as_deref(), Some("-1"));
 }
 
-<<<<<<< HEAD
-/// docs/kafka-semantics.md, rule 30 and failure 5: every config is there, with its type.
-=======
->>>>>>> ac35b2f (broker-kafka: what DescribeConfigs says is compared with Kafka 4.3.1)
 #[test]
 fn values_and_types_of_configs_that_nobody_has_set() {
     let broker = BrokerConfigs::default();

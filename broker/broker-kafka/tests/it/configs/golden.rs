@@ -79,7 +79,7 @@ fn differences(
     lines
 }
 
-/// kafka.md §7 item 30 and §9 item 5.
+/// docs/kafka-semantics.md, rule 30 and failure 5.
 #[test]
 fn semantics_30_configs_are_described_as_kafka_does_or_there_is_a_reason() {
     let client = Client::with_topic();
