@@ -73,7 +73,7 @@ pub enum RecordError {
     TrailingBytes { count: usize },
     /// Offset deltas must be 0, 1, 2, …
     BadOffsetDelta { expected: i32, found: i32 },
-    /// The topic is compacted and the record has no key.
+    /// The topic is compacted and the record has no key. Said as Kafka says it: it is shown to whoever produced the record.
     MissingKey,
     /// Base timestamp plus delta leaves `i64`.
     TimestampOverflow,
@@ -92,7 +92,7 @@ impl fmt::Display for RecordError {
             Self::BadOffsetDelta { expected, found } => {
                 write!(f, "record has offset delta {found} where {expected} is due")
             }
-            Self::MissingKey => write!(f, "record without key in a compacted topic"),
+            Self::MissingKey => write!(f, "Compacted topic cannot accept message without key"),
             Self::TimestampOverflow => write!(f, "record timestamp does not fit 64 bits"),
         }
     }

@@ -5,7 +5,8 @@
 //! unless its topic asks for another codec.
 //! Source: KIP-98, KIP-467 (record errors), KIP-516 (topic ids from 13).
 
-use broker_core::partition::{AppendError, AppendRules, must_open, seen};
+use broker_core::catalog::Catalog;
+use broker_core::partition::{AppendError, AppendRules, RecordProblem, must_open, seen};
 use broker_kafka_wire::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     RequestHeader, TopicProduceResponse,
@@ -109,15 +110,22 @@ impl Producing {
     }
 
     /// Everything was appended: the answer for each topic, and whether anything was refused.
-    async fn answers(self) -> (Vec<TopicProduceResponse>, bool) {
+    async fn answers(self, catalog: &Catalog) -> (Vec<TopicProduceResponse>, bool) {
         let (mut topics, mut failed, mut pace) = (self.topics, false, Pace::default());
         for slot in self.slots {
-            let answer = match slot.outcome {
-                Ok(index) => answer(slot.partition, &self.results[index]),
-                Err(Refusal::Code(error_code)) => refused(slot.partition, error_code, None),
-                Err(Refusal::Batch(error)) => {
-                    refused(slot.partition, code::of_partition(&error), Some(&error))
-                }
+            let of_batch = |error| {
+                let TopicProduceResponse { name, topic_id, .. } = &topics[slot.topic];
+                let topic = topics::find(catalog, name, *topic_id);
+                let name = topic.map_or(&**name, |topic| &*topic.name);
+                refused_batch(slot.partition, error, name)
+            };
+            let answer = match &slot.outcome {
+                Ok(index) => match &self.results[*index] {
+                    Ok(appended) => accepted(slot.partition, appended),
+                    Err(error) => of_batch(error),
+                },
+                Err(Refusal::Code(error_code)) => refused(slot.partition, *error_code),
+                Err(Refusal::Batch(error)) => of_batch(error),
             };
             failed |= answer.error_code != code::NONE;
             topics[slot.topic].partitions.push(answer);
@@ -176,7 +184,7 @@ async fn finish(context: Context, acks: i16, mut producing: Producing) -> Respon
     if producing.append(&*context.broker).await.is_err() {
         return Response::Close;
     }
-    let (topics, failed) = producing.answers().await;
+    let (topics, failed) = producing.answers(&context.broker.catalog()).await;
     match (acks, failed) {
         (0, true) => Response::Close,
         (0, false) => Response::Nothing,
@@ -212,39 +220,38 @@ fn prepare(
     Ok(AppendRequest { place, batch, opened: None, config })
 }
 
-fn answer(
-    partition: PartitionId,
-    result: &Result<Appended, PartitionError>,
-) -> PartitionProduceResponse {
-    match result {
-        Ok(appended) => PartitionProduceResponse {
-            partition,
-            base_offset: appended.base_offset,
-            log_append_time_ms: appended.log_append_time_ms,
-            log_start_offset: appended.log_start,
-            ..PartitionProduceResponse::default()
-        },
-        Err(error) => refused(partition, code::of_partition(error), Some(error)),
+fn accepted(partition: PartitionId, appended: &Appended) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        partition,
+        base_offset: appended.base_offset,
+        log_append_time_ms: appended.log_append_time_ms,
+        log_start_offset: appended.log_start,
+        ..PartitionProduceResponse::default()
     }
 }
 
-fn refused(
-    partition: PartitionId,
-    error_code: i16,
-    error: Option<&PartitionError>,
-) -> PartitionProduceResponse {
-    let mut response = PartitionProduceResponse {
+fn refused(partition: PartitionId, error_code: i16) -> PartitionProduceResponse {
+    PartitionProduceResponse {
         partition,
         error_code,
         base_offset: Offset(-1),
         ..PartitionProduceResponse::default()
-    };
-    if let Some(PartitionError::Append(error)) = error {
+    }
+}
+
+/// With the records that are to blame and where they were to go, as Kafka's `LogValidator` says it (KIP-467).
+fn refused_batch(
+    partition: PartitionId,
+    error: &PartitionError,
+    topic: &str,
+) -> PartitionProduceResponse {
+    let mut response = refused(partition, code::of_partition(error));
+    if let PartitionError::Append(error) = error {
         response.error_message = Some(error.to_string());
         if let AppendError::InvalidRecord { problems, .. } = error {
-            let named = problems.iter().map(|problem| BatchIndexAndErrorMessage {
-                batch_index: problem.index,
-                message: Some(problem.message.clone()),
+            let named = problems.iter().map(|RecordProblem { index, message }| {
+                let message = format!("{message} in topic partition {topic}-{partition}");
+                BatchIndexAndErrorMessage { batch_index: *index, message: Some(message) }
             });
             response.record_errors = named.collect();
         }

@@ -2,7 +2,9 @@
 
 use broker_kafka::broker::Broker;
 use broker_kafka::code;
-use broker_kafka_wire::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use broker_kafka_wire::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
+};
 use bytes::Bytes;
 use log_codec::Compression;
 use log_record::{BatchBuilder, Header};
@@ -22,8 +24,14 @@ fn compressed(compression: Compression) -> Bytes {
     builder().build_compressed(compression.id(), &records).unwrap()
 }
 
-/// Error and base offset of a batch for partition 0 of `topic`.
-fn produce(client: &Client, version: i16, acks: i16, topic: &str, batch: Bytes) -> (i16, i64) {
+/// The answer to a batch for partition 0 of `topic`.
+fn ask(
+    client: &Client,
+    version: i16,
+    acks: i16,
+    topic: &str,
+    batch: Bytes,
+) -> PartitionProduceResponse {
     let request = ProduceRequest {
         acks,
         topics: vec![TopicProduceData {
@@ -36,9 +44,46 @@ fn produce(client: &Client, version: i16, acks: i16, topic: &str, batch: Bytes) 
         }],
         ..ProduceRequest::default()
     };
-    let response = client.produce(version, &request);
-    let partition = &response.topics[0].partitions[0];
+    client.produce(version, &request).topics.remove(0).partitions.remove(0)
+}
+
+/// Error and base offset.
+fn produce(client: &Client, version: i16, acks: i16, topic: &str, batch: Bytes) -> (i16, i64) {
+    let partition = ask(client, version, acks, topic, batch);
     (partition.error_code, partition.base_offset.0)
+}
+
+/// KIP-467: the records that are to blame, as Kafka 4.3.1 names them in the answer to the same batch. Compressed and not.
+#[test]
+fn kip_467_records_without_a_key_are_named_to_the_producer() {
+    let client = Client::new();
+    client.create("compacted", 1, &[("cleanup.policy", "compact")]);
+    let message =
+        "Compacted topic cannot accept message without key in topic partition compacted-0";
+    let keyless = || {
+        let mut builder = BatchBuilder::new();
+        for key in [Some(&b"k"[..]), None, None] {
+            builder.push(NOW_MS, key, Some(b"v"), &[]).unwrap();
+        }
+        builder
+    };
+    let gzip = log_codec::compress(Compression::Gzip, keyless().records()).unwrap();
+    let gzip = keyless().build_compressed(Compression::Gzip.id(), &gzip).unwrap();
+    for version in 8..=13 {
+        for batch in [keyless().build().unwrap(), gzip.clone()] {
+            let answer = ask(&client, version, -1, "compacted", batch);
+            assert_eq!((answer.error_code, answer.base_offset.0), (87, -1), "INVALID_RECORD");
+            let errors = answer.record_errors.iter();
+            let errors: Vec<_> =
+                errors.map(|one| (one.batch_index, one.message.as_deref())).collect();
+            assert_eq!(errors, [(1, Some(message)), (2, Some(message))], "v{version}");
+            let whole = answer.error_message.expect("from version 8 on");
+            assert!(whole.starts_with("One or more records have been rejected"), "{whole}");
+        }
+    }
+    let keyed = ask(&client, 13, -1, "compacted", builder().build().unwrap());
+    assert_eq!((keyed.error_code, keyed.base_offset.0), (0, 0), "nothing else was appended");
+    assert!(keyed.record_errors.is_empty() && keyed.error_message.is_none());
 }
 
 /// docs/kafka-semantics.md, rule 4, KIP-110: a client that sends zstd below version 7 is of a time when nobody could read it back.
