@@ -7,3 +7,6 @@ pub mod fields;
 pub mod group;
 pub mod partition;
 pub mod producer;
+
+#[cfg(test)]
+mod tests;

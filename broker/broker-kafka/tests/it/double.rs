@@ -61,6 +61,8 @@ pub(crate) struct Double {
     /// Whether each batch that was appended had been looked at before.
     pub(crate) seen: RefCell<Vec<bool>>,
     pub(crate) calls: RefCell<Vec<usize>>,
+    /// How many bytes each read was to give at most.
+    pub(crate) read_bytes_max: RefCell<Vec<usize>>,
 }
 
 impl Double {
@@ -84,6 +86,7 @@ impl Double {
             appends: RefCell::default(),
             seen: RefCell::default(),
             calls: RefCell::default(),
+            read_bytes_max: RefCell::default(),
         })
     }
 
@@ -373,8 +376,9 @@ impl Broker for Double {
     fn read(
         &self,
         requests: Rc<Vec<ReadRequest>>,
-        _: usize,
+        bytes_max: usize,
     ) -> LocalFuture<'static, Result<ReadReplies, Fatal>> {
+        self.read_bytes_max.borrow_mut().push(bytes_max);
         let replies: Vec<_> = requests.iter().map(|request| self.read_one(request)).collect();
         let bytes = replies.iter().flatten().map(ReadReply::bytes).sum();
         Box::pin(ready(Ok(ReadReplies { replies, bytes, curtailed: false, held: Box::new(()) })))

@@ -9,6 +9,7 @@ mod double;
 mod fetch;
 mod groups;
 mod hostile;
+mod limits;
 mod metadata;
 mod offsets;
 mod pace;
