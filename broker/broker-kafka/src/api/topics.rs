@@ -7,7 +7,7 @@ use log_types::{PartitionId, TopicId};
 
 use crate::code;
 
-/// The topic a request names, by id where it gives one; the error code otherwise.
+/// The topic a request names, by id where it gives one; the error code otherwise. No version of a request has both.
 pub(super) fn find<'a>(
     catalog: &'a Catalog,
     name: &str,
@@ -16,11 +16,7 @@ pub(super) fn find<'a>(
     if id == TopicId::default() {
         return catalog.topic(name).ok_or(code::UNKNOWN_TOPIC_OR_PARTITION);
     }
-    let topic = catalog.topic_by_id(id).ok_or(code::UNKNOWN_TOPIC_ID)?;
-    if !name.is_empty() && topic.name != name {
-        return Err(code::INCONSISTENT_TOPIC_ID);
-    }
-    Ok(topic)
+    catalog.topic_by_id(id).ok_or(code::UNKNOWN_TOPIC_ID)
 }
 
 /// The topic a request names in versions that go by name, or by id; the error code otherwise.

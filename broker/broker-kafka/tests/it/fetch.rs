@@ -13,6 +13,8 @@ use crate::double::EPOCH;
 use crate::topics::produce;
 
 const SESSION_VERSION_MIN: i16 = 7;
+const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
+const INVALID_FETCH_SESSION_EPOCH: i16 = 71;
 
 struct Reader<'a> {
     client: &'a Client,
@@ -171,8 +173,7 @@ fn kip_227_session_errors_and_closing() {
             (response.error_code, response.session_id, response.topics.len())
         };
         let id = open();
-        let (no_session, bad_epoch) =
-            (code::FETCH_SESSION_ID_NOT_FOUND, code::INVALID_FETCH_SESSION_EPOCH);
+        let (no_session, bad_epoch) = (FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH);
         assert_eq!(error((id + 1000, 1)), (no_session, 0, 0), "v{version}");
         assert_eq!(error((id, 2)), (bad_epoch, 0, 0), "skips one");
         assert_eq!(error((id, 1)).0, 0);
