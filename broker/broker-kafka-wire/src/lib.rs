@@ -16,6 +16,9 @@
 //!
 //! Deliberately absent: message formats 0 and 1, everything `APIS` does not list.
 
+// What strangers send is decoded here: an index or a certainty that they could break would end the process.
+#![deny(clippy::indexing_slicing, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 mod api;
 mod api_versions;
 mod cost;

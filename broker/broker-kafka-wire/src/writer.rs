@@ -205,6 +205,7 @@ impl Writer {
     }
 
     /// Puts the size in front and cuts the pieces at their marks.
+    #[expect(clippy::expect_used, reason = "what is written begins with room for the size")]
     pub(crate) fn finish(self) -> Result<Frame, WireError> {
         if let Some(length) = self.too_large {
             return Err(WireError::TooLarge { length });

@@ -11,6 +11,9 @@
 //!
 //! Deliberately absent: dictionaries, the broken lz4 framing of message formats 0 and 1, parallelism.
 
+// What strangers send is decoded here: an index or a certainty that they could break would end the process.
+#![deny(clippy::indexing_slicing, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 mod error;
 mod lz4;
 mod run;

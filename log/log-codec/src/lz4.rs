@@ -53,6 +53,7 @@ fn take_u32(rest: &mut &[u8]) -> io::Result<u32> {
 }
 
 /// 32 bits of the hasher's 64.
+#[expect(clippy::expect_used, reason = "a hash of 32 bits, whatever it is returned in")]
 fn digest(hasher: &XxHash32) -> u32 {
     u32::try_from(hasher.finish()).expect("a hash of 32 bits")
 }

@@ -184,7 +184,9 @@ pub fn put_header(
     assert_eq!(batch.len(), header.frame_len(), "built length");
     let mut bytes = Vec::with_capacity(BATCH_HEADER_BYTES);
     write_header(&header, &mut bytes);
-    batch.get_mut(..BATCH_HEADER_BYTES).expect("room for the header").copy_from_slice(&bytes);
+    #[expect(clippy::expect_used, reason = "whoever built the batch left room for its header")]
+    let room = batch.get_mut(..BATCH_HEADER_BYTES).expect("room for the header");
+    room.copy_from_slice(&bytes);
     Ok(())
 }
 

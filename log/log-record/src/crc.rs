@@ -17,6 +17,7 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
 pub fn crc32c_extend(crc: u32, bytes: &[u8]) -> u32 {
     let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc32Iscsi, u64::from(!crc));
     digest.update(bytes);
+    #[expect(clippy::expect_used, reason = "a checksum of 32 bits, whatever it is returned in")]
     u32::try_from(digest.finalize()).expect("32 bits")
 }
 
@@ -36,6 +37,7 @@ pub fn crc32c_combine(first: u32, second: u32, second_bytes: u64) -> u32 {
 }
 
 /// x to the power of 8 × 2^index.
+#[expect(clippy::indexing_slicing, reason = "a constant: an index beyond it does not compile")]
 const POWERS: [u32; 64] = {
     let mut powers = [0; 64];
     // The highest bit of an element is its lowest power: x^8.

@@ -127,6 +127,7 @@ pub struct BatchHeader {
     pub records_count: i32,
 }
 
+#[expect(clippy::indexing_slicing, reason = "proven when it is compiled")]
 fn field<const AT: usize, const N: usize>(header: &[u8; BATCH_HEADER_BYTES]) -> [u8; N] {
     const { assert!(AT + N <= BATCH_HEADER_BYTES) };
     let mut bytes = [0; N];
@@ -293,6 +294,7 @@ pub fn set_log_append_time(batch: &mut [u8], now_ms: i64) -> Result<(), BatchErr
 }
 
 /// Overwrites header bytes of a batch already known to hold a whole header.
+#[expect(clippy::indexing_slicing, reason = "every caller has parsed the header before")]
 fn put(batch: &mut [u8], at: usize, bytes: &[u8]) {
     let end = at + bytes.len();
     assert!(end <= BATCH_HEADER_BYTES, "header field ends at {end}");
@@ -317,6 +319,7 @@ pub(crate) fn write_header(header: &BatchHeader, out: &mut Vec<u8>) {
 }
 
 /// Computes and stores the CRC of a batch built here.
+#[expect(clippy::indexing_slicing, reason = "what is built here is longer, and that is asserted")]
 pub(crate) fn seal(batch: &mut [u8]) {
     assert!(batch.len() >= BATCH_HEADER_BYTES, "sealing {} bytes", batch.len());
     let crc = crc32c(&batch[ATTRIBUTES_AT..]);

@@ -19,6 +19,9 @@
 //!
 //! Source: <https://kafka.apache.org/documentation/#recordbatch>, KIP-98, KIP-467, KIP-534.
 
+// What strangers send is decoded here: an index or a certainty that they could break would end the process.
+#![deny(clippy::indexing_slicing, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 mod batches;
 mod builder;
 mod crc;
