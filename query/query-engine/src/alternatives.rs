@@ -144,7 +144,14 @@ pub(crate) fn are_of_one(left: Kind, right: Kind) -> bool {
 }
 
 /// The type of all, to which literals and parameters among them are brought; `None` where they are not judged.
-fn common(name: &str, exprs: &mut [&mut Expr], types: &[DataType]) -> Result<Option<DataType>> {
+///
+/// # Errors
+/// As [`of_case`].
+pub(crate) fn common(
+    name: &str,
+    exprs: &mut [&mut Expr],
+    types: &[DataType],
+) -> Result<Option<DataType>> {
     let unknown =
         |(expr, of): &(&mut &mut Expr, &DataType)| of.is_null() || kinds::literal(expr).is_some();
     let (mut first, mut known) = (None, Vec::new());

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// Steps per token of a statement; ordinary statements take one or two.
 const STEPS_PER_TOKEN: usize = 50;
@@ -127,4 +128,37 @@ impl Dialect for BoundedDialect {
     fn prec_value(&self, prec: Precedence) -> u8 {
         self.inner.prec_value(prec)
     }
+}
+
+/// The tokens with `SELECT * FROM` for `TABLE` where that begins a query.
+pub(crate) fn spelled(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    let is_blank = |it: &&TokenWithSpan| matches!(it.token, Token::Whitespace(_));
+    let mut spelled: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut before: Option<&Token> = None;
+    for (index, token) in tokens.iter().enumerate() {
+        let begins = match before {
+            None | Some(Token::LParen) => true,
+            Some(Token::Word(word)) => matches!(
+                word.keyword,
+                Keyword::UNION
+                    | Keyword::ALL
+                    | Keyword::DISTINCT
+                    | Keyword::EXCEPT
+                    | Keyword::INTERSECT
+            ),
+            Some(_) => false,
+        };
+        let is_table = matches!(&token.token, Token::Word(it) if it.keyword == Keyword::TABLE);
+        let next = tokens[index + 1..].iter().find(|it| !is_blank(it));
+        if is_table && begins && matches!(next, Some(it) if matches!(it.token, Token::Word(_))) {
+            let words = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+            spelled.extend(words.map(|word| TokenWithSpan { token: word, span: token.span }));
+        } else {
+            spelled.push(token.clone());
+        }
+        if !is_blank(&token) {
+            before = Some(&token.token);
+        }
+    }
+    spelled
 }

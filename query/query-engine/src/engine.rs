@@ -34,7 +34,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::aggregates::IntegerSums;
 use crate::arithmetic::Checked;
 use crate::bad::{BadRecords, BadTotals};
-use crate::dialect::BoundedDialect;
+use crate::dialect::{BoundedDialect, spelled};
 use crate::error::Text;
 use crate::functions::joined::Concatenations;
 use crate::guarded::GuardFilters;
@@ -45,7 +45,7 @@ use crate::literals::ArrayLiterals;
 use crate::memory::{MemoryLimits, StatementPool, Total};
 use crate::metered::MeterWindows;
 use crate::operators::Operators;
-use crate::relations::Relations;
+use crate::relations::{Nullable, Relations};
 use crate::rewrite::{self, Names};
 use crate::scan::edges::ReadEdges;
 use crate::session::Session;
@@ -209,6 +209,7 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
     analysis.push(Arc::new(Checked));
     analysis.push(Arc::new(Hoist));
     analysis.push(Arc::new(Apart));
+    analysis.push(Arc::new(Nullable));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
@@ -253,8 +254,9 @@ pub(crate) fn parse(sql: String, tokens: Vec<TokenWithSpan>) -> Result<Option<Pa
         return Err(text.reserved(reserved));
     }
     let dialect = BoundedDialect::new(tokens.len());
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(500).with_tokens_with_locations(tokens.clone());
+    let mut parser = Parser::new(&dialect)
+        .with_recursion_limit(500)
+        .with_tokens_with_locations(spelled(&tokens));
     let statement = parser.parse_statement().map_err(|error| {
         if dialect.exhausted() || error == ParserError::RecursionLimitExceeded {
             guard::too_complex("its parts are nested in too many ways")
@@ -325,7 +327,7 @@ impl Shared {
     ) -> Result<(SessionState, LogicalPlan), Error> {
         let mut statement = parsed.statement.clone();
         let names = SnapshotNames(&context.snapshot, &self.base);
-        rewrite::rewrite(&mut statement, &parsed.tokens, &names)?;
+        rewrite::rewrite(&mut statement, (&parsed.sql, &parsed.tokens), &names)?;
         let state = self.statement_state(parsed, &statement, context, shapes).await?;
         let statement = DfStatement::Statement(Box::new(statement));
         let plan = async {

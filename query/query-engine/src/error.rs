@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use query_api::{Error, ErrorKind};
 
 use crate::guard;
+use crate::rewrite::shown_name;
 
 /// What errors are told about the statement.
 pub(crate) struct Text<'a> {
@@ -79,6 +80,26 @@ impl Text<'_> {
         match self.find(qualifier, name).or_else(|| self.find(None, name)) {
             Some(position) => error.with_position(position),
             None => error,
+        }
+    }
+
+    /// An error at the first word `name` that is neither qualified nor a name that is given.
+    fn at_reference(&self, error: Error, name: &str) -> Error {
+        let words = self.tokens.iter().filter(|it| !matches!(it.token, Token::Whitespace(_)));
+        let words: Vec<_> = words.collect();
+        let given = |before: &Token| match before {
+            Token::Period => true,
+            Token::Word(word) => word.value.eq_ignore_ascii_case("as"),
+            _ => false,
+        };
+        let found = (0..words.len()).find(|index| {
+            let is_name = matches!(&words[*index].token, Token::Word(word)
+                if word.value == name || word.value.to_lowercase() == name);
+            is_name && !index.checked_sub(1).is_some_and(|it| given(&words[it].token))
+        });
+        match found {
+            Some(index) => error.with_position(guard::position(self.sql, words[index].span.start)),
+            None => self.at(error, None, name),
         }
     }
 
@@ -265,6 +286,19 @@ impl Text<'_> {
             let message = format!("missing FROM-clause entry for table \"{table}\"");
             return self.at(invalid("42P01", message), Some(table), &field.name);
         }
+        let is_equal = |it: &&Column| {
+            it.name != field.name
+                && shown_name(&it.name) == field.name
+                && (field.relation.is_none() || it.relation == field.relation)
+        };
+        if valid.iter().filter(is_equal).count() > 1 {
+            let message = format!("column reference \"{}\" is ambiguous", field.name);
+            let error = invalid("42702", message);
+            return match qualifier.as_deref() {
+                Some(_) => self.at(error, qualifier.as_deref(), &field.name),
+                None => self.at_reference(error, &field.name),
+            };
+        }
         let shown = match &qualifier {
             Some(table) => format!("column {table}.{} does not exist", field.name),
             None => format!("column \"{}\" does not exist", field.name),
@@ -285,6 +319,10 @@ impl Text<'_> {
     }
 
     fn not_implemented(&self, message: &str) -> Error {
+        if message.starts_with("Physical plan does not support logical expression") {
+            return unsupported("a subquery or LATERAL that refers to the outer row in this way is not supported")
+                .with_hint("compare columns of the subquery with those of the outer row by = in its WHERE, or join its tables");
+        }
         let Some((_, name)) = message.split_once("Unsupported SQL type ") else {
             return unsupported(lower(message));
         };

@@ -8,7 +8,9 @@
 //! | comparisons, `BETWEEN`, `IN` of one, `CASE x WHEN`, `nullif` | `double precision` |
 //! | results of `CASE`, `coalesce`, `greatest`, `least`; `IN`; `ARRAY[…]` | the widest of the floating point types |
 //!
-//! Intervals are compared as [`intervals`] says. Set operations and VALUES are [`crate::relations`]'s.
+//! Intervals are compared as [`intervals`] says, zeros as [`zeros`] does. Set operations and VALUES are [`crate::relations`]'s.
+
+pub(crate) mod zeros;
 
 use std::sync::Arc;
 
@@ -29,23 +31,25 @@ use crate::json::compared::{is_jsonb, ordered, ordered_beside};
 use crate::operators::kinds;
 use crate::relations;
 use crate::rewrite::literals;
+use crate::written;
 
-/// The plan with numerics beside floating point cast to it; runs before anything else coerces types.
+/// The plan with numerics beside floating point cast to it, and integers as they are written; runs before anything else coerces types.
 ///
 /// # Errors
 /// DataFusion's, when a changed plan cannot be built.
 pub(crate) fn beside_numerics(plan: LogicalPlan) -> Result<LogicalPlan> {
-    plan.transform_up_with_subqueries(|plan| {
-        let plan = match plan {
-            LogicalPlan::Join(join) => {
-                relations::join_pairs(join)?.transform_data(|plan| rewritten(plan, &unified))
-            }
-            plan => rewritten(plan, &unified),
-        };
-        // What stands below it has its types by now.
-        plan?.transform_data(relations::typed)
-    })
-    .data()
+    written::narrowed(plan)?
+        .transform_up_with_subqueries(|plan| {
+            let plan = match plan {
+                LogicalPlan::Join(join) => {
+                    relations::join_pairs(join)?.transform_data(|plan| rewritten(plan, &unified))
+                }
+                plan => rewritten(plan, &unified),
+            };
+            // What stands below it has its types by now.
+            plan?.transform_data(relations::typed)
+        })
+        .data()
 }
 
 /// The expression with its own parts of one type; their parts are left as they are.
@@ -56,6 +60,7 @@ pub(crate) fn unified(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<E
     if let Expr::ScalarFunction(ScalarFunction { func, args }) = &mut expr
         && let Some(types) = types(&args.iter_mut().collect::<Vec<_>>(), schema)
         && let Some(chosen) = intervals::chosen(func.name(), args, &types)
+            .or_else(|| zeros::nullif(func.name(), args, schema))
     {
         return Ok(Transformed::yes(chosen));
     }
@@ -68,13 +73,20 @@ pub(crate) fn unified(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<E
         }
         Expr::InList(InList { expr, list, .. }) => {
             let target = if list.len() == 1 { double } else { widest };
-            compared(std::iter::once(&mut **expr).chain(list).collect(), schema, target)
+            compared(std::iter::once(&mut **expr).chain(&mut *list).collect(), schema, target)
+                | zeros::unsigned(std::iter::once(&mut **expr).chain(list), schema)
         }
         Expr::InSubquery(InSubquery { expr, subquery, .. })
         | Expr::SetComparison(SetComparison { expr, subquery, .. }) => {
             against(expr, subquery, schema)?
         }
-        Expr::Case(it) => case(it, schema) | alternatives::of_case(it, schema)?,
+        Expr::Case(it) => {
+            let changed = case(it, schema) | alternatives::of_case(it, schema)?;
+            let is_simple = it.expr.is_some();
+            let operands = it.when_then_expr.iter_mut().map(|(when, _)| &mut **when);
+            let operands = operands.chain(it.expr.as_deref_mut()).filter(|_| is_simple);
+            changed | zeros::unsigned(operands, schema)
+        }
         Expr::ScalarFunction(ScalarFunction { func, args }) => match func.name() {
             name @ ("coalesce" | "greatest" | "least" | "make_array") => {
                 let shown = if name == "make_array" { "ARRAY" } else { &name.to_uppercase() };

@@ -21,6 +21,7 @@ mod arithmetic;
 mod averages;
 mod bad;
 mod casts;
+mod columns;
 mod command;
 mod copy;
 mod cursor;
@@ -64,6 +65,7 @@ mod table;
 mod types;
 mod weight;
 mod windows;
+mod written;
 
 pub use bad::BadRecordPolicy;
 pub use engine::{Engine, EngineOptions};

@@ -42,6 +42,7 @@ use crate::json::compared;
 use crate::rewrite::json::{OF_TOPIC, ROW};
 use crate::rewrite::shown_name;
 use crate::shape::is_system_column;
+use crate::written;
 
 #[derive(Debug)]
 pub(crate) struct Operators;
@@ -155,6 +156,10 @@ fn typed(
             expr.right = with_days(expr.right, right);
             PlannerResult::Original(expr)
         }
+        (DataType::Date32, Minus, DataType::Date32) => {
+            let days = expr.left - expr.right;
+            PlannerResult::Planned(datafusion::logical_expr::cast(days, DataType::Int32))
+        }
         (_, Divide, _) => match (scale(left), scale(right)) {
             (Some(dividend), Some(divisor)) if !(left.is_integer() && right.is_integer()) => {
                 let scales = [dividend, divisor];
@@ -190,10 +195,8 @@ fn exact_integer(expr: Expr, kind: &DataType) -> Expr {
 
 /// A written integer as PostgreSQL types it; the planner knows `bigint` only.
 fn narrow(expr: &mut Expr) {
-    if let Expr::Literal(value @ ScalarValue::Int64(Some(_)), _) = expr
-        && let Ok(narrow @ ScalarValue::Int32(Some(_))) = value.cast_to(&DataType::Int32)
-    {
-        *value = narrow;
+    if let Some(integer) = written::integer(expr) {
+        *expr = integer;
     }
 }
 

@@ -24,7 +24,7 @@ use crate::functions::registry::Registry;
 use crate::memory::{self, Passing};
 use crate::output::{Output, Piece};
 use crate::session::Prepared;
-use crate::{copy, ddl, insert, parameters, weight};
+use crate::{columns, copy, ddl, insert, parameters, weight};
 
 /// Pieces of rows between the plan and the consumer.
 const PIECES_AHEAD: usize = 2;
@@ -61,7 +61,7 @@ pub(crate) async fn describe(
     prepared.described.parameters = parameters::types(shared, &target, &plan, &prepared.hints)?;
     prepared.columns = match prepared.command {
         Command::Explain { .. } => explain_columns(),
-        _ => result_columns(&plan),
+        _ => columns::declared(&target.statement, result_columns(&plan)),
     };
     // A cursor's rows come with FETCH, those of COPY in messages of their own.
     if !matches!(prepared.command, Command::Declare(_) | Command::Copy(_)) {

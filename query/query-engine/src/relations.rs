@@ -7,24 +7,37 @@
 //!  FROM (SELECT 1 AS x UNION ALL SELECT 2.5) q  ──Relations──►  its plan, with numeric x, is what SELECT x / 2 sees
 //! ```
 //!
+//! Equal names of a subquery's columns are told apart here too ([`told_apart`]), and unions say of their columns that they
+//! may be NULL where one of their inputs may ([`Nullable`]).
+//!
 //! Invariants:
 //! - What was typed once is left alone when it is looked at again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use datafusion::arrow::datatypes::DataType;
-use datafusion::common::tree_node::Transformed;
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{Column, DFSchema, NullEquality, Result};
-use datafusion::logical_expr::logical_plan::{Join, Projection, Union, Values};
+use datafusion::logical_expr::logical_plan::{
+    Distinct, Join, Projection, SubqueryAlias, Union, Values,
+};
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, JoinType, LogicalPlan};
+use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 use datafusion::sql::sqlparser::ast::TableFactor;
 
+use crate::alternatives;
+use crate::error::fault;
 use crate::floats::{beside_numerics, double, widest};
+use crate::intervals::{INTERVAL, is_span, with_days};
+use crate::rewrite;
+use crate::shape::is_system_column;
 
 /// Types the relations of FROM as they are planned; one for each statement.
 #[derive(Debug, Default)]
@@ -36,18 +49,122 @@ pub(crate) struct Relations {
 impl RelationPlanner for Relations {
     fn plan_relation(
         &self,
-        relation: TableFactor,
+        mut relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
+        let is_series = is_small_series(&relation);
         let is_query = matches!(&relation, TableFactor::Derived { .. })
             || matches!(&relation, TableFactor::Table { args: None, .. });
-        if !is_query || self.again.swap(false, Ordering::Relaxed) {
+        if !(is_query || is_series) || self.again.swap(false, Ordering::Relaxed) {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         }
         self.again.store(true, Ordering::Relaxed);
-        let plan = beside_numerics(context.plan(relation)?)?;
+        let (name, names) = if is_query { taken_names(&mut relation) } else { Default::default() };
+        let plan = told_apart(beside_numerics(context.plan(relation)?)?)?;
+        let plan = if is_series { integers(plan)? } else { plan };
+        let plan = if names.is_empty() { plan } else { renamed(plan, &name, &names)? };
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
     }
+}
+
+/// The name of `AS name(a, b)` and its columns, which are taken out: there may be fewer of them than the table has.
+fn taken_names(relation: &mut TableFactor) -> (String, Vec<String>) {
+    let (TableFactor::Table { alias: Some(alias), .. }
+    | TableFactor::Derived { alias: Some(alias), .. }) = relation
+    else {
+        return Default::default();
+    };
+    let names = std::mem::take(&mut alias.columns);
+    (rewrite::fold(&alias.name), names.iter().map(|it| rewrite::fold(&it.name)).collect())
+}
+
+/// The plan with its first columns under other names; the hidden ones of a topic keep theirs.
+fn renamed(plan: LogicalPlan, name: &str, names: &[String]) -> Result<LogicalPlan> {
+    let shown = plan.schema().fields().iter().filter(|it| !is_system_column(it.name())).count();
+    if names.len() > shown {
+        let message = format!(
+            "table \"{name}\" has {shown} columns available but {} columns specified",
+            names.len()
+        );
+        return Err(fault("42P10", message));
+    }
+    let mut names = names.iter();
+    let exprs = plan.schema().iter().map(|(qualifier, field)| {
+        let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+        match (is_system_column(field.name()), &mut names) {
+            (true, _) => column,
+            (false, names) => match names.next() {
+                Some(name) => column.alias_qualified(qualifier.cloned(), name),
+                None => column,
+            },
+        }
+    });
+    let exprs = exprs.collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
+}
+
+/// `generate_series` of written integers.
+fn is_small_series(relation: &TableFactor) -> bool {
+    matches!(relation, TableFactor::Table { name, args: Some(args), .. }
+        if rewrite::parts(name) == ["generate_series"] && rewrite::are_small(&args.args))
+}
+
+/// The plan with its columns of `bigint` as `integer`.
+fn integers(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let exprs = plan.schema().iter().map(|(qualifier, field)| {
+        let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+        match field.data_type() {
+            DataType::Int64 => datafusion::logical_expr::cast(column, DataType::Int32)
+                .alias_qualified(qualifier.cloned(), field.name()),
+            _ => column,
+        }
+    });
+    let exprs = exprs.collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
+}
+
+/// A subquery whose equal names are of no column: who asks for one is told that it is ambiguous.
+fn told_apart(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let LogicalPlan::SubqueryAlias(alias) = &plan else { return Ok(plan) };
+    if !matches!(
+        alias.input.as_ref(),
+        LogicalPlan::Projection(_) | LogicalPlan::Union(_) | LogicalPlan::Distinct(_)
+    ) {
+        return Ok(plan);
+    }
+    let names: Vec<String> =
+        (0..plan.schema().fields().len()).map(|index| own_name(&alias.input, index)).collect();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for name in &names {
+        *counts.entry(name).or_default() += 1;
+    }
+    if counts.values().all(|it| *it == 1) {
+        return Ok(plan);
+    }
+    let columns = plan.schema().iter().zip(&names).enumerate();
+    let exprs = columns.map(|(index, ((qualifier, field), name))| {
+        let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+        match counts[name.as_str()] {
+            1 => column,
+            _ => column.alias_qualified(qualifier.cloned(), rewrite::unique_name(name, index)),
+        }
+    });
+    let exprs = exprs.collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
+}
+
+/// The name of a column as the statement has it; DataFusion numbers equal ones of a `*`.
+fn own_name(plan: &LogicalPlan, index: usize) -> String {
+    let name = plan.schema().field(index).name();
+    if let LogicalPlan::Projection(it) = plan
+        && let Expr::Alias(alias) = &it.expr[index]
+        && let Expr::Column(column) = alias.expr.as_ref()
+        && let Some(number) = name.strip_prefix(&format!("{}:", column.name))
+        && number.bytes().all(|it| it.is_ascii_digit())
+    {
+        return column.name.clone();
+    }
+    rewrite::shown_name(name).to_owned()
 }
 
 /// The plan with its outermost VALUES or set operation typed.
@@ -115,62 +232,111 @@ fn retyped(schema: &DFSchema, types: &[DataType]) -> Result<Option<DFSchema>> {
 }
 
 fn union(it: Union) -> Result<Transformed<LogicalPlan>> {
-    let schemas: Vec<&DFSchema> = it.inputs.iter().map(|it| it.schema().as_ref()).collect();
-    let Some(types) = common_types(&schemas) else {
+    let Union { inputs, schema } = it;
+    let before = inputs.clone();
+    let inputs: Vec<LogicalPlan> = inputs.into_iter().map(Arc::unwrap_or_clone).collect();
+    if inputs.iter().any(|it| it.schema().fields().len() != schema.fields().len()) {
         // The error is the planner's.
-        return Ok(Transformed::no(LogicalPlan::Union(it)));
-    };
-    let same = |schema: &&DFSchema| {
-        let mut pairs = schema.fields().iter().zip(it.schema.fields());
+        return Ok(Transformed::no(LogicalPlan::Union(Union { inputs: before, schema })));
+    }
+    let inputs: Vec<_> = unified("UNION", inputs)?.into_iter().map(Arc::new).collect();
+    let same = |input: &Arc<LogicalPlan>| {
+        let mut pairs = input.schema().fields().iter().zip(schema.fields());
         pairs.all(|(left, right)| left.data_type() == right.data_type())
     };
-    if schemas.iter().all(same) {
-        return Ok(Transformed::no(LogicalPlan::Union(it)));
+    if inputs == before && inputs.iter().all(same) {
+        return Ok(Transformed::no(LogicalPlan::Union(Union { inputs, schema })));
     }
-    let inputs: Result<Vec<_>> = it
-        .inputs
-        .into_iter()
-        .map(|input| of_types(Arc::unwrap_or_clone(input), &types).map(Arc::new))
-        .collect();
-    let union = Union::try_new_with_loose_types(inputs?)?;
+    let union = Union::try_new_with_loose_types(inputs)?;
     TypeCoercionRewriter::coerce_union(union).map(Transformed::yes)
 }
 
-/// The type of floating point for each column that is that here and numeric there.
-fn common_types(schemas: &[&DFSchema]) -> Option<Vec<Option<DataType>>> {
-    let columns = schemas.first()?.fields().len();
-    if schemas.iter().any(|it| it.fields().len() != columns) {
-        return None;
+/// The sides of a set operation with columns of one type each; literals among them are of the other sides' type.
+///
+/// # Errors
+/// 42804 for types that have none in common, and 22P02 for a literal that is none of the type.
+fn unified(name: &str, sides: Vec<LogicalPlan>) -> Result<Vec<LogicalPlan>> {
+    let mut columns: Vec<Vec<Expr>> = sides.iter().map(written_columns).collect();
+    let count = columns.iter().map(Vec::len).min().unwrap_or(0);
+    for index in 0..count {
+        let mut types: Vec<DataType> =
+            sides.iter().map(|it| it.schema().field(index).data_type().clone()).collect();
+        let mut exprs: Vec<&mut Expr> = columns.iter_mut().map(|it| &mut it[index]).collect();
+        let target = alternatives::common(name, &mut exprs, &types)?
+            .or_else(|| types.iter().any(DataType::is_floating).then(|| widest(&types)));
+        let Some(target) = target else { continue };
+        for (expr, own) in exprs.into_iter().zip(&mut types) {
+            if let Expr::Literal(value, _) = &*expr {
+                *own = value.data_type();
+            }
+            *expr = match (is_span(own), &target) {
+                _ if *own == target || own.is_null() => continue,
+                (true, &INTERVAL) => with_days(std::mem::take(expr), own),
+                (true, _) => continue,
+                (false, _) => datafusion::logical_expr::cast(std::mem::take(expr), target.clone()),
+            };
+        }
     }
-    let types = (0..columns).map(|column| {
-        let types: Vec<DataType> =
-            schemas.iter().map(|it| it.field(column).data_type().clone()).collect();
-        types.iter().any(DataType::is_floating).then(|| widest(&types))
-    });
-    Some(types.collect())
+    sides.into_iter().zip(columns).map(|(side, exprs)| projected(side, exprs)).collect()
 }
 
-/// The plan with its numeric columns cast where there is a type for them.
-fn of_types(plan: LogicalPlan, types: &[Option<DataType>]) -> Result<LogicalPlan> {
-    let wanted = |(field, target): (&Arc<_>, &Option<DataType>)| {
-        let field: &datafusion::arrow::datatypes::Field = field;
-        target.as_ref().filter(|_| field.data_type().is_decimal()).cloned()
+/// The columns of a plan, as literals where they are written as such.
+fn written_columns(plan: &LogicalPlan) -> Vec<Expr> {
+    let mut list = plan;
+    while let LogicalPlan::SubqueryAlias(SubqueryAlias { input, .. })
+    | LogicalPlan::Distinct(Distinct::All(input)) = list
+    {
+        list = input;
+    }
+    let column = |(index, (qualifier, field)): (usize, (Option<&_>, &Arc<Field>))| {
+        if let LogicalPlan::Projection(it) = list
+            && let literal @ Expr::Literal(..) = it.expr[index].clone().unalias()
+        {
+            return literal;
+        }
+        Expr::Column(Column::new(qualifier.cloned(), field.name()))
     };
-    let targets: Vec<Option<DataType>> =
-        plan.schema().fields().iter().zip(types).map(wanted).collect();
-    if targets.iter().all(Option::is_none) {
+    plan.schema().iter().enumerate().map(column).collect()
+}
+
+/// The plan with other expressions for its columns, under their names; as it is where none is other.
+fn projected(plan: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
+    if exprs == written_columns(&plan) {
         return Ok(plan);
     }
-    let exprs = plan.schema().iter().zip(targets).map(|((qualifier, field), target)| {
-        let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
-        match target {
-            Some(target) => datafusion::logical_expr::cast(column, target)
-                .alias_qualified(qualifier.cloned(), field.name()),
-            None => column,
-        }
+    let schema = Arc::clone(plan.schema());
+    let named = exprs.into_iter().zip(schema.iter()).map(|(expr, (qualifier, field))| match expr {
+        Expr::Column(_) => expr,
+        other => other.alias_qualified(qualifier.cloned(), field.name()),
     });
-    let exprs = exprs.collect();
-    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
+    Ok(LogicalPlan::Projection(Projection::try_new(named.collect(), Arc::new(plan))?))
+}
+
+/// Unions whose inputs were changed since they were made; the physical plan must not say NULL where the logical one does not.
+#[derive(Debug)]
+pub(crate) struct Nullable;
+
+impl AnalyzerRule for Nullable {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|plan| match plan {
+            LogicalPlan::Union(Union { inputs, schema }) => {
+                let fields = schema.iter().enumerate().map(|(index, (qualifier, field))| {
+                    let any = inputs.iter().any(|it| it.schema().field(index).is_nullable());
+                    (qualifier.cloned(), Arc::new(field.as_ref().clone().with_nullable(any)))
+                });
+                let fields = fields.collect();
+                let schema = DFSchema::new_with_metadata(fields, schema.metadata().clone())?;
+                let union = Union { inputs, schema: Arc::new(schema) };
+                Ok(Transformed::yes(LogicalPlan::Union(union)))
+            }
+            other => Ok(Transformed::yes(other.recompute_schema()?)),
+        })
+        .data()
+    }
+
+    fn name(&self) -> &'static str {
+        "nullable_unions"
+    }
 }
 
 /// INTERSECT and EXCEPT: the only joins so early in which NULL equals NULL.
@@ -180,13 +346,14 @@ pub(crate) fn is_set_operation(it: &Join) -> bool {
 }
 
 fn set_operation(mut it: Join) -> Result<Transformed<LogicalPlan>> {
-    let Some(types) = common_types(&[it.left.schema(), it.right.schema()]) else {
+    let name = if it.join_type == JoinType::LeftSemi { "INTERSECT" } else { "EXCEPT" };
+    let sides = [&it.left, &it.right].map(|side| side.as_ref().clone());
+    let Ok([left, right]) = <[LogicalPlan; 2]>::try_from(unified(name, sides.into())?) else {
         return Ok(Transformed::no(LogicalPlan::Join(it)));
     };
-    let (left, right) = (Arc::clone(&it.left), Arc::clone(&it.right));
-    it.left = Arc::new(of_types(Arc::unwrap_or_clone(it.left), &types)?);
-    it.right = Arc::new(of_types(Arc::unwrap_or_clone(it.right), &types)?);
-    let same = it.left == left && it.right == right;
+    let same = *it.left == left && *it.right == right;
+    it.left = Arc::new(left);
+    it.right = Arc::new(right);
     let plan = LogicalPlan::Join(it);
     Ok(if same { Transformed::no(plan) } else { Transformed::yes(plan) })
 }

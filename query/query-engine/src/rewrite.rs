@@ -13,6 +13,7 @@
 
 pub(crate) mod json;
 pub(crate) mod literals;
+mod names;
 mod registry;
 mod rows;
 mod subquery;
@@ -22,13 +23,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident,
-    JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Statement, TableAlias, TableAliasColumnDef,
-    TableFactor, Value, ValueWithSpan, VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
+    AccessExpr, BinaryOperator, ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query,
+    Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableAlias,
+    TableAliasColumnDef, TableFactor, TrimWhereField, Value, ValueWithSpan, VisitMut, Visitor,
+    VisitorMut, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
-use query_api::Error;
+use query_api::{Error, ErrorKind};
 
 use crate::error::unsupported;
 use crate::functions::json::parts as of_json;
@@ -42,6 +44,11 @@ const UNIQUE: char = '\u{1}';
 /// The name a client sees.
 pub(crate) fn shown_name(name: &str) -> &str {
     name.split(UNIQUE).next().unwrap_or(name)
+}
+
+/// A name that shows as `name` and is no other's.
+pub(crate) fn unique_name(name: &str, number: usize) -> String {
+    format!("{name}{UNIQUE}of {number}")
 }
 
 /// What the rewriter asks about names.
@@ -101,17 +108,17 @@ pub(crate) fn fold(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }
 
-/// Rewrites in place.
+/// Rewrites in place; the statement's text and tokens say where its parts stand.
 ///
 /// # Errors
-/// 0A000 for constructs that would give a wrong answer.
+/// 42702 for sort keys that two columns have the name of, 0A000 for constructs that would give a wrong answer.
 pub(crate) fn rewrite(
     statement: &mut Statement,
-    tokens: &[TokenWithSpan],
+    (sql, tokens): (&str, &[TokenWithSpan]),
     names: &dyn Names,
 ) -> Result<(), Error> {
     let ctes = ctes(statement);
-    let mut rewriter = Rewriter { names, tokens, ctes, doubling: 0 };
+    let mut rewriter = Rewriter { names, sql, tokens, ctes, doubling: 0 };
     match statement.visit(&mut rewriter) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -120,6 +127,7 @@ pub(crate) fn rewrite(
 
 struct Rewriter<'a> {
     names: &'a dyn Names,
+    sql: &'a str,
     tokens: &'a [TokenWithSpan],
     ctes: BTreeSet<String>,
     /// Expressions that [`doubles`] around the one that is visited, itself included.
@@ -161,6 +169,7 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(unsupported("WITH ORDINALITY is not supported"));
         }
         table_function(factor);
+        names::tell_columns_apart(factor);
         ControlFlow::Continue(())
     }
 
@@ -188,7 +197,14 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        if let Some(key) = names::ambiguous_key(query) {
+            let message = format!("ORDER BY \"{}\" is ambiguous", fold(key));
+            let error = Error::new(ErrorKind::Invalid, message).with_sqlstate("42702");
+            let position = guard::position(self.sql, key.span.start);
+            return ControlFlow::Break(error.with_position(position));
+        }
         values::fetch(query);
+        values::first_rows(query);
         ControlFlow::Continue(())
     }
 
@@ -422,25 +438,27 @@ fn column_name(expr: &Expr) -> String {
         Expr::Function(function) => parts(&function.name).pop().unwrap_or_default(),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => column_name(inner),
         Expr::Cast { expr, data_type, .. } => {
-            let mut inner = expr.as_ref();
             // The outermost of several casts gives the name.
-            while let Expr::Cast { expr, .. } | Expr::Nested(expr) = inner {
-                inner = expr;
-            }
-            match column_name(inner) {
-                unnamed if unnamed == "?column?" => type_name(&data_type.to_string()),
-                name => name,
-            }
+            if is_named(expr) { column_name(expr) } else { type_name(&data_type.to_string()) }
         }
         Expr::TypedString(typed) => type_name(&typed.data_type.to_string()),
-        Expr::Case { else_result, .. } => match else_result.as_deref().map(column_name) {
-            Some(name) if name != "?column?" => name,
-            _ => "case".to_owned(),
+        Expr::Case { else_result: Some(result), .. } if is_named(result) => column_name(result),
+        Expr::Case { .. } => "case".to_owned(),
+        Expr::Exists { negated: false, .. } => "exists".to_owned(),
+        Expr::Interval(_) => "interval".to_owned(),
+        Expr::Overlay { .. } => "overlay".to_owned(),
+        Expr::Ceil { .. } => "ceil".to_owned(),
+        Expr::Floor { .. } => "floor".to_owned(),
+        Expr::CompoundFieldAccess { root, access_chain } => match access_chain.last() {
+            Some(AccessExpr::Dot(Expr::Identifier(name))) => fold(name),
+            _ => column_name(root),
         },
-        Expr::Exists { .. } => "exists".to_owned(),
         Expr::Extract { .. } => "extract".to_owned(),
+        Expr::Substring { shorthand: true, .. } => "substr".to_owned(),
         Expr::Substring { .. } => "substring".to_owned(),
         Expr::Position { .. } => "position".to_owned(),
+        Expr::Trim { trim_where: Some(TrimWhereField::Leading), .. } => "ltrim".to_owned(),
+        Expr::Trim { trim_where: Some(TrimWhereField::Trailing), .. } => "rtrim".to_owned(),
         Expr::Trim { .. } => "btrim".to_owned(),
         Expr::Array(_) => "array".to_owned(),
         Expr::Subquery(query) => match query.body.as_ref() {
@@ -455,8 +473,19 @@ fn column_name(expr: &Expr) -> String {
     }
 }
 
+/// Whether an expression has a name that is not the name of its type.
+fn is_named(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => is_named(expr),
+        Expr::TypedString(_) | Expr::Interval(_) => false,
+        Expr::Case { else_result, .. } => else_result.as_deref().is_some_and(is_named),
+        other => column_name(other) != "?column?",
+    }
+}
+
 fn type_name(shown: &str) -> String {
     let name = shown.to_lowercase();
+    let name = name.trim_end_matches("[]").to_owned();
     let name = name.split('(').next().unwrap_or_default().trim();
     match name.rsplit('.').next().unwrap_or(name) {
         "int" | "integer" => "int4",
@@ -465,7 +494,7 @@ fn type_name(shown: &str) -> String {
         "boolean" => "bool",
         "real" => "float4",
         "double precision" | "float" => "float8",
-        "decimal" => "numeric",
+        "decimal" | "dec" => "numeric",
         "character varying" => "varchar",
         "timestamp with time zone" => "timestamptz",
         "timestamp without time zone" => "timestamp",
@@ -496,8 +525,13 @@ fn rewrite_call(expr: &mut Expr) {
         }
         // As a quoted name it is the array.
         "generate_series" if !is_quoted(&function.name) => {
+            let FunctionArguments::List(arguments) = &function.args else { return };
+            let small = are_small(&arguments.args);
             let array = std::mem::replace(expr, null());
             *expr = subquery::call("unnest", vec![series(array)]);
+            if small {
+                values::as_integer(expr);
+            }
             return;
         }
         _ if json::call(expr) => return,
@@ -644,6 +678,14 @@ fn name_column(alias: &mut TableAlias) {
     if alias.columns.is_empty() {
         alias.columns = vec![TableAliasColumnDef { name: alias.name.clone(), data_type: None }];
     }
+}
+
+/// Whether all arguments are integers that are written, and `integer`.
+pub(crate) fn are_small(arguments: &[FunctionArg]) -> bool {
+    arguments.iter().all(|it| match it {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => values::is_small(expr),
+        _ => false,
+    })
 }
 
 fn is_quoted(name: &ObjectName) -> bool {

@@ -7,6 +7,8 @@
 //!  min(x), max(x)               →  luma_shortest(x), luma_longest(x)
 //! ```
 //!
+//! Keys of floating point are made equal besides where they are zeros of two signs ([`zeros`]).
+//!
 //! Invariants:
 //! - Columns keep their names, places and types.
 
@@ -27,6 +29,7 @@ use super::extreme::{Extreme, Wanted};
 use super::{INTERVAL, spanned};
 use crate::aggregates::first::First;
 use crate::arithmetic::rewritten;
+use crate::floats::zeros;
 use crate::json::compared::{is_jsonb, ordered};
 use crate::types;
 
@@ -38,7 +41,14 @@ pub(crate) fn by_length(plan: LogicalPlan) -> Result<LogicalPlan> {
     plan.transform_up_with_subqueries(|plan| {
         rewritten(plan, &functions)?.transform_data(|plan| match plan {
             LogicalPlan::Sort(mut it) => {
-                let any = sorted(&mut it.expr, &Arc::clone(it.input.schema()))?;
+                let schema = Arc::clone(it.input.schema());
+                // Which of two equal keys comes first is only seen where another key follows.
+                let any = match it.expr.as_mut_slice() {
+                    [first @ .., last] => {
+                        sorted(first, &schema)? | measured([&mut last.expr], &schema)
+                    }
+                    [] => false,
+                };
                 Ok(when_changed(any, LogicalPlan::Sort(it)))
             }
             LogicalPlan::Aggregate(it) => grouped(it),
@@ -82,9 +92,16 @@ fn measured<'a>(exprs: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema
     any
 }
 
+/// Sort keys and partitions: zeros are equal besides.
+fn keyed<'a>(exprs: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> bool {
+    let mut exprs: Vec<&mut Expr> = exprs.into_iter().collect();
+    let any = measured(exprs.iter_mut().map(|it| &mut **it), schema);
+    zeros::unsigned(exprs, schema) | any
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "its callers are all fallible")]
 fn sorted(sort: &mut [SortExpr], schema: &DFSchema) -> Result<bool> {
-    Ok(measured(sort.iter_mut().map(|it| &mut it.expr), schema))
+    Ok(keyed(sort.iter_mut().map(|it| &mut it.expr), schema))
 }
 
 /// What stands in calls of aggregates and window functions.
@@ -97,7 +114,7 @@ fn functions(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::WindowFunction(it) => {
             let sorted = sorted(&mut it.params.order_by, schema)?;
-            sorted | measured(&mut it.params.partition_by, schema) | window_extreme(it, schema)
+            sorted | keyed(&mut it.params.partition_by, schema) | window_extreme(it, schema)
         }
         _ => false,
     };
@@ -213,7 +230,7 @@ fn distinct(input: Arc<LogicalPlan>) -> Result<Transformed<LogicalPlan>> {
 fn distinct_on(it: DistinctOn) -> Result<Transformed<LogicalPlan>> {
     let schema = Arc::clone(it.input.schema());
     let (mut on_expr, mut sort_expr) = (it.on_expr, it.sort_expr);
-    let mut any = measured(&mut on_expr, &schema);
+    let mut any = keyed(&mut on_expr, &schema);
     if let Some(sort) = &mut sort_expr {
         any |= sorted(sort, &schema)?;
     }

@@ -1,9 +1,12 @@
 //! Functions, casts and literals that PostgreSQL writes otherwise than DataFusion.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, CharacterLength, DataType, DateTimeField,
     ExactNumberInfo, Expr, Fetch, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause,
-    Query, SetExpr, Subscript, TypedString, UnaryOperator, Value, Values,
+    Query, SelectItem, SetExpr, Subscript, TypedString, UnaryOperator, Value, Values, VisitMut,
+    VisitorMut,
 };
 
 use query_api::Error;
@@ -22,7 +25,9 @@ const SYNONYMS: [(&str, &str); 5] = [
     ("variance", "var_samp"),
 ];
 /// Functions whose integers are unsigned in DataFusion, where they wrap, and quotients of which are not integers.
-const COUNTED: [&str; 5] = ["dense_rank", "ntile", "rank", "regr_count", "row_number"];
+const COUNTED: [&str; 4] = ["dense_rank", "rank", "regr_count", "row_number"];
+/// Those whose integers are `integer`.
+const SMALL: [&str; 5] = ["array_length", "array_ndims", "array_position", "cardinality", "ntile"];
 const SECONDS: [&str; 5] = ["second", "seconds", "sec", "secs", "s"];
 const MILLISECONDS: [&str; 4] = ["millisecond", "milliseconds", "msec", "ms"];
 /// Exponents beyond it make no decimal.
@@ -38,6 +43,62 @@ fn text(value: &str) -> Expr {
 
 fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+pub(super) fn as_integer(expr: &mut Expr) {
+    *expr = cast(take(expr), DataType::Integer(None));
+}
+
+/// Whether this is a written `integer`.
+pub(super) fn is_small(expr: &Expr) -> bool {
+    match expr {
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } | Expr::Nested(expr) => is_small(expr),
+        Expr::Value(value) => {
+            matches!(&value.value, Value::Number(digits, _) if digits.parse::<i32>().is_ok())
+        }
+        _ => false,
+    }
+}
+
+/// The first rows of a recursive query have their types before the others are planned.
+pub(super) fn first_rows(query: &mut Query) {
+    let Some(with) = query.with.as_mut().filter(|it| it.recursive) else { return };
+    for cte in &mut with.cte_tables {
+        let SetExpr::SetOperation { left, .. } = cte.query.body.as_mut() else { continue };
+        match left.as_mut() {
+            SetExpr::Select(select) => {
+                for item in &mut select.projection {
+                    if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } =
+                        item
+                    {
+                        let _ = expr.visit(&mut Small);
+                    }
+                }
+            }
+            SetExpr::Values(values) => {
+                for row in &mut values.rows {
+                    for value in &mut row.content {
+                        let _ = value.visit(&mut Small);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Casts written integers to what they are.
+struct Small;
+
+impl VisitorMut for Small {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if is_small(expr) && matches!(expr, Expr::Value(_)) {
+            as_integer(expr);
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 fn arguments(expr: &Expr) -> Option<Vec<Expr>> {
@@ -62,8 +123,11 @@ pub(super) fn call(expr: &mut Expr) {
         return;
     }
     if COUNTED.contains(&name.as_str()) {
-        let target = if name == "ntile" { DataType::Integer(None) } else { DataType::BigInt(None) };
-        *expr = cast(take(expr), target);
+        *expr = cast(take(expr), DataType::BigInt(None));
+        return;
+    }
+    if SMALL.contains(&name.as_str()) {
+        as_integer(expr);
         return;
     }
     let Some(args) = arguments(expr) else { return };

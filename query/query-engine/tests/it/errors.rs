@@ -344,11 +344,11 @@ fn a_failed_block_ends_with_rollback_or_goes_on_from_a_savepoint() {
         25P02: current transaction is aborted, commands ignored until end of transaction block
         ROLLBACK
         ?column?
-        Int8(1)
+        Int4(1)
         3B001: savepoint "other" does not exist
         ROLLBACK
         ?column?
-        Int8(1)
+        Int4(1)
     "#]]
     .assert_eq(&all);
 }

@@ -282,3 +282,78 @@ fn the_databases_that_can_be_connected_to_are_listed() {
         "#]],
     );
 }
+
+/// Columns of a topic that are never NULL beside arithmetic, whose results might be: the planner's two schemas differed
+/// and the statement failed with XX000.
+#[test]
+fn system_columns_stand_in_set_operations() {
+    let log = Log::new("t", &[&[r#"{"id":1}"#, r#"{"id":2}"#]]);
+    for (sql, rows) in [
+        ("SELECT _offset * _offset FROM t UNION SELECT _partition FROM t ORDER BY 1", "0 1"),
+        ("SELECT -_offset FROM t UNION SELECT _partition + 1 FROM t ORDER BY 1", "-1 0 1"),
+        ("SELECT count(*) FROM t UNION SELECT _offset * 2 FROM t ORDER BY 1", "0 2"),
+        ("SELECT _offset + 1 FROM t EXCEPT SELECT _partition FROM t ORDER BY 1", "1 2"),
+        ("SELECT _offset * 2 FROM t INTERSECT SELECT _partition FROM t ORDER BY 1", "0"),
+        ("SELECT _offset FROM t UNION ALL SELECT NULL ORDER BY 1", "0 1 NULL"),
+        (
+            "SELECT o FROM (SELECT _offset * 2 AS o FROM t UNION ALL SELECT _partition FROM t) q GROUP BY o ORDER BY o",
+            "0 2",
+        ),
+        (
+            "SELECT o FROM (SELECT _offset * 2 AS o FROM t UNION SELECT 1) a JOIN (SELECT _offset * 1 AS o FROM t UNION SELECT 3) b USING (o) ORDER BY 1",
+            "0 1",
+        ),
+        ("SELECT (SELECT _offset * 2 FROM t LIMIT 1) UNION SELECT 5 ORDER BY 1", "0 5"),
+    ] {
+        let shown = log.show(sql);
+        let values: Vec<&str> = shown
+            .lines()
+            .skip(1)
+            .map(|it| it.trim_start_matches("Int8(").trim_end_matches(')'))
+            .collect();
+        assert_eq!(values.join(" "), rows, "{sql}: {shown}");
+    }
+    let refused = log.show("SELECT _offset FROM t UNION SELECT 'x'");
+    assert!(refused.starts_with("22P02"), "{refused}");
+}
+
+/// Conditions over subqueries see the hidden columns of topics, too, and those of several partitions.
+#[test]
+fn system_columns_stand_in_conditions_over_subqueries() {
+    let log = Log::new("t", &[&[r#"{"id":1}"#, r#"{"id":2}"#], &[r#"{"id":3}"#]]);
+    log.check(
+        "SELECT id, EXISTS (SELECT 1 FROM t o WHERE o._offset = t.id), _offset IN (SELECT _partition FROM t) AS among
+         FROM t ORDER BY id",
+        expect![[r#"
+            id|exists|among
+            Int8(1)|Bool(true)|Bool(true)
+            Int8(2)|Bool(false)|Bool(true)
+            Int8(3)|Bool(false)|Bool(true)
+        "#]],
+    );
+}
+
+#[test]
+fn a_table_takes_names_for_its_first_columns_and_keeps_hidden_ones() {
+    let log = Log::new("t", &[&[r#"{"id":1,"g":"x","h":true}"#]]);
+    log.check(
+        "SELECT a, b, h, _offset FROM t AS q (a, b)",
+        expect![[r#"
+            a|b|h|_offset
+            Int8(1)|x|Bool(true)|Int8(0)
+        "#]],
+    );
+    log.check(
+        "SELECT * FROM t AS q (a, b)",
+        expect![[r#"
+            a|b|h
+            Int8(1)|x|Bool(true)
+        "#]],
+    );
+    log.check(
+        "SELECT 1 FROM t AS q (a, b, c, d)",
+        expect![[r#"
+            42P10: table "q" has 3 columns available but 4 columns specified
+        "#]],
+    );
+}

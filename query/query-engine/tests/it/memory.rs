@@ -200,7 +200,7 @@ fn results_that_nobody_reads_share_the_total() {
         // What is small goes on, and so does every result when it is read after all.
         assert_eq!(
             run(session.as_mut(), "SELECT 1 AS one", Vec::new()).await.unwrap(),
-            "one\nInt8(1)\n"
+            "one\nInt4(1)\n"
         );
         let (_session, mut rows, mut count) = waiting.remove(0);
         drop(waiting);
@@ -323,7 +323,7 @@ fn what_functions_made_is_given_back_row_by_row() {
     let shown = log.show("SELECT repeat('ab', 3), lpad('x', 3, 'é'), replace('aXa', 'X', 'YZ'), array_resize([1], 2), range(0, 6, 2)");
     expect![[r#"
         repeat|lpad|replace|array_resize|range
-        ababab|ééx|aYZa|Array([Int8(1), Null])|Array([Int8(0), Int8(2), Int8(4)])
+        ababab|ééx|aYZa|Array([Int4(1), Null])|Array([Int8(0), Int8(2), Int8(4)])
     "#]]
     .assert_eq(&shown);
 }

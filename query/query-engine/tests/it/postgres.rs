@@ -1,7 +1,8 @@
 //! The same statements over the wire to a live PostgreSQL, once, and to this engine, always: text and SQLSTATEs are compared.
 //!
 //! `postgres.txt` holds the statements, each followed by what PostgreSQL 15 answered: rows of `|`-separated values, or
-//! `! SQLSTATE [at POSITION]: message`; `⏎` in a statement is a new line. `postgres-differences.txt` lists the statements that are answered otherwise here,
+//! `! SQLSTATE [at POSITION]: message`; `⏎` in a statement is a new line. Below a heading that begins with `== columns` the
+//! first line has the columns as well: `: name OID [typmod]`. `postgres-differences.txt` lists the statements that are answered otherwise here,
 //! below the kind and the reason:
 //!
 //! | kind | PostgreSQL | here |
@@ -62,9 +63,19 @@ impl Wire {
     }
 
     fn ask(&mut self, sql: &str) -> String {
+        let answer = self.ask_with_columns(sql);
+        let rows = answer.lines().filter(|it| !it.starts_with(": "));
+        rows.collect::<Vec<_>>().join("\n")
+    }
+
+    fn ask_with_columns(&mut self, sql: &str) -> String {
         let sql = sql.replace('⏎', "\n");
         self.send(Some(b'Q'), format!("{sql}\0").as_bytes());
         self.answer()
+    }
+
+    fn ask_as(&mut self, entry: &Entry) -> String {
+        if entry.described { self.ask_with_columns(&entry.sql) } else { self.ask(&entry.sql) }
     }
 
     /// Prepares, binds with every column in binary, describes and executes.
@@ -78,7 +89,7 @@ impl Wire {
         self.answer()
     }
 
-    /// What comes up to ReadyForQuery, a line per row or error.
+    /// What comes up to ReadyForQuery, a line for the columns and for each row or error.
     fn answer(&mut self) -> String {
         let mut lines = Vec::new();
         loop {
@@ -89,6 +100,7 @@ impl Wire {
             self.0.read_exact(&mut body).unwrap();
             match head[0] {
                 b'R' => assert_eq!(body, [0; 4], "the server wants a password"),
+                b'T' => lines.push(columns(&body)),
                 b'D' => lines.push(row(&body)),
                 b'E' => lines.push(error(&body)),
                 b'Z' => return lines.join("\n"),
@@ -96,6 +108,26 @@ impl Wire {
             }
         }
     }
+}
+
+/// `: name OID [typmod]` of each column.
+fn columns(body: &[u8]) -> String {
+    let mut shown = Vec::new();
+    let mut rest = &body[2..];
+    while let Some(end) = rest.iter().position(|it| *it == 0) {
+        let name = String::from_utf8_lossy(&rest[..end]);
+        let word = |at: usize| {
+            let bytes = rest[end + at..].first_chunk::<4>().unwrap();
+            i32::from_be_bytes(*bytes)
+        };
+        let (oid, modifier) = (word(7), word(13));
+        shown.push(match modifier {
+            -1 => format!("{name} {oid}"),
+            modifier => format!("{name} {oid} {modifier}"),
+        });
+        rest = &rest[end + 19..];
+    }
+    format!(": {}", shown.join("|"))
 }
 
 fn row(body: &[u8]) -> String {
@@ -128,23 +160,39 @@ fn error(body: &[u8]) -> String {
     format!("! {}{at}: {}", fields[&b'C'], fields[&b'M'])
 }
 
-/// Statements with their answers; a heading has none.
-fn corpus() -> Vec<(String, String)> {
-    let entries = CORPUS.split("\n\n").flat_map(|entry| {
+/// A statement with its answer.
+struct Entry {
+    sql: String,
+    answer: String,
+    /// Its columns are compared too.
+    described: bool,
+}
+
+impl Entry {
+    fn is_heading(&self) -> bool {
+        self.sql.starts_with("== ")
+    }
+}
+
+/// Statements and headings in their order.
+fn corpus() -> Vec<Entry> {
+    let mut described = false;
+    let entries = CORPUS.split("\n\n").filter_map(|entry| {
         let entry = entry.trim_matches('\n');
         let (sql, answer) = entry.split_once('\n').unwrap_or((entry, ""));
-        (!sql.is_empty()).then(|| (sql.to_owned(), answer.to_owned()))
+        if sql.starts_with("== ") {
+            described = sql.starts_with("== columns");
+        }
+        let entry = Entry { sql: sql.to_owned(), answer: answer.to_owned(), described };
+        (!sql.is_empty()).then_some(entry)
     });
     entries.collect()
 }
 
-fn is_heading(sql: &str) -> bool {
-    sql.starts_with("== ")
-}
-
-/// An answer without the words of its error.
+/// An answer without the words of its error; when a statement fails decides whether its columns are told before.
 fn compared(answer: &str) -> Vec<&str> {
-    let states = answer.lines().map(|it| match it.strip_prefix("! ") {
+    let lines = answer.lines().filter(|it| !is_error(answer) || !it.starts_with(": "));
+    let states = lines.map(|it| match it.strip_prefix("! ") {
         Some(error) => error.split(':').next().unwrap_or(error),
         None => it,
     });
@@ -189,10 +237,10 @@ fn record(address: &str) {
         assert_eq!(postgres.ask(&sql), "", "{sql}");
     }
     let mut text = String::new();
-    for (sql, _) in corpus() {
-        let answer = if is_heading(&sql) { String::new() } else { postgres.ask(&sql) };
+    for entry in corpus() {
+        let answer = if entry.is_heading() { String::new() } else { postgres.ask_as(&entry) };
         let separator = if answer.is_empty() { "" } else { "\n" };
-        text += &format!("{sql}\n{answer}{separator}\n");
+        text += &format!("{}\n{answer}{separator}\n", entry.sql);
     }
     std::fs::write(CORPUS_PATH, text).unwrap();
 }
@@ -226,8 +274,9 @@ fn statements_are_answered_as_by_postgresql() {
         }
         let mut listed = listed();
         let mut failures = Vec::new();
-        for (sql, postgres) in corpus().iter().filter(|(sql, _)| !is_heading(sql)) {
-            let answer = ours.ask(sql);
+        for entry in corpus().iter().filter(|it| !it.is_heading()) {
+            let (sql, postgres) = (&entry.sql, &entry.answer);
+            let answer = ours.ask_as(entry);
             let found = difference(postgres, &answer);
             let expected = listed.remove(sql.as_str());
             if found != expected {
@@ -253,7 +302,7 @@ fn values_are_of_the_types_that_their_columns_are_announced_with() {
             assert_eq!(ours.ask(sql), "", "{sql}");
         }
         let mut failures = Vec::new();
-        for (sql, _) in corpus().iter().filter(|(sql, _)| !is_heading(sql)) {
+        for Entry { sql, .. } in corpus().iter().filter(|it| !it.is_heading()) {
             // As text they are compared with PostgreSQL's; bytes of another type are an error.
             let answer = ours.ask_in_binary(sql);
             if answer.contains("! XX000") {
