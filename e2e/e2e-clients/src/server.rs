@@ -110,7 +110,8 @@ impl Server {
             settings
                 .iter()
                 .filter_map(|setting| setting.strip_prefix("kafka."))
-                .map(|s| s.replace('_', ".")),
+                .map(|s| s.replace('_', "."))
+                .map(|s| s.replace("auto.create.topics=", "auto.create.topics.enable=")),
         );
         let (status, out, err) = process::run(&mut start, &dir, "kafka-start", 2 * READY_DEADLINE)?;
         if !status.success() {

@@ -4,237 +4,197 @@
 //! One test of the suite is many: of `0081`, the admin API, the parts that need no access control are listed each, as
 //! `0081/NAME`, where NAME is what the runner takes to choose among sub-tests.
 //!
-//! Each test runs in a process of its own (`TESTS=nnnn ./test-runner -p1`), with a deadline, against one server with
-//! automatic topic creation of four partitions, which the suite presumes. The suite's source is never edited.
+//! Each test runs in a process of its own (`TESTS=nnnn ./test-runner -p1`), with a deadline, against a server of its
+//! scenario: with automatic topic creation of four partitions, which the suite presumes, or without. They mostly wait, so
+//! some run at a time; one that fails has a second try when all others have ended. The suite's source is never edited.
 
 use crate::lists;
-use e2e_clients::{process, server::Server, tools};
+use e2e_clients::{process, tools};
+use entry::{Entry, SLOW_FROM, allowed};
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io::{self, Write as _},
-    path::Path,
-    process::Command,
-    time::Duration,
+    path::PathBuf,
+    sync::Mutex,
+    thread,
 };
+use suite::{Ran, Suite};
+
+mod entry;
+mod suite;
 
 const ALLOWED: &str = "librdkafka/allow.txt";
 const EXCLUDED: &str = "librdkafka/excluded.txt";
+/// Every name that was ever in allow.txt.
+const EVER_ALLOWED: &str = "librdkafka/ever.txt";
 
-/// Longer than the slowest allowed test needs; a test that hangs costs no more than this.
-const TEST_DEADLINE: Duration = Duration::from_secs(120);
+/// Tests of the suite that a run passes at least, one of several parts counted once: the first bar of the project.
+const NUMBERS_MIN: usize = 70;
 
-/// Tests that make topics with Kafka's own command, `$KAFKA_PATH/bin/kafka-topics.sh`. Others read the variable as a
-/// sign that they run beside a Java broker.
-const TOPICS_BY_COMMAND: [&str; 2] = ["0052", "0077"];
-
-/// A test that takes longer is left to runs with `SLOW=1`, so that the suite costs an ordinary run a few minutes.
-const FAST_MAX: Duration = Duration::from_secs(6);
+/// Tests at a time: they wait for time-outs that they provoke most of the time, so that this suits two cores.
+const AT_A_TIME: usize = 6;
 
 #[test]
 fn every_test_of_the_suite_is_allowed_or_excluded_with_a_reason() {
-    let allowed = allowed();
-    let excluded = excluded();
+    let allowed = allowed(ALLOWED);
+    let excluded = lists::reasons(EXCLUDED);
     assert!(
         lists::entries(ALLOWED).is_sorted(),
         "allow.txt is sorted, so that its changes read well"
     );
-    for test in allowed.keys() {
-        assert!(!excluded.contains_key(test), "librdkafka test {test} is in both lists");
+    for test in &allowed {
+        assert!(!excluded.contains_key(&test.name), "{} is in both lists", test.name);
     }
-    let Some(suite) = suite() else { return };
-    for entry in fs::read_dir(&suite).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let is_test = name.ends_with(".c") || name.ends_with(".cpp");
-        let Some(number) =
-            name.get(..4).filter(|n| is_test && n.bytes().all(|b| b.is_ascii_digit()))
-        else {
-            continue;
-        };
-        let listed = allowed.contains_key(number) || excluded.contains_key(number);
+    let Some(suite) = built() else { return say(SKIPPED) };
+    for name in suite::sources(&suite) {
+        let number = &name[..4];
+        let listed = excluded.contains_key(number) || allowed.iter().any(|t| t.number() == number);
         assert!(listed, "{name} is in neither allow.txt nor excluded.txt of e2e/librdkafka");
     }
 }
 
-/// Tests of the suite that pass, a test of several parts counted once: with `SLOW=1`, and of them in every run. A test that
-/// is added to the list raises them, and none is ever taken off.
-const PASSING: (usize, usize) = (82, 53);
-
+/// By name: a test that comes does not make up for one that goes.
 #[test]
 fn the_allowed_tests_of_librdkafka_only_become_more() {
-    let allowed = allowed();
-    let number = |test: &str| test.split('/').next().unwrap_or_default().to_owned();
-    let all: BTreeSet<String> = allowed.keys().map(|test| number(test)).collect();
-    let fast = allowed.iter().filter(|(_, pace)| **pace == Pace::Fast);
-    let fast: BTreeSet<String> = fast.map(|(test, _)| number(test)).collect();
-    assert_eq!(
-        (all.len(), fast.len()),
-        PASSING,
-        "fewer: allow.txt only grows; more: raise PASSING"
-    );
+    let names: BTreeSet<String> = allowed(ALLOWED).into_iter().map(|test| test.name).collect();
+    let ever: BTreeSet<String> = lists::entries(EVER_ALLOWED).into_iter().collect();
+    let gone: Vec<_> = ever.difference(&names).collect();
+    assert!(gone.is_empty(), "allow.txt only grows, and these are gone: {gone:?}");
+    let new: Vec<_> = names.difference(&ever).collect();
+    assert!(new.is_empty(), "add to e2e/{EVER_ALLOWED}: {new:?}");
+    let taken = lists::taken_off(EVER_ALLOWED);
+    assert!(taken.is_empty(), "a commit took off {EVER_ALLOWED}: {taken:?}");
 }
 
 #[test]
 fn the_allowed_tests_of_librdkafka_pass() {
-    let say = |text: String| io::stderr().lock().write_all(text.as_bytes()).unwrap();
-    let Some(suite) = suite() else {
+    let Some(dir) = built() else {
         assert!(
             !tools::all_required(),
             "librdkafka's suite is missing: run e2e/tools.sh librdkafka"
         );
-        return say("\nlibrdkafka suite | skipped because its test runner is missing\n".to_owned());
+        return say(SKIPPED);
     };
     let _alone = crate::alone();
-    let server = Server::start(
-        "librdkafka",
-        &["kafka.num_partitions=4", "kafka.group_initial_rebalance_delay_ms=0"],
-    )
-    .unwrap();
-    // The runner reads test.conf from the directory that it runs in; the tests read fixtures beside their source.
-    let config = format!("bootstrap.servers={}\n", server.addresses.kafka);
-    let config_path = server.dir().join("test.conf");
-    fs::write(&config_path, config).unwrap();
-    let mut lists = (allowed(), excluded());
-    let (mut passed, mut left_out, mut failed) = (0, 0, Vec::new());
-    for (test, pace) in &lists.0 {
-        if *pace == Pace::Slow && !slow_too() {
-            left_out += 1;
+    let suite = Suite::start(dir).unwrap();
+    let (allowed, excluded) = (allowed(ALLOWED), lists::reasons(EXCLUDED));
+    let (mut passed, mut left_out) = (BTreeSet::new(), BTreeSet::new());
+    let (mut numbers, mut failed) = (BTreeSet::new(), Vec::new());
+    for (test, result) in run_all(&suite, &allowed) {
+        let result = result.or_else(|first| second_try(&suite, &test, &first));
+        let Ok(ran) = result else {
+            failed.push(test.name);
             continue;
-        }
-        let result = run_twice(&suite, &server, &config_path, test);
-        say(format!("\nlibrdkafka | {test} | {}", result.as_ref().unwrap_or_else(|e| e)));
-        match result {
-            Ok(_) => passed += 1,
-            Err(_) => failed.push(test.clone()),
-        }
+        };
+        numbers.insert(test.number().to_owned());
+        passed.extend(ran.passed);
+        left_out.extend(ran.skipped);
     }
-    let count = lists.0.len();
-    say(format!(
-        "\nlibrdkafka suite | {passed} of {count} allowed tests passed, {left_out} run with SLOW=1 only\n"
+    say(&format!(
+        "\nlibrdkafka suite | {} of {} allowed entries passed, of {} tests of the suite\n",
+        allowed.len() - failed.len(),
+        allowed.len(),
+        numbers.len()
     ));
-    if tools::updating() && server.is_luma() {
-        promote(&mut lists, |test| run(&suite, &server, &config_path, test));
+    if tools::updating() && suite.is_luma() {
+        promote(&suite, allowed, excluded.clone());
     }
-    assert!(failed.is_empty(), "these must pass: {failed:?}\n{}", server.log_tail());
+    assert!(failed.is_empty(), "these must pass: {failed:?}\n{}", suite.log_tails());
+    assert!(numbers.len() >= NUMBERS_MIN, "only {} tests of the suite ran", numbers.len());
+    for name in left_out.difference(&passed).filter(|name| !suite::is_mocked(name)) {
+        assert!(
+            excluded.contains_key(name),
+            "{name} is skipped, and excluded.txt does not say why"
+        );
+    }
 }
 
-/// Whether a test of the suite is part of every run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pace {
-    Fast,
-    /// Takes longer than [`FAST_MAX`]: run with `SLOW=1` only.
-    Slow,
+/// What a run says that has no suite.
+const SKIPPED: &str = "\nlibrdkafka suite | skipped because its test runner is missing\n";
+
+fn say(text: &str) {
+    io::stderr().lock().write_all(text.as_bytes()).unwrap();
 }
 
-/// Whether the slow tests run too.
-fn slow_too() -> bool {
-    std::env::var("SLOW").is_ok_and(|value| value == "1")
+/// Runs the tests, [`AT_A_TIME`] at a time, the slow ones first.
+fn run_all(suite: &Suite, tests: &[Entry]) -> Vec<(Entry, Result<Ran, String>)> {
+    let (slow, fast): (Vec<_>, Vec<_>) = tests.iter().cloned().partition(|test| test.slow);
+    let queue = Mutex::new(VecDeque::from([slow, fast].concat()));
+    let results = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap().pop_front();
+                    let Some(test) = next else { return };
+                    let (result, took) = process::timed(|| suite.run(&test));
+                    say(&format!(
+                        "\nlibrdkafka | {} | {} s | {}",
+                        test.name,
+                        took.as_secs(),
+                        words(&result)
+                    ));
+                    results.lock().unwrap().push((test, result));
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap()
 }
 
 /// A test of the suite judges by wall-clock deadlines made for an idle machine, so that a busy one may fail it: it has a
-/// second try, and the run says that it needed one.
-fn run_twice(suite: &Path, server: &Server, config: &Path, test: &str) -> Result<String, String> {
-    let Err(first) = run(suite, server, config, test) else { return Ok("ok".to_owned()) };
-    match run(suite, server, config, test) {
-        Ok(()) => Ok(format!("ok at the second try; the first: {first}")),
-        Err(second) => Err(format!("{first}; and again: {second}")),
-    }
+/// second try when the machine has nothing else to do, and the run says that it needed one.
+fn second_try(suite: &Suite, test: &Entry, first: &str) -> Result<Ran, String> {
+    let second = suite.run(test);
+    say(&format!("\nlibrdkafka | {} | second try, after {first}: {}", test.name, words(&second)));
+    second
 }
 
-/// Runs one test. It has passed when the runner says so of at least one part that it did not skip.
-fn run(suite: &Path, server: &Server, config: &Path, test: &str) -> Result<(), String> {
-    let (number, part) = test.split_once('/').map_or((test, None), |(n, part)| (n, Some(part)));
-    let mut command = Command::new(suite.join("test-runner"));
-    command.current_dir(suite).args(["-p1", "-Q"]);
-    command
-        .env("TESTS", number)
-        .envs(part.map(|part| ("SUBTESTS", part)))
-        .env("RDKAFKA_TEST_CONF", config)
-        .env("TEST_KAFKA_VERSION", "4.3.1")
-        .env("CI", "1");
-    command.env("LD_LIBRARY_PATH", format!("{0}/../src:{0}/../src-cpp", suite.display()));
-    if TOPICS_BY_COMMAND.contains(&number) {
-        command.env("KAFKA_PATH", tools::repository().join("e2e/peers"));
-        command.env("BROKERS", &server.addresses.kafka);
-    }
-    let (status, out, err) =
-        process::run(&mut command, server.dir(), &format!("rdkafka-{number}"), TEST_DEADLINE)?;
-    let text = out + &err;
-    let row_passed = |line: &str| {
-        line.starts_with('|') && line.contains(&format!(" {number}_")) && line.contains("PASSED")
+/// What ran and what was left out.
+fn words(result: &Result<Ran, String>) -> String {
+    let ran = match result {
+        Ok(ran) => ran,
+        Err(cause) => return format!("failed: {cause}"),
     };
-    // A name that chooses no sub-test leaves a test that does nothing, and passes.
-    let part_ran = part.is_none() || text.contains(": PASS (");
-    if status.success() && part_ran && text.lines().any(row_passed) {
-        return Ok(());
+    let names = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(" ");
+    match ran.skipped.len() {
+        0 => format!("ok: {}", names(&ran.passed)),
+        _ => format!("ok: {}; skipped: {}", names(&ran.passed), names(&ran.skipped)),
     }
-    let said = text.lines().filter(|line| line.contains("FAIL") || line.contains("SKIPPING TEST:"));
-    let cause = said.map(plain).next().unwrap_or_else(|| plain(&process::last_lines(&text, 1)));
-    Err(format!("{status}: {cause}"))
 }
 
-/// One line without terminal colours, cut to what fits a list.
-fn plain(line: &str) -> String {
-    let mut text = String::new();
-    let mut characters = line.trim().chars();
-    while let Some(character) = characters.next() {
-        if character == '\u{1b}' {
-            characters.by_ref().find(char::is_ascii_alphabetic);
-        } else if !character.is_control() {
-            text.push(character);
-        }
-    }
-    text.chars().take(200).collect()
-}
-
-/// Runs every untried or failing test and writes both lists anew.
-fn promote(
-    lists: &mut (BTreeMap<String, Pace>, BTreeMap<String, String>),
-    run: impl Fn(&str) -> Result<(), String>,
-) {
-    let (allowed, excluded) = lists;
+/// Runs every untried or failing test and writes the lists anew.
+fn promote(suite: &Suite, mut allowed: Vec<Entry>, mut excluded: BTreeMap<String, String>) {
     let is_candidate = |reason: &str| reason.starts_with("untried") || reason.starts_with("bug");
     let candidates: Vec<String> = excluded
         .iter()
         .filter(|(_, reason)| is_candidate(reason))
         .map(|(test, _)| test.clone())
         .collect();
-    for test in candidates {
-        let (result, took) = process::timed(|| run(&test));
+    for name in candidates {
+        let test = Entry { name: name.clone(), full: true, slow: false };
+        let (result, took) = process::timed(|| suite.run(&test));
         match result {
-            Ok(()) => {
-                excluded.remove(&test);
-                allowed.insert(test, if took > FAST_MAX { Pace::Slow } else { Pace::Fast });
+            Ok(_) => {
+                excluded.remove(&name);
+                allowed.push(Entry { slow: took > SLOW_FROM, ..test });
             }
             Err(cause) => {
-                excluded.insert(test, format!("bug: {cause}"));
+                excluded.insert(name, format!("bug: {cause}"));
             }
         }
     }
-    let line = |(test, pace): (&String, &Pace)| match pace {
-        Pace::Fast => test.clone(),
-        Pace::Slow => format!("{test} slow"),
-    };
-    lists::rewrite(ALLOWED, allowed.iter().map(line));
+    let mut lines: Vec<String> = allowed.iter().map(Entry::line).collect();
+    lines.sort();
+    lists::rewrite(ALLOWED, lines.into_iter());
+    let mut ever: BTreeSet<String> = lists::entries(EVER_ALLOWED).into_iter().collect();
+    ever.extend(allowed.into_iter().map(|test| test.name));
+    lists::rewrite(EVER_ALLOWED, ever.into_iter());
     lists::rewrite(EXCLUDED, excluded.iter().map(|(test, reason)| format!("{test} {reason}")));
 }
 
 /// The suite's directory, when `e2e/tools.sh` has built it.
-fn suite() -> Option<std::path::PathBuf> {
+fn built() -> Option<PathBuf> {
     let dir = tools::installed().join("librdkafka/tests");
     dir.join("test-runner").exists().then_some(dir)
-}
-
-/// Test → whether it is slow.
-fn allowed() -> BTreeMap<String, Pace> {
-    let pace = |line: String| match line.strip_suffix(" slow") {
-        Some(test) => (test.to_owned(), Pace::Slow),
-        None => (line, Pace::Fast),
-    };
-    lists::entries(ALLOWED).into_iter().map(pace).collect()
-}
-
-/// Test number → reason.
-fn excluded() -> BTreeMap<String, String> {
-    lists::reasons(EXCLUDED)
 }

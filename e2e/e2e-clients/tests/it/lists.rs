@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// A list, by its path below `e2e/`.
@@ -42,4 +43,17 @@ pub(crate) fn rewrite(list: &str, entries: impl Iterator<Item = String>) {
     let head = old.lines().take_while(|line| line.starts_with('#')).map(str::to_owned);
     let text: String = head.chain(entries).map(|line| line + "\n").collect();
     fs::write(path, text).unwrap();
+}
+
+/// The entries that a commit of this checkout's history took off a list. A shallow clone knows its last commits only.
+pub(crate) fn taken_off(list: &str) -> Vec<String> {
+    let mut log = Command::new("git");
+    log.current_dir(tools::repository()).args(["log", "--format=", "--patch", "--unified=0", "--"]);
+    let done = log.arg(path(list)).output().unwrap();
+    assert!(done.status.success(), "git log: {}", String::from_utf8_lossy(&done.stderr));
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    let removed = text.lines().filter_map(|line| line.strip_prefix('-'));
+    let left = entries(list);
+    let gone = |entry: &&str| !entry.starts_with(['-', '#']) && !left.iter().any(|it| it == entry);
+    removed.filter(gone).map(str::to_owned).collect()
 }
