@@ -166,8 +166,8 @@ fn forbidden(member: &str, name: &str, kind: Use, is_ours: bool) -> Option<&'sta
     if name == "lumadb" {
         return Some("the binary is the leaf that ties everything together; nothing stands on it");
     }
-    if name.ends_with("-testkit") && kind != Use::Dev && !in_group("jepsen-") && !in_group("bench-")
-    {
+    let ships = !["jepsen-", "bench-", "e2e-"].into_iter().any(in_group);
+    if name.ends_with("-testkit") && kind != Use::Dev && ships {
         return Some("a testkit is a dev-dependency only, it must not ship");
     }
     if member == "lumadb" || in_group("bench-") || in_group("jepsen-") || in_group("e2e-") {

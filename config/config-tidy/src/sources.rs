@@ -179,6 +179,25 @@ pub fn promises(sources: &[Source]) -> Vec<String> {
     violations
 }
 
+/// Tests that say through the test runner that they were skipped: it shows what a test prints only when it fails.
+#[must_use]
+pub fn hidden_skips(sources: &[Source]) -> Vec<String> {
+    let mut violations = Vec::new();
+    for source in sources.iter().filter(|source| is_test(&source.path)) {
+        for (at, macro_name) in source.text.match_indices("println!(") {
+            let statement = source.text[at..].split(';').next().unwrap_or(macro_name);
+            if statement.to_lowercase().contains("skip") {
+                let line = 1 + source.text[..at].matches('\n').count();
+                violations.push(format!(
+                    "{}:{line}: a printed skip is hidden when the test passes: say it with config_testkit::skipped",
+                    source.path
+                ));
+            }
+        }
+    }
+    violations
+}
+
 /// Readers of environment or arguments outside the crates that own settings.
 #[must_use]
 pub fn environment_readers(sources: &[Source]) -> Vec<String> {

@@ -129,6 +129,18 @@ fn promises_and_environment_are_found() {
 
 /// The rule looked for `luma_`, with which no metric begins.
 #[test]
+fn a_printed_skip_is_found_in_tests() {
+    let printed = |path: &str, text: &str| sources::hidden_skips(&one(path, text));
+    // Put together here so that this file is not found itself.
+    let wrapped = ["\n    print", "ln!(\n        \"{tool} was Skipped\"\n    );\n"].concat();
+    assert!(printed("a/tests/it/main.rs", &wrapped)[0].starts_with("a/tests/it/main.rs:2:"));
+    let error = ["eprint", "ln!(\"skipped\");"].concat();
+    assert_eq!(printed("a/src/tests.rs", &error).len(), 1);
+    assert_eq!(printed("a/src/lib.rs", &error).len(), 0, "a program may print");
+    assert_eq!(printed("a/tests/it/main.rs", "print!(\"{n} rows\"); skipped(tool);").len(), 0);
+}
+
+#[test]
 fn metric_names_are_checked_where_metrics_are_named() {
     let found = |path: &str, name: &str| {
         sources::metric_names(&one(path, &format!("out.gauge(\"{name}\", \"Help\", 1.0)\n"))).len()

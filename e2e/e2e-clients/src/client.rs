@@ -229,8 +229,11 @@ impl Client {
             if file.exists() { Ok(file) } else { Err(format!("{path} missing")) }
         };
         for needed in self.needs {
-            let found =
-                if needed.contains('/') { installed(needed).ok() } else { tools::on_path(needed) };
+            let found = if needed.contains('/') {
+                installed(needed).ok()
+            } else {
+                config_testkit::on_path(needed)
+            };
             found.ok_or_else(|| format!("{needed} missing"))?;
         }
         match self.runner {
@@ -241,13 +244,15 @@ impl Client {
                 Ok(command)
             }
             Runner::Node => {
-                let mut command = Command::new(tools::on_path("node").ok_or("node missing")?);
+                let mut command =
+                    Command::new(config_testkit::on_path("node").ok_or("node missing")?);
                 command.env("NODE_PATH", installed("node/node_modules")?).arg(script);
                 Ok(command)
             }
             Runner::Installed => Ok(Command::new(installed(self.script)?)),
             Runner::Java => {
-                let mut command = Command::new(tools::on_path("java").ok_or("java missing")?);
+                let mut command =
+                    Command::new(config_testkit::on_path("java").ok_or("java missing")?);
                 let jars = installed("java/lib")?.join("*");
                 command.args(["-Xmx256m", "-XX:+UseSerialGC", "-cp"]).arg(jars).arg(script);
                 Ok(command)

@@ -37,20 +37,13 @@ pub fn installed() -> PathBuf {
 /// Whether a missing tool fails the run instead of being skipped.
 #[must_use]
 pub fn all_required() -> bool {
-    env::var("LUMADB_E2E_REQUIRE").is_ok_and(|value| value == "all")
+    config_testkit::all_required()
 }
 
 /// Whether results are to be recorded rather than compared.
 #[must_use]
 pub fn updating() -> bool {
     env::var("UPDATE").is_ok_and(|value| value == "1")
-}
-
-/// A program on `PATH`.
-#[must_use]
-pub fn on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
 /// The `lumadb` binary of this build, built now unless it is up to date.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
-use crate::harness::{Server, binary, finish, luma, tool, with_sighup};
+use crate::harness::{Server, binary, finish, luma, with_sighup};
+use config_testkit::has;
 
 /// A demo whose temporary directory is below the returned one.
 fn demo(args: &[&str]) -> (Server, tempfile::TempDir) {
@@ -59,7 +60,7 @@ fn the_printed_commands_work_and_sigint_leaves_nothing() {
             Some("kcat") => "kcat",
             _ => "",
         };
-        if !package.is_empty() && !tool(line.split(' ').next().unwrap_or_default(), package) {
+        if !package.is_empty() && !has(line.split(' ').next().unwrap_or_default(), package) {
             continue;
         }
         let mut shell = std::process::Command::new("sh");

@@ -267,15 +267,3 @@ pub(crate) fn with_sighup(how: &str, command: &Command) -> Command {
     }
     env
 }
-
-/// Whether a foreign tool is here. Missing ones are printed; with `LUMADB_E2E_REQUIRE=all` they fail the test.
-pub(crate) fn tool(name: &str, package: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(name).is_file()));
-    if !found {
-        let required = std::env::var("LUMADB_E2E_REQUIRE").is_ok_and(|value| value == "all");
-        assert!(!required, "{name} is required: Debian package {package}");
-        eprintln!("skipped: {name} (Debian package {package}) is missing");
-    }
-    found
-}

@@ -2,7 +2,8 @@
 
 use rustix::process::Signal;
 
-use crate::harness::{Server, binary, finish, luma, serve, tool, with_sighup};
+use crate::harness::{Server, binary, finish, luma, serve, with_sighup};
+use config_testkit::has;
 
 /// Everything but the data directory of a server that must not start.
 fn refused(args: &[&str]) -> crate::harness::Done {
@@ -310,7 +311,7 @@ fn metrics_count_what_was_done_and_promtool_accepts_them() {
     let stats: serde_json::Value = serde_json::from_str(&server.http("/stats")).expect("JSON");
     assert_eq!(stats["log"]["produced_batches"], 2);
     assert_eq!(stats["sql"]["bad_records"], 1);
-    if tool("promtool", "prometheus") {
+    if has("promtool", "prometheus") {
         let mut promtool = std::process::Command::new("promtool");
         promtool.args(["check", "metrics"]);
         let checked = finish(promtool, page.as_bytes());

@@ -5,7 +5,8 @@
 
 use std::process::Command;
 
-use crate::harness::{Server, finish, luma, tool};
+use crate::harness::{Server, finish, luma};
+use config_testkit::has;
 
 const MIB: u64 = 1024 * 1024;
 /// Records of a round, of about a KiB each.
@@ -37,7 +38,7 @@ fn rows(server: &Server, sql: &str) -> u64 {
 
 #[test]
 fn a_long_result_streams_with_flat_memory() {
-    if !tool("psql", "postgresql-client") {
+    if !has("psql", "postgresql-client") {
         return;
     }
     let slow = std::env::var_os("SLOW").is_some_and(|value| value == "1");

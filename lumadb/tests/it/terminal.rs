@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::harness::{Server, WAIT_MAX, binary, tool, wait};
+use crate::harness::{Server, WAIT_MAX, binary, wait};
+use config_testkit::has;
 
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
@@ -24,7 +25,7 @@ struct Screen {
 impl Screen {
     /// `None` without the tool that makes terminals.
     fn open(args: &[&str]) -> Option<Self> {
-        if !tool("script", "bsdutils") {
+        if !has("script", "bsdutils") {
             return None;
         }
         let lumadb = binary();

@@ -88,18 +88,9 @@ fn per_run(program: &Path, kernel: &Kernel) -> u64 {
     (twice - once) / u64::from(kernel.runs)
 }
 
-fn has_valgrind() -> bool {
-    Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
 #[test]
 fn instructions_stay_within_the_baseline() {
-    if !has_valgrind() {
-        assert!(
-            std::env::var_os("LUMADB_E2E_REQUIRE").is_none_or(|value| value != "all"),
-            "valgrind is required and not installed"
-        );
-        println!("skipped: valgrind is not installed");
+    if !config_testkit::has("valgrind", "valgrind") {
         return;
     }
     let (update, slow) = (is_set("UPDATE"), is_set("SLOW"));

@@ -35,11 +35,8 @@ fn acknowledged_records_survive_restarts_and_each_start_is_a_leader_epoch() {
 
 #[test]
 fn a_data_directory_moves_between_the_reactors() {
-    if choose(Reactor::IoUring).is_err() {
-        println!("skipped: this machine refuses io_uring");
-        let required = std::env::var("LUMADB_E2E_REQUIRE").is_ok_and(|value| value == "all");
-        assert!(!required, "io_uring is required here");
-        return;
+    if let Err(error) = choose(Reactor::IoUring) {
+        return config_testkit::skipped("io_uring", &error.to_string());
     }
     let dir = tempfile::tempdir().expect("a directory");
     for (round, reactor) in

@@ -86,6 +86,11 @@ fn nothing_is_promised_for_later() {
 }
 
 #[test]
+fn skips_are_seen() {
+    check(&sources::hidden_skips(&rust()));
+}
+
+#[test]
 fn the_environment_is_read_in_one_place() {
     check(&sources::environment_readers(&rust()));
 }

@@ -9,20 +9,8 @@ use tokio::process::{Child, Command};
 
 use crate::client::{Server, with_server};
 
-/// Whether `psql` can be started.
 fn present() -> bool {
-    let found = std::process::Command::new("psql")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !found {
-        let required = std::env::var("LUMADB_E2E_REQUIRE").is_ok_and(|value| value == "all");
-        assert!(!required, "psql is required and cannot be started");
-        eprintln!("SKIPPED: psql cannot be started");
-    }
-    found
+    config_testkit::has("psql", "postgresql-client")
 }
 
 fn psql(server: &Server, arguments: &[&str]) -> Command {
