@@ -26,7 +26,7 @@ use broker_rt::{Connection, Listener, Queue};
 
 use crate::core::{Core, CoreBroker};
 use connection::KafkaConnection;
-use progress::Progress;
+use progress::{Progress, Wanted};
 
 /// Requests of one connection in flight. Idempotent clients use 5 at most.
 pub(crate) const PIPELINE_MAX: usize = 32;
@@ -84,7 +84,8 @@ async fn accept_loop(core: Rc<Core>, listener: Rc<dyn Listener>) {
     }
 }
 
-/// Closes connections that have been silent for too long, and those that do not take what they hold up others with.
+/// Closes connections that have been silent for too long, and those that do not take, or do not send, what they hold up others
+/// with.
 async fn sweep_loop(core: Rc<Core>, live: Rc<std::cell::RefCell<Vec<Weak<Live>>>>) {
     let idle_ns =
         u64::try_from(core.shared.settings.connection_idle_max.as_nanos()).unwrap_or(u64::MAX);
@@ -93,8 +94,9 @@ async fn sweep_loop(core: Rc<Core>, live: Rc<std::cell::RefCell<Vec<Weak<Live>>>
         if core.stopping.get() {
             return;
         }
-        let wanted = core.listings.is_wanted();
-        if !wanted && !check.is_multiple_of(CHECKS_PER_SWEEP) {
+        let (answers, requests) = (core.listings.is_wanted(), core.memory.is_wanted());
+        let wanted = Wanted { answers, requests };
+        if !wanted.anything() && !check.is_multiple_of(CHECKS_PER_SWEEP) {
             continue;
         }
         let now_ns = core.runtime.clock().mono_ns();

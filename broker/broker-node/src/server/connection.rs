@@ -72,7 +72,7 @@ impl KafkaConnection {
     async fn read_loop(self: &Rc<Self>) -> Result<(), &'static str> {
         let live = Rc::clone(&self.live);
         let clock = self.core.runtime.clock();
-        let arrived = move || live.progress.last_ns.set(clock.mono_ns());
+        let arrived = move |count| live.progress.arrived(clock.mono_ns(), count);
         let mut intake = Intake::new(Rc::clone(&self.live.connection), arrived);
         while let Some(size) = intake.size().await.map_err(|broken| broken.reason())? {
             if size > self.core.shared.settings.request_bytes_max {
@@ -85,7 +85,11 @@ impl KafkaConnection {
                 0..=SMALL_REQUEST_BYTES => None,
                 _ => Some(self.core.memory.take(size).await),
             };
+            if lease.is_some() {
+                self.live.progress.receives(self.core.runtime.clock().mono_ns());
+            }
             let body = self.body_in_time(&mut intake, size).await?;
+            self.live.progress.received();
             self.begin(body, lease).await?;
         }
         Ok(())
@@ -144,7 +148,7 @@ impl KafkaConnection {
     }
 
     /// Reads a request's body, whose sender holds memory and must therefore make progress.
-    async fn body_in_time<F: Fn()>(
+    async fn body_in_time<F: Fn(usize)>(
         &self,
         intake: &mut Intake<F>,
         size: usize,

@@ -47,14 +47,14 @@ impl Broken {
 
 pub(super) struct Intake<F> {
     connection: Rc<dyn Connection>,
-    /// Called after each read that brought something.
+    /// Called after each read that brought something, with how many bytes.
     arrived: F,
     buf: BytesMut,
     /// Room for the next read; follows the size of the requests.
     chunk: usize,
 }
 
-impl<F: Fn()> Intake<F> {
+impl<F: Fn(usize)> Intake<F> {
     pub(super) fn new(connection: Rc<dyn Connection>, arrived: F) -> Self {
         Self { connection, arrived, buf: BytesMut::new(), chunk: CHUNK_BYTES_MIN }
     }
@@ -106,7 +106,7 @@ impl<F: Fn()> Intake<F> {
             if count == 0 {
                 return Err(Broken::Closed);
             }
-            (self.arrived)();
+            (self.arrived)(count);
         }
         Ok(body.freeze())
     }
@@ -118,7 +118,7 @@ impl<F: Fn()> Intake<F> {
         }
         let count = read_buf(&*self.connection, &mut self.buf).await.map_err(|_| Broken::Read)?;
         if count > 0 {
-            (self.arrived)();
+            (self.arrived)(count);
         }
         Ok(count > 0)
     }

@@ -8,6 +8,31 @@ use broker_kafka_wire::ApiKey;
 const STALL_NS_MAX: u64 = 60_000_000_000;
 /// A response that is not taken within this is given up when others wait for memory that its connection may hold.
 const WANTED_NS_MAX: u64 = 5_000_000_000;
+/// So many bytes of a request must have arrived for each millisecond after that time, where others wait for the memory that
+/// it holds: 1 MB/s.
+const WANTED_BYTES_PER_MS: u64 = 1000;
+
+/// What others wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Memory that answers hold.
+    pub(super) answers: bool,
+    /// Memory that requests hold, those on their way included.
+    pub(super) requests: bool,
+}
+
+impl Wanted {
+    pub(super) fn anything(self) -> bool {
+        self.answers || self.requests
+    }
+}
+
+/// A request on its way that has memory.
+#[derive(Clone, Copy)]
+struct Receiving {
+    since_ns: u64,
+    bytes: u64,
+}
 
 pub(crate) struct Progress {
     /// Monotonic nanoseconds of the last traffic.
@@ -18,6 +43,7 @@ pub(crate) struct Progress {
     pub(crate) writing_since_ns: Cell<Option<u64>>,
     /// Requests in flight whose answers may hold memory that others wait for.
     large: Cell<usize>,
+    receiving: Cell<Option<Receiving>>,
 }
 
 impl Progress {
@@ -28,7 +54,25 @@ impl Progress {
             busy: Cell::new(false),
             writing_since_ns: Cell::new(None),
             large: Cell::new(0),
+            receiving: Cell::new(None),
         }
+    }
+
+    /// Bytes were read.
+    pub(super) fn arrived(&self, now_ns: u64, count: usize) {
+        self.last_ns.set(now_ns);
+        let more = |one: Receiving| Receiving { bytes: one.bytes + count as u64, ..one };
+        self.receiving.set(self.receiving.get().map(more));
+    }
+
+    /// The rest of a request is waited for, with memory for all of it.
+    pub(super) fn receives(&self, now_ns: u64) {
+        self.receiving.set(Some(Receiving { since_ns: now_ns, bytes: 0 }));
+    }
+
+    /// It is here.
+    pub(super) fn received(&self) {
+        self.receiving.set(None);
     }
 
     /// A request was taken up whose answer may be large.
@@ -41,13 +85,20 @@ impl Progress {
         self.large.set(self.large.get() - usize::from(others_wait(api_key)));
     }
 
-    /// Whether the connection is to be closed. `wanted`: others wait for memory that answers hold.
-    pub(super) fn is_overdue(&self, now_ns: u64, idle_ns_max: u64, wanted: bool) -> bool {
+    /// Whether the connection is to be closed.
+    pub(super) fn is_overdue(&self, now_ns: u64, idle_ns_max: u64, wanted: Wanted) -> bool {
+        let slow = self.receiving.get().is_some_and(|request| {
+            let late_ns = now_ns.saturating_sub(request.since_ns).saturating_sub(WANTED_NS_MAX);
+            request.bytes < late_ns / 1_000_000 * WANTED_BYTES_PER_MS
+        });
+        if wanted.requests && slow {
+            return true;
+        }
         let silent_ns = now_ns.saturating_sub(self.last_ns.get());
         let Some(since_ns) = self.writing_since_ns.get() else {
             return silent_ns > idle_ns_max && !self.busy.get();
         };
-        let holds_up = wanted && self.large.get() > 0;
+        let holds_up = wanted.answers && self.large.get() > 0;
         silent_ns > STALL_NS_MAX || (holds_up && now_ns.saturating_sub(since_ns) > WANTED_NS_MAX)
     }
 }

@@ -114,3 +114,29 @@ fn semantics_35_a_request_that_is_not_finished_closes_and_delays_nobody() {
         })
     });
 }
+
+/// A core has memory for 256 MiB of requests: three clients that announced 100 MiB each and sent nothing kept everybody's
+/// larger requests waiting for ten minutes, and for 27 with a byte now and then.
+#[test]
+fn who_announces_a_request_and_does_not_send_it_holds_up_others_for_seconds() {
+    with_node(|runtime| {
+        Box::pin(async move {
+            let mut silent = Vec::new();
+            for _ in 0..3 {
+                let connection = connect(&runtime).await;
+                let size = 100_i32 << 20;
+                write_all(&*connection, &size.to_be_bytes()).await.expect("the node reads");
+                silent.push(connection);
+            }
+            seconds(&runtime, 60).await;
+            let other = connect(&runtime).await;
+            let before = runtime.clock().mono_ns();
+            let refused = [&100_000_i32.to_be_bytes()[..], &[0xff; 100_000]].concat();
+            write_all(&*other, &refused).await.expect("the node reads");
+            // Which it does when it was read.
+            assert!(answer(&other).await.is_none(), "it is no request, so the node closes");
+            let waited_s = (runtime.clock().mono_ns() - before) / 1_000_000_000;
+            assert!(waited_s < 10, "{waited_s} s");
+        })
+    });
+}

@@ -59,8 +59,8 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-fn intake(pieces: Vec<Vec<u8>>) -> Intake<impl Fn()> {
-    Intake::new(Rc::new(Script(RefCell::new(pieces.into()))), || {})
+fn intake(pieces: Vec<Vec<u8>>) -> Intake<impl Fn(usize)> {
+    Intake::new(Rc::new(Script(RefCell::new(pieces.into()))), |_| {})
 }
 
 /// A request of `size` bytes, all different from its neighbours'.
@@ -136,7 +136,7 @@ fn every_read_that_brought_something_counts_as_life() {
         Rc::new(Script(RefCell::new(VecDeque::from([vec![0, 0, 0, 2], vec![7], vec![8]]))));
     let mut intake = {
         let reads = Rc::clone(&reads);
-        Intake::new(script, move || reads.set(reads.get() + 1))
+        Intake::new(script, move |_| reads.set(reads.get() + 1))
     };
     assert_eq!(now(intake.size()), Ok(Some(2)));
     assert_eq!(now(intake.body(2)).unwrap().as_ref(), [7, 8]);

@@ -2,10 +2,13 @@
 
 use broker_kafka_wire::ApiKey;
 
-use super::{Progress, STALL_NS_MAX, WANTED_NS_MAX};
+use super::{Progress, STALL_NS_MAX, WANTED_BYTES_PER_MS, WANTED_NS_MAX, Wanted};
 
 const NOW_NS: u64 = 1 << 50;
 const IDLE_NS_MAX: u64 = 600_000_000_000;
+const NOTHING: Wanted = Wanted { answers: false, requests: false };
+const ANSWERS: Wanted = Wanted { answers: true, requests: false };
+const REQUESTS: Wanted = Wanted { answers: false, requests: true };
 
 /// A connection that has been silent for so long, and has been writing for so long.
 fn progress(silent_ns: u64, writing_ns: Option<u64>, large: usize) -> Progress {
@@ -18,7 +21,7 @@ fn progress(silent_ns: u64, writing_ns: Option<u64>, large: usize) -> Progress {
 
 #[test]
 fn idle_connections_and_those_that_do_not_read_are_cut_off() {
-    let overdue = |progress: Progress| progress.is_overdue(NOW_NS, IDLE_NS_MAX, false);
+    let overdue = |progress: Progress| progress.is_overdue(NOW_NS, IDLE_NS_MAX, NOTHING);
     assert!(!overdue(progress(IDLE_NS_MAX, None, 0)));
     assert!(overdue(progress(IDLE_NS_MAX + 1, None, 0)));
     let busy = progress(IDLE_NS_MAX + 1, None, 0);
@@ -34,10 +37,10 @@ fn who_holds_what_others_wait_for_has_little_time() {
     let overdue = |writing_ns, large, wanted| {
         progress(0, Some(writing_ns), large).is_overdue(NOW_NS, IDLE_NS_MAX, wanted)
     };
-    assert!(overdue(WANTED_NS_MAX + 1, 1, true));
-    assert!(!overdue(WANTED_NS_MAX, 1, true), "not yet");
-    assert!(!overdue(WANTED_NS_MAX + 1, 1, false), "nobody waits");
-    assert!(!overdue(WANTED_NS_MAX + 1, 0, true), "it holds nothing");
+    assert!(overdue(WANTED_NS_MAX + 1, 1, ANSWERS));
+    assert!(!overdue(WANTED_NS_MAX, 1, ANSWERS), "not yet");
+    assert!(!overdue(WANTED_NS_MAX + 1, 1, NOTHING), "nobody waits");
+    assert!(!overdue(WANTED_NS_MAX + 1, 0, ANSWERS), "it holds nothing");
 }
 
 /// Consumers over slow links were cut off because others waited for descriptions.
@@ -46,11 +49,33 @@ fn fetches_hold_nothing_that_others_wait_for() {
     let overdue = |api: ApiKey| {
         let progress = progress(0, Some(WANTED_NS_MAX + 1), 0);
         progress.began(api.key());
-        let overdue = progress.is_overdue(NOW_NS, IDLE_NS_MAX, true);
+        let overdue = progress.is_overdue(NOW_NS, IDLE_NS_MAX, ANSWERS);
         progress.ended(api.key());
-        assert!(!progress.is_overdue(NOW_NS, IDLE_NS_MAX, true), "answered");
+        assert!(!progress.is_overdue(NOW_NS, IDLE_NS_MAX, ANSWERS), "answered");
         overdue
     };
     assert!(!overdue(ApiKey::Fetch));
     assert!(overdue(ApiKey::Metadata));
+}
+
+/// The story: memory for a request was held from its first four bytes on, for as long as it took to arrive.
+#[test]
+fn who_has_memory_for_a_request_that_others_wait_for_must_send_it() {
+    let overdue = |ms: u64, bytes: usize, wanted| {
+        let progress = Progress::since(0);
+        progress.receives(NOW_NS - ms * 1_000_000);
+        progress.arrived(NOW_NS, bytes);
+        let overdue = progress.is_overdue(NOW_NS, IDLE_NS_MAX, wanted);
+        progress.received();
+        assert!(!progress.is_overdue(NOW_NS, IDLE_NS_MAX, wanted), "it is here");
+        overdue
+    };
+    let grace_ms = WANTED_NS_MAX / 1_000_000;
+    let due = usize::try_from(WANTED_BYTES_PER_MS).unwrap();
+    assert!(!overdue(grace_ms, 0, REQUESTS), "not yet");
+    assert!(overdue(grace_ms + 1, due - 1, REQUESTS));
+    assert!(!overdue(grace_ms + 1, due, REQUESTS), "it comes fast enough");
+    assert!(overdue(grace_ms + 1000, 1000 * due - 1, REQUESTS));
+    assert!(!overdue(grace_ms + 1000, 1000 * due, REQUESTS));
+    assert!(!overdue(10 * grace_ms, 0, ANSWERS), "nobody waits for that");
 }
