@@ -30,12 +30,11 @@ const WRITE_BYTES_MAX: usize = 1 << 20;
 /// Requests up to this size do not wait for the core's memory budget: the pipeline's limit covers them.
 const SMALL_REQUEST_BYTES: usize = 64 << 10;
 
-/// A started request: its answer, and what it holds meanwhile.
+/// A started request: its answer, and its place among those of the connection.
 struct InFlight {
     answer: Started<Response>,
     api_key: i16,
     started_ns: u64,
-    _lease: Option<Lease>,
     /// Lets the next request of the connection that may answer much begin, when it is dropped: this one was answered.
     turn: Option<oneshot::Sender<()>>,
     only_reads: bool,
@@ -115,13 +114,15 @@ impl KafkaConnection {
             false => (answering, None),
         };
         let answer = match start(answering) {
-            Started::Waiting(rest) => Started::Waiting(self.run_on_its_own(rest, only_reads)),
+            Started::Waiting(rest) => {
+                Started::Waiting(self.run_on_its_own(rest, only_reads, lease))
+            }
             Started::Done(response) => {
                 self.pipeline.grow(size_of(&response));
                 Started::Done(response)
             }
         };
-        let in_flight = InFlight { answer, api_key, started_ns, _lease: lease, turn, only_reads };
+        let in_flight = InFlight { answer, api_key, started_ns, turn, only_reads };
         self.pipeline.push(in_flight, bytes + decoded_bytes);
         Ok(())
     }
@@ -167,11 +168,12 @@ impl KafkaConnection {
 
     /// Gives the rest of a request a task of its own: it may hold what other connections wait for, so it must go on
     /// while earlier responses of this connection are still being awaited or written, and when the peer has gone unless
-    /// it only reads.
+    /// it only reads. `lease` is the memory of its bytes, given back when it is done and not when the client takes its answer.
     fn run_on_its_own(
         self: &Rc<Self>,
         rest: LocalFuture<'static, Response>,
         only_reads: bool,
+        lease: Option<Lease>,
     ) -> LocalFuture<'static, Response> {
         let (mut tx, rx) = oneshot::channel();
         let connection = Rc::downgrade(self);
@@ -184,6 +186,7 @@ impl KafkaConnection {
                 },
                 false => rest.await,
             };
+            drop(lease);
             if let Some(connection) = connection.upgrade() {
                 connection.pipeline.grow(size_of(&response));
             }

@@ -361,3 +361,46 @@ fn fetches_of_a_closed_connection_end_with_it() {
     assert_eq!(stats(&node).answer_memory_bytes, 0);
     node.shutdown().expect("a clean stop");
 }
+
+/// The story: a request's memory was held until its answer was written, so one behind a fetch that waits for minutes, or behind
+/// an answer that its client did not take, kept everybody's large requests waiting for as long.
+#[test]
+fn a_request_that_is_done_holds_no_memory_while_its_answer_waits_for_its_turn() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(&dir);
+    settings.request_memory_bytes_max = 1 << 20;
+    let node = start(settings);
+    let (mut slow, mut other) =
+        (Client::connect(node.kafka_addr()), Client::connect(node.kafka_addr()));
+    slow.leader_epoch("quiet");
+    slow.leader_epoch("t");
+    let large = || batch(&[7; 600_000]);
+    slow.send(&long_fetch("quiet").encode(11, 8, None).expect("encodes").to_bytes());
+    slow.send(&produce_request("t", large(), -1).encode(9, 9, None).expect("encodes").to_bytes());
+    // Answered when that has been appended.
+    other.call(&long_fetch("t").encode(11, 10, None).expect("encodes"));
+    assert_eq!(other.produce("t", large()), (0, 1));
+    drop(slow);
+    node.shutdown().expect("a clean stop");
+}
+
+/// A fetch from the start of the topic that waits for minutes for the first record.
+fn long_fetch(topic: &str) -> FetchRequest {
+    let partition = FetchPartition {
+        partition: PartitionId(0),
+        partition_max_bytes: 1 << 10,
+        ..FetchPartition::default()
+    };
+    let topics = vec![FetchTopic {
+        topic: topic.to_owned(),
+        partitions: vec![partition],
+        ..FetchTopic::default()
+    }];
+    FetchRequest {
+        topics,
+        min_bytes: 1,
+        max_bytes: 1 << 10,
+        max_wait_ms: 300_000,
+        ..FetchRequest::default()
+    }
+}
