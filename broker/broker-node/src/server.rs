@@ -84,8 +84,8 @@ async fn accept_loop(core: Rc<Core>, listener: Rc<dyn Listener>) {
     }
 }
 
-/// Closes connections that have been silent for too long, and those that do not take, or do not send, what they hold up others
-/// with.
+/// Closes connections that have been silent for too long, and those that do not take, or do not send, or let wait what they
+/// hold up others with.
 async fn sweep_loop(core: Rc<Core>, live: Rc<std::cell::RefCell<Vec<Weak<Live>>>>) {
     let idle_ns =
         u64::try_from(core.shared.settings.connection_idle_max.as_nanos()).unwrap_or(u64::MAX);
@@ -94,8 +94,11 @@ async fn sweep_loop(core: Rc<Core>, live: Rc<std::cell::RefCell<Vec<Weak<Live>>>
         if core.stopping.get() {
             return;
         }
-        let (answers, requests) = (core.listings.is_wanted(), core.memory.is_wanted());
-        let wanted = Wanted { answers, requests };
+        let wanted = Wanted {
+            answers: core.listings.is_wanted(),
+            requests: core.memory.is_wanted(),
+            elements: core.decoded.is_wanted(),
+        };
         if !wanted.anything() && !check.is_multiple_of(CHECKS_PER_SWEEP) {
             continue;
         }

@@ -14,6 +14,7 @@ use futures_util::future::{Either, select};
 use log_io::LocalFuture;
 
 use super::intake::Intake;
+use super::progress::HeldBack;
 use super::{Live, PIPELINE_BYTES_MAX, PIPELINE_MAX};
 use crate::core::Core;
 use crate::fair::fair;
@@ -109,7 +110,7 @@ impl KafkaConnection {
         let (answering, turn) = match in_turn {
             true => {
                 self.live.progress.began(api_key);
-                self.one_at_a_time(answering)
+                self.one_at_a_time(answering, lease.is_some() || decoded_bytes > 0)
             }
             false => (answering, None),
         };
@@ -128,10 +129,11 @@ impl KafkaConnection {
     }
 
     /// A request that may answer much begins when the one before it has been answered: what it answers is memory until the
-    /// client takes it. The sender goes when this one has been answered.
+    /// client takes it. The sender goes when this one has been answered. `holds`: it has memory that others may wait for.
     fn one_at_a_time(
         &self,
         answering: LocalFuture<'static, Response>,
+        holds: bool,
     ) -> (LocalFuture<'static, Response>, Option<oneshot::Sender<()>>) {
         let (tx, rx) = oneshot::channel();
         let Some(mut before) = self.last_turn.replace(Some(rx)) else {
@@ -140,9 +142,14 @@ impl KafkaConnection {
         if matches!(before.try_recv(), Err(Canceled)) {
             return (answering, Some(tx));
         }
+        let clock = self.core.runtime.clock();
+        let held_back = holds.then(|| HeldBack::new(&self.live, clock.mono_ns()));
         let in_turn = async move {
             // It is only ever dropped.
             let _ = before.await;
+            if let Some(held_back) = held_back {
+                held_back.goes_on(clock.mono_ns());
+            }
             answering.await
         };
         (Box::pin(in_turn), Some(tx))

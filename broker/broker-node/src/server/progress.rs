@@ -1,8 +1,11 @@
 //! How a connection fares, and whether that is a reason to close it.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use broker_kafka_wire::ApiKey;
+
+use super::Live;
 
 /// A peer that takes nothing of a response for this long is cut off: what it holds back is memory.
 const STALL_NS_MAX: u64 = 60_000_000_000;
@@ -17,13 +20,39 @@ const WANTED_BYTES_PER_MS: u64 = 1000;
 pub(super) struct Wanted {
     /// Memory that answers hold.
     pub(super) answers: bool,
-    /// Memory that requests hold, those on their way included.
+    /// Memory that the bytes of requests hold, those on their way included.
     pub(super) requests: bool,
+    /// Memory that the elements of requests hold.
+    pub(super) elements: bool,
 }
 
 impl Wanted {
     pub(super) fn anything(self) -> bool {
-        self.answers || self.requests
+        self.answers || self.requests || self.elements
+    }
+}
+
+/// A request that holds memory and waits until the one before it was answered; counted until it is dropped.
+pub(super) struct HeldBack(Rc<Live>);
+
+impl HeldBack {
+    pub(super) fn new(live: &Rc<Live>, now_ns: u64) -> Self {
+        let (count, since_ns) = live.progress.held_back.get();
+        live.progress.held_back.set((count + 1, if count == 0 { now_ns } else { since_ns }));
+        Self(Rc::clone(live))
+    }
+
+    /// Its turn has come: for those behind it the time begins anew.
+    pub(super) fn goes_on(self, now_ns: u64) {
+        let (count, _) = self.0.progress.held_back.get();
+        self.0.progress.held_back.set((count, now_ns));
+    }
+}
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        let (count, since_ns) = self.0.progress.held_back.get();
+        self.0.progress.held_back.set((count - 1, since_ns));
     }
 }
 
@@ -44,6 +73,8 @@ pub(crate) struct Progress {
     /// Requests in flight whose answers may hold memory that others wait for.
     large: Cell<usize>,
     receiving: Cell<Option<Receiving>>,
+    /// How many requests hold memory and wait for those before them, and since when one does.
+    held_back: Cell<(usize, u64)>,
 }
 
 impl Progress {
@@ -55,6 +86,7 @@ impl Progress {
             writing_since_ns: Cell::new(None),
             large: Cell::new(0),
             receiving: Cell::new(None),
+            held_back: Cell::default(),
         }
     }
 
@@ -91,7 +123,9 @@ impl Progress {
             let late_ns = now_ns.saturating_sub(request.since_ns).saturating_sub(WANTED_NS_MAX);
             request.bytes < late_ns / 1_000_000 * WANTED_BYTES_PER_MS
         });
-        if wanted.requests && slow {
+        let (count, since_ns) = self.held_back.get();
+        let held = count > 0 && now_ns.saturating_sub(since_ns) > WANTED_NS_MAX;
+        if (wanted.requests && slow) || ((wanted.requests || wanted.elements) && held) {
             return true;
         }
         let silent_ns = now_ns.saturating_sub(self.last_ns.get());

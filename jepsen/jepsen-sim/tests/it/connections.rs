@@ -140,3 +140,40 @@ fn who_announces_a_request_and_does_not_send_it_holds_up_others_for_seconds() {
         })
     });
 }
+
+/// A request with very many elements that stood behind a fetch held the memory of what its elements become for as long as the
+/// fetch waited, five minutes: nine such connections kept everybody's requests of some size waiting.
+#[test]
+fn who_lets_a_large_request_wait_behind_a_fetch_holds_up_others_for_seconds() {
+    with_node(|runtime| {
+        Box::pin(async move {
+            let mut holding = Vec::new();
+            for _ in 0..12 {
+                let connection = connect(&runtime).await;
+                topic(&connection).await;
+                send(&connection, long_fetch(i32::MAX)).await;
+                send(&connection, many_names(100_000)).await;
+                holding.push(connection);
+            }
+            seconds(&runtime, 2).await;
+            let other = connect(&runtime).await;
+            let before = runtime.clock().mono_ns();
+            send(&other, many_names(50_000)).await;
+            assert!(answer(&other).await.is_some());
+            let waited_s = (runtime.clock().mono_ns() - before) / 1_000_000_000;
+            assert!(waited_s < 15, "{waited_s} s");
+        })
+    });
+}
+
+/// Asks for so many topics without a name.
+fn many_names(count: usize) -> broker_kafka_wire::Frame {
+    let name = Some(String::new());
+    let topic = MetadataRequestTopic { name, ..MetadataRequestTopic::default() };
+    let request = MetadataRequest {
+        topics: Some(vec![topic; count]),
+        allow_auto_topic_creation: false,
+        ..MetadataRequest::default()
+    };
+    request.encode(9, 4, None).expect("encodes")
+}

@@ -6,9 +6,10 @@ use super::{Progress, STALL_NS_MAX, WANTED_BYTES_PER_MS, WANTED_NS_MAX, Wanted};
 
 const NOW_NS: u64 = 1 << 50;
 const IDLE_NS_MAX: u64 = 600_000_000_000;
-const NOTHING: Wanted = Wanted { answers: false, requests: false };
-const ANSWERS: Wanted = Wanted { answers: true, requests: false };
-const REQUESTS: Wanted = Wanted { answers: false, requests: true };
+const NOTHING: Wanted = Wanted { answers: false, requests: false, elements: false };
+const ANSWERS: Wanted = Wanted { answers: true, ..NOTHING };
+const REQUESTS: Wanted = Wanted { requests: true, ..NOTHING };
+const ELEMENTS: Wanted = Wanted { elements: true, ..NOTHING };
 
 /// A connection that has been silent for so long, and has been writing for so long.
 fn progress(silent_ns: u64, writing_ns: Option<u64>, large: usize) -> Progress {
@@ -77,5 +78,23 @@ fn who_has_memory_for_a_request_that_others_wait_for_must_send_it() {
     assert!(!overdue(grace_ms + 1, due, REQUESTS), "it comes fast enough");
     assert!(overdue(grace_ms + 1000, 1000 * due - 1, REQUESTS));
     assert!(!overdue(grace_ms + 1000, 1000 * due, REQUESTS));
-    assert!(!overdue(10 * grace_ms, 0, ANSWERS), "nobody waits for that");
+    for wanted in [ANSWERS, ELEMENTS] {
+        assert!(!overdue(10 * grace_ms, 0, wanted), "nobody waits for that");
+    }
+}
+
+/// Memory was held by requests behind a fetch for as long as that waited.
+#[test]
+fn who_lets_requests_with_memory_wait_has_little_time_while_others_wait_for_it() {
+    let overdue = |count: usize, ns: u64, wanted| {
+        let progress = Progress::since(NOW_NS);
+        progress.held_back.set((count, NOW_NS - ns));
+        progress.is_overdue(NOW_NS, IDLE_NS_MAX, wanted)
+    };
+    for wanted in [REQUESTS, ELEMENTS] {
+        assert!(!overdue(1, WANTED_NS_MAX, wanted), "not yet");
+        assert!(overdue(1, WANTED_NS_MAX + 1, wanted));
+        assert!(!overdue(0, WANTED_NS_MAX + 1, wanted), "none does any more");
+    }
+    assert!(!overdue(1, WANTED_NS_MAX + 1, ANSWERS));
 }
