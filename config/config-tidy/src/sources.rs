@@ -1,5 +1,7 @@
 //! Rules over the text of source files. They presume rustfmt's layout, which CI checks first.
 
+use std::ops::RangeInclusive;
+
 use crate::tree::Source;
 
 /// Lines of a function, at most.
@@ -15,8 +17,17 @@ pub const LONG_FILES: &[(&str, usize)] = &[];
 pub const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[];
 
 /// Where process environment and arguments may be read.
-const MAY_READ_ENVIRONMENT: &[&str] =
-    &["lumadb/", "config/", "e2e/", "benches/", "jepsen/", "log/log-testkit/", "fuzz/"];
+const MAY_READ_ENVIRONMENT: &[&str] = &[
+    "lumadb/",
+    "config/",
+    "e2e/",
+    "benches/",
+    "jepsen/",
+    "log/log-testkit/",
+    "fuzz/",
+    // The arguments of the commands: clap shows in their help which variables stand in for them.
+    "client/client-cli/src/args.rs",
+];
 
 fn is_test(path: &str) -> bool {
     path.contains("/tests/")
@@ -201,7 +212,6 @@ pub fn hidden_skips(sources: &[Source]) -> Vec<String> {
 /// Readers of environment or arguments outside the crates that own settings.
 #[must_use]
 pub fn environment_readers(sources: &[Source]) -> Vec<String> {
-    let calls = ["env::var", "env::args", "env::vars"];
     let mut violations = Vec::new();
     for source in sources {
         if is_test(&source.path)
@@ -209,9 +219,14 @@ pub fn environment_readers(sources: &[Source]) -> Vec<String> {
         {
             continue;
         }
+        let mut in_attribute = false;
         for (index, line) in source.text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
-            if calls.iter().any(|call| code.contains(call)) {
+            // rustfmt puts the options of a long attribute on lines of their own.
+            in_attribute |= ["#[arg(", "#[clap("].iter().any(|open| code.contains(open));
+            let reads = reads_environment(code) || (in_attribute && asks_clap_to(code));
+            in_attribute &= !code.contains(")]");
+            if reads {
                 violations.push(format!(
                     "{}:{}: reads the environment: only lumadb and config-schema do, so that tests are deterministic",
                     source.path,
@@ -274,6 +289,19 @@ pub fn metric_names(sources: &[Source]) -> Vec<String> {
     violations
 }
 
+/// A call, or an import of several at once.
+fn reads_environment(code: &str) -> bool {
+    ["env::var", "env::args", "std::env::{"].iter().any(|call| code.contains(call))
+}
+
+/// Whether clap's attribute, of which `code` is a line, has it read a variable: `env` or `env = "NAME"`.
+fn asks_clap_to(code: &str) -> bool {
+    let code = code.trim();
+    let options = code.strip_prefix("#[arg(").or_else(|| code.strip_prefix("#[clap("));
+    let mut options = options.unwrap_or(code).trim_end_matches(")]").split(',').map(str::trim);
+    options.any(|option| option == "env" || option.starts_with("env = "))
+}
+
 /// Where the names of all metrics stand.
 const METRICS_FILE: &str = "protocols/proto-http/src/metrics.rs";
 
@@ -333,16 +361,38 @@ pub fn large_files(sizes: &[(String, u64)]) -> Vec<String> {
         .collect()
 }
 
-/// Tests that a document names, in backquotes in its tables, and no source has.
+/// Rules of `docs/kafka-semantics.md` that hold: each has a row, and in it at least one test that exists.
+pub const SEMANTICS: &[RangeInclusive<u32>] = &[1..=16, 24..=26, 29..=31, 34..=35];
+
+/// Tests that a document names, in backquotes in its tables, and no source has; and rules of `rows` without a test.
 #[must_use]
-pub fn missing_tests(document: &str, sources: &[Source]) -> Vec<String> {
-    let rows = document.lines().filter(|line| line.starts_with('|'));
-    let names = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+pub fn missing_tests(
+    document: &str,
+    rows: &[RangeInclusive<u32>],
+    sources: &[Source],
+) -> Vec<String> {
     let known = |name: &str| {
         let test = format!("fn {name}()");
         sources.iter().any(|source| is_test(&source.path) && has_test(&source.text, &test))
     };
-    names.filter(|name| !known(name)).map(|name| format!("there is no test {name}")).collect()
+    let mut violations = Vec::new();
+    for row in document.lines().filter(|line| line.starts_with('|')) {
+        let missing = quoted(row).filter(|name| !known(name));
+        violations.extend(missing.map(|name| format!("there is no test {name}")));
+    }
+    let rules =
+        document.split("\n## ").find(|part| part.starts_with("Rules\n")).unwrap_or_default();
+    for number in rows.iter().cloned().flatten() {
+        let row = rules.lines().find(|line| line.starts_with(&format!("| {number} |")));
+        if !row.is_some_and(|row| quoted(row).any(known)) {
+            violations.push(format!("rule {number} has no row with a test that exists"));
+        }
+    }
+    violations
+}
+
+fn quoted(row: &str) -> impl Iterator<Item = &str> {
+    row.split('`').skip(1).step_by(2)
 }
 
 /// Macros make some tests out of a name, which the plain form does not find: those cannot be listed.

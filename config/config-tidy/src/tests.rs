@@ -1,5 +1,7 @@
 //! Each rule bites on a sample that breaks it and is silent on one that does not.
 
+use std::collections::BTreeSet;
+
 use crate::{
     dependencies,
     graph::{Graph, Use},
@@ -17,8 +19,16 @@ fn graph(edges: &[(&str, &str, Use)], reached: &[(&str, &[&str])]) -> Graph {
             .reached
             .insert((*member).to_owned(), packages.iter().map(ToString::to_string).collect());
     }
-    for name in ["log-types", "log-testkit", "query-engine", "lumadb", "broker-node", "proto-http"]
-    {
+    for name in [
+        "log-types",
+        "log-testkit",
+        "query-engine",
+        "lumadb",
+        "broker-node",
+        "proto-http",
+        "bench-count",
+        "jepsen-sim",
+    ] {
         graph.direct.entry(name.to_owned()).or_default();
     }
     graph
@@ -53,12 +63,29 @@ fn forbidden_edges_between_members_are_found() {
         ("log-journal", "serde", Use::Dev),
         ("log-io", "getrandom", Use::Normal),
         ("broker-core", "uuid", Use::Dev),
+        ("log-types", "bytes", Use::Normal),
+        ("log-journal", "smol", Use::Normal),
+        ("broker-core", "async-executor", Use::Dev),
+        ("log-new", "bytes", Use::Normal),
+        ("bench-count", "query-engine", Use::Normal),
+        ("jepsen-sim", "proto-http", Use::Normal),
+        ("e2e-clients", "log-types", Use::Dev),
+        ("config-tidy", "log-types", Use::Normal),
+        ("broker-node", "bench-count", Use::Dev),
+        ("lumadb", "jepsen-sim", Use::Dev),
     ] {
         let found = dependencies::layers(&graph(&[(member, name, kind)], &[]));
         assert_eq!(found.len(), 1, "{member} -> {name}: {found:?}");
     }
     let fine = graph(
-        &[("lumadb", "query-engine", Use::Normal), ("log-journal", "log-testkit", Use::Dev)],
+        &[
+            ("lumadb", "query-engine", Use::Normal),
+            ("log-journal", "log-testkit", Use::Dev),
+            ("log-journal", "crc32fast", Use::Normal),
+            ("bench-count", "log-testkit", Use::Normal),
+            ("jepsen-sim", "broker-node", Use::Normal),
+            ("e2e-clients", "serde_json", Use::Normal),
+        ],
         &[],
     );
     assert_eq!(dependencies::layers(&fine), Vec::<String>::new());
@@ -66,8 +93,19 @@ fn forbidden_edges_between_members_are_found() {
 
 #[test]
 fn a_budget_is_a_limit() {
-    assert_eq!(dependencies::budgets(&graph(&[], &[("log-io", &["bytes 1"])])).len(), 0);
-    assert_eq!(dependencies::budgets(&graph(&[], &[("log-io", &["a 1", "b 1"])])).len(), 1);
+    let found = |reached: &[&str]| {
+        let mut graph = graph(&[], &[]);
+        for (member, _) in dependencies::BUDGETS {
+            graph.reached.insert((*member).to_owned(), BTreeSet::new());
+        }
+        let reached = reached.iter().map(ToString::to_string).collect();
+        graph.reached.insert("log-io".to_owned(), reached);
+        dependencies::budgets(&graph)
+    };
+    assert_eq!(found(&["bytes 1"]), Vec::<String>::new());
+    assert_eq!(found(&["a 1", "b 1"]).len(), 1);
+    let nobody = dependencies::budgets(&graph(&[], &[]));
+    assert_eq!(nobody.len(), dependencies::BUDGETS.len(), "a member that is not there is no pass");
 }
 
 #[test]
@@ -125,6 +163,26 @@ fn promises_and_environment_are_found() {
     let reads = "let a = std::env::var(\"A\");\n";
     assert_eq!(sources::environment_readers(&one("broker/broker-core/src/a.rs", reads)).len(), 1);
     assert_eq!(sources::environment_readers(&one("lumadb/src/a.rs", reads)).len(), 0);
+    let found =
+        |code| sources::environment_readers(&one("client/client-kafka/src/a.rs", code)).len();
+    for reads in [
+        "#[arg(long, env = \"A\")]\n",
+        "#[arg(env)]\n",
+        "#[arg(long, env, short)]\n",
+        "#[arg(\n    long,\n    env = \"LUMADB_A\",\n)]\n",
+        "#[arg(\n    env,\n    long\n)]\n",
+        "use std::env::{args, var};\n",
+    ] {
+        assert_eq!(found(reads), 1, "{reads}");
+    }
+    for reads in [
+        "let env = 1;\n",
+        "#[arg(long, value_name = \"ENV\")]\n",
+        "call(a, env);\n",
+        "Self {\n    env,\n}\n",
+    ] {
+        assert_eq!(found(reads), 0, "{reads}");
+    }
 }
 
 /// The rule looked for `luma_`, with which no metric begins.
@@ -177,10 +235,26 @@ fn shapes_and_sizes_are_checked() {
 #[test]
 fn a_test_that_a_document_names_is_looked_for() {
     let source = one("a/tests.rs", "#[test]\nfn there() {}\nfn helper() {}\n");
-    let missing = |document: &str| sources::missing_tests(document, &source).len();
+    let missing = |document: &str| sources::missing_tests(document, &[], &source).len();
     assert_eq!(missing("| 1 | a rule | `there` |\n"), 0);
     assert_eq!(missing("| 1 | a rule | `there`, `gone` |\n"), 1);
     assert_eq!(missing("| 1 | a rule | `helper` |\n"), 1, "no test");
     assert_eq!(missing("prose about `gone`\n"), 0);
-    assert_eq!(sources::missing_tests("| `there` |", &one("a.rs", &source[0].text)).len(), 1);
+    assert_eq!(sources::missing_tests("| `there` |", &[], &one("a.rs", &source[0].text)).len(), 1);
+}
+
+/// The rule passed when a row was emptied or removed.
+#[test]
+fn each_rule_that_holds_has_a_row_with_a_test() {
+    let source = one("a/tests.rs", "#[test]\nfn there() {}\n");
+    let missing = |rows: &str| {
+        let document =
+            format!("# Title\n\n## Rules\n\n{rows}\n## Failures\n\n| 2 | x | `there` |\n");
+        sources::missing_tests(&document, &[1..=2], &source)
+    };
+    assert_eq!(missing("| 1 | a | `there` |\n| 2 | b | `there` |\n").len(), 0);
+    assert_eq!(missing("| 1 | a | `there` |\n"), ["rule 2 has no row with a test that exists"]);
+    assert_eq!(missing("| 1 | a | |\n| 2 | b | `there` |\n").len(), 1, "emptied");
+    assert_eq!(missing("| 1 | a | `gone` |\n| 2 | b | `there` |\n").len(), 2, "gone");
+    assert_eq!(sources::missing_tests("", &[1..=2], &source).len(), 2);
 }

@@ -113,5 +113,6 @@ fn no_file_is_large() {
 #[test]
 fn the_tests_that_documents_name_exist() {
     let document = fs::read_to_string(root().join("docs/kafka-semantics.md"));
-    check(&sources::missing_tests(&document.expect("the document is committed"), &rust()));
+    let document = document.expect("the document is committed");
+    check(&sources::missing_tests(&document, sources::SEMANTICS, &rust()));
 }
