@@ -86,15 +86,15 @@ pub const CORE_MAY_NAME: &[(&str, &[&str])] = &[
 pub const LEAVES: &[(&str, &[&str], &str)] = &[
     (
         "bench-*",
-        &["log-*", "broker-*", "client-kafka"],
+        &["log-*", "broker-*", "client-kafka", "config-testkit"],
         "a benchmark measures the log and the broker, or is a client: it waits for no SQL engine to compile",
     ),
     (
         "jepsen-*",
-        &["log-*", "broker-*", "proto-pg"],
+        &["log-*", "broker-*", "proto-pg", "config-testkit"],
         "the simulator runs what is deterministic and the fuzz targets decode: neither needs an engine",
     ),
-    ("e2e-*", &[], "it drives the built binary from outside, as a stranger does"),
+    ("e2e-*", &["config-testkit"], "it drives the built binary from outside, as a stranger does"),
     ("config-tidy", &[], "the rules are judged without compiling what they judge"),
 ];
 
