@@ -82,7 +82,7 @@ fn kip_98_duplicates_of_the_last_five_batches_get_the_original_offset() {
 }
 
 #[test]
-fn sequence_wraps_after_the_largest() {
+fn semantics_1_sequence_wraps_after_the_largest() {
     let mut log = Log::new();
     log.ok(&header(1, 0, i32::MAX - 1, 2));
     log.ok(&header(1, 0, 0, 1));
@@ -117,7 +117,7 @@ fn ids(states: &ProducerStates) -> Vec<i64> {
 }
 
 #[test]
-fn producers_expire_after_logged_time_without_a_batch() {
+fn semantics_3_producers_expire_after_logged_time_without_a_batch() {
     let mut log = Log::new();
     log.ok(&header(1, 0, 0, 1));
     log.ok(&header(2, 0, 500, 1));
@@ -141,7 +141,7 @@ fn producers_expire_after_logged_time_without_a_batch() {
 /// Kafka compares a batch's own timestamp with the wall clock: timestamps of 1970 ended the producer at the next check, and
 /// its retries were appended twice (L3); timestamps of the far future kept it for ever.
 #[test]
-fn a_producers_timestamps_do_not_count_for_its_expiry() {
+fn semantics_3_a_producers_timestamps_do_not_count_for_its_expiry() {
     for timestamp in [i64::MIN, -1, 0, i64::MAX] {
         let mut log = Log::new();
         let batch = BatchHeader { max_timestamp: timestamp, ..header(1, 0, 0, 1) };
@@ -156,7 +156,7 @@ fn a_producers_timestamps_do_not_count_for_its_expiry() {
 }
 
 #[test]
-fn idle_time_survives_a_checkpoint() {
+fn semantics_3_idle_time_survives_a_checkpoint() {
     let mut log = Log::new();
     log.ok(&header(1, 0, 0, 1));
     log.states.age(10, 1_000);

@@ -160,7 +160,7 @@ fn every_array_checks_its_count() {
 }
 
 #[test]
-fn tag_bombs_and_disorder() {
+fn semantics_34_tag_bombs_and_disorder() {
     // Heartbeat 4: group "", generation 0, member "", instance null, then tags.
     let body = [1, 0, 0, 0, 0, 1, 0];
     let check = |tags: &[u8]| {

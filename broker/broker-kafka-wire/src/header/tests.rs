@@ -5,7 +5,7 @@ use crate::api::APIS;
 use proptest::prelude::*;
 
 #[test]
-fn golden_plain_and_flexible() {
+fn semantics_34_headers_plain_and_flexible() {
     // Metadata 0 from client "me".
     let plain = Bytes::from_static(&[0, 3, 0, 0, 0, 0, 0, 9, 0, 2, b'm', b'e', 0xaa]);
     let (header, body) = RequestHeader::parse(&plain).unwrap();
@@ -77,7 +77,7 @@ fn table_is_sorted_and_consistent() {
 }
 
 #[test]
-fn response_header_versions() {
+fn semantics_34_response_header_versions() {
     assert!(!ApiKey::ApiVersions.response_header_flexible(4));
     assert!(
         ApiKey::Fetch.response_header_flexible(12) && !ApiKey::Fetch.response_header_flexible(11)

@@ -83,7 +83,7 @@ fn encoded(message: &str, version: i16) -> Bytes {
 }
 
 #[test]
-fn bodies_of_every_version() {
+fn semantics_34_bodies_of_every_version() {
     let mut differ = Vec::new();
     let lines: Vec<_> = include_str!("golden.txt").lines().collect();
     for line in &lines {

@@ -6,8 +6,10 @@ use broker_kafka_wire::{
     AUTHORIZED_OPERATIONS_OMITTED, MetadataRequest, MetadataRequestTopic, MetadataResponse,
 };
 
+use log_types::{LeaderEpoch, NodeId};
+
 use crate::client::Client;
-use crate::double::NODE_ID;
+use crate::double::{EPOCH, NODE_ID};
 
 const VERSION_MAX: i16 = 13;
 
@@ -104,6 +106,32 @@ fn one_request_creates_a_hundred_topics_and_the_client_asks_again_for_the_rest()
         });
         assert_eq!(codes(&response), expect.collect::<Vec<_>>());
         assert_eq!(client.double.catalog().topics.len(), made);
+    }
+}
+
+/// Groups and transactions have no topics of their own, so a topic of Kafka's name for them is like any other. The one replica
+/// of a partition answers, so it is not offline.
+#[test]
+fn semantics_29_no_topic_is_internal_and_no_replica_offline() {
+    let client = Client::new();
+    client.create("__consumer_offsets", 2, &[]);
+    let id = client.double.catalog().topic("__consumer_offsets").unwrap().id;
+    for version in 0..=VERSION_MAX {
+        let topics = named(&["__consumer_offsets"]);
+        let request = MetadataRequest { topics, ..MetadataRequest::default() };
+        let response = client.metadata(version, &request);
+        let [topic] = &*response.topics else { panic!("{response:?}") };
+        assert_eq!((topic.error_code, topic.is_internal), (0, false), "v{version}");
+        assert_eq!(topic.topic_id == id, version >= 10, "KIP-516");
+        let partitions: Vec<i32> = topic.partitions.iter().map(|one| one.partition.0).collect();
+        assert_eq!(partitions, [0, 1]);
+        for one in &topic.partitions {
+            assert_eq!((one.error_code, one.leader_id), (0, NodeId(NODE_ID)));
+            assert_eq!(one.replica_nodes, [NodeId(NODE_ID)]);
+            assert_eq!((&one.isr_nodes, &*one.offline_replicas), (&one.replica_nodes, &[][..]));
+            let epoch = if version >= 7 { EPOCH } else { LeaderEpoch(-1) };
+            assert_eq!(one.leader_epoch, epoch, "v{version}");
+        }
     }
 }
 
