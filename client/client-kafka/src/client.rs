@@ -101,20 +101,6 @@ impl Client {
         Ok(PendingProduce { pending, topic: topic.to_owned(), partition })
     }
 
-    /// Sends one whole record batch with acks 0: nothing is answered.
-    ///
-    /// # Errors
-    /// [`Error::Closed`].
-    pub async fn produce_unacknowledged(
-        &self,
-        topic: &str,
-        partition: i32,
-        batch: Bytes,
-    ) -> Result<(), Error> {
-        let request = self.produce_request(topic, partition, batch, 0);
-        self.connection.send_only(PRODUCE_VERSION, &request).await
-    }
-
     /// Produces one whole record batch and waits for the acknowledgement of all replicas.
     ///
     /// # Errors

@@ -20,8 +20,7 @@ const CALLS_MAX: usize = 64;
 struct Call {
     frame: Bytes,
     correlation_id: i32,
-    /// `None` for a request that is not answered (Produce with acks 0).
-    reply: Option<oneshot::Sender<Bytes>>,
+    reply: oneshot::Sender<Bytes>,
 }
 
 type Waiting = (i32, oneshot::Sender<Bytes>);
@@ -93,33 +92,16 @@ impl Connection {
         request: &R,
     ) -> Result<Pending<R>, Error> {
         let (reply, receiver) = oneshot::channel();
-        self.send(version, request, Some(reply)).await?;
+        let correlation_id = self.next_id.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let frame = frame(version, request, correlation_id, &self.client_id)?;
+        let call = Call { frame, correlation_id, reply };
+        self.calls.send(call).await.map_err(|_| Error::Closed)?;
         Ok(Pending {
             reply: receiver,
             version,
             timeout: self.timeout,
             request: std::marker::PhantomData,
         })
-    }
-
-    /// Sends a request that is not answered.
-    pub(crate) async fn send_only<R: Request>(
-        &self,
-        version: i16,
-        request: &R,
-    ) -> Result<(), Error> {
-        self.send(version, request, None).await
-    }
-
-    async fn send<R: Request>(
-        &self,
-        version: i16,
-        request: &R,
-        reply: Option<oneshot::Sender<Bytes>>,
-    ) -> Result<(), Error> {
-        let correlation_id = self.next_id.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let frame = frame(version, request, correlation_id, &self.client_id)?;
-        self.calls.send(Call { frame, correlation_id, reply }).await.map_err(|_| Error::Closed)
     }
 }
 
@@ -152,9 +134,7 @@ async fn write_calls(
 ) {
     while let Some(call) = calls.recv().await {
         // The reply is awaited before the bytes leave, so the reader never meets an answer it does not expect.
-        if let Some(reply) = call.reply
-            && waiting.send((call.correlation_id, reply)).is_err()
-        {
+        if waiting.send((call.correlation_id, call.reply)).is_err() {
             return;
         }
         if socket.write_all(&call.frame).await.is_err() {

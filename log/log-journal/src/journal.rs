@@ -192,16 +192,6 @@ impl Journal {
         self.inner.state.borrow().index.stream(stream).map_or(0, crate::index::StreamIndex::bytes)
     }
 
-    /// First and last indexed offset of a stream; `None` when it has no batch.
-    #[must_use]
-    pub fn stream_range(&self, stream: StreamId) -> Option<(Offset, Offset)> {
-        let state = self.inner.state.borrow();
-        let stream = state.index.stream(stream)?;
-        let first = stream.extents.first().map(|extent| extent.base);
-        let first = first.or_else(|| stream.runs.first().map(|run| run.base))?;
-        Some((first, stream.last()?))
-    }
-
     /// The stream's shares, oldest first; the last one may lie in the segment still being written.
     #[must_use]
     pub fn extents(&self, stream: StreamId) -> Vec<ExtentInfo> {

@@ -55,7 +55,7 @@ impl Attributes {
     pub(crate) const LOG_APPEND_TIME: i16 = 0x08;
     pub(crate) const TRANSACTIONAL: i16 = 0x10;
     pub(crate) const CONTROL: i16 = 0x20;
-    const DELETE_HORIZON: i16 = 0x40;
+    /// With 0x40, which compaction sets where the base timestamp is the delete horizon (KIP-534).
     const KNOWN: i16 = 0x7f;
 
     /// Codec number, 0 to 7; valid up to [`COMPRESSION_MAX`].
@@ -89,12 +89,6 @@ impl Attributes {
     #[must_use]
     pub fn control(self) -> bool {
         self.0 & Self::CONTROL != 0
-    }
-
-    /// The base timestamp is the delete horizon set by compaction (KIP-534).
-    #[must_use]
-    pub fn delete_horizon(self) -> bool {
-        self.0 & Self::DELETE_HORIZON != 0
     }
 
     /// The codec exists and no undefined bit is set.

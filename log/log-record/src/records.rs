@@ -116,14 +116,6 @@ pub struct Headers<'a> {
     failed: bool,
 }
 
-impl Headers<'_> {
-    /// Headers not yet yielded, as the record claims; at most half the record's bytes.
-    #[must_use]
-    pub fn claimed_count(&self) -> usize {
-        usize::try_from(self.left).unwrap_or(0)
-    }
-}
-
 impl<'a> Iterator for Headers<'a> {
     type Item = Result<Header<'a>, RecordError>;
 

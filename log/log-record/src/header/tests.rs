@@ -161,7 +161,7 @@ fn log_append_time() {
 #[test]
 fn attribute_bits() {
     let all = Attributes(0x7f);
-    assert!(all.transactional() && all.control() && all.delete_horizon());
+    assert!(all.transactional() && all.control());
     assert_eq!(all.compression(), 7);
     assert!(!all.known() && !Attributes(0x80).known() && !Attributes(i16::MIN).known());
     assert!(Attributes(0x78 | 4).known() && !Attributes(5).known());
