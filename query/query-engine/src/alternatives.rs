@@ -133,7 +133,7 @@ fn types(exprs: &[&mut Expr], schema: &DFSchema) -> Option<Vec<DataType>> {
 }
 
 /// A parameter that may be of any type.
-fn is_open(expr: &Expr) -> bool {
+pub(crate) fn is_open(expr: &Expr) -> bool {
     matches!(expr, Expr::Placeholder(Placeholder { field: None, .. }))
 }
 

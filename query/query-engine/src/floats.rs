@@ -14,7 +14,7 @@ pub(crate) mod zeros;
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{
@@ -97,11 +97,25 @@ pub(crate) fn unified(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<E
                 unify(args.iter_mut().collect(), schema, double)
                     | alternatives::of_nullif(args, schema)?
             }
+            "array_has" => array_parameter(args, schema),
             _ => false,
         },
         _ => false,
     };
     Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+}
+
+/// `x = ANY ($1)`: the parameter is an array of x's type.
+fn array_parameter(args: &mut [Expr], schema: &DFSchema) -> bool {
+    let [Expr::Placeholder(array), item] = args else { return false };
+    match item.get_type(schema) {
+        Ok(of) if array.field.is_none() => {
+            let list = DataType::new_list(of, true);
+            array.field = Some(Arc::new(Field::new(&array.id, list, true)));
+            true
+        }
+        _ => false,
+    }
 }
 
 fn is_comparison(op: Operator) -> bool {

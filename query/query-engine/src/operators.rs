@@ -65,6 +65,11 @@ impl ExprPlanner for Operators {
         if !place::is_placed(&expr.op) {
             return Ok(PlannerResult::Original(expr));
         }
+        if alternatives::is_open(&expr.left) {
+            narrow(&mut expr.right);
+        } else if alternatives::is_open(&expr.right) {
+            narrow(&mut expr.left);
+        }
         let types = (
             alternatives::settled(&mut expr.left, schema),
             alternatives::settled(&mut expr.right, schema),

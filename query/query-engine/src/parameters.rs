@@ -11,11 +11,12 @@ use datafusion::arrow::datatypes::IntervalMonthDayNano;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType as SqlType, Expr, Ident, ObjectName, Statement, Value as SqlValue, VisitMut,
-    VisitorMut,
+    ArrayElemTypeDef, CastKind, DataType as SqlType, Expr, Ident, LimitClause, ObjectName, Query,
+    Statement, Value as SqlValue, Visit as _, VisitMut, Visitor, VisitorMut,
 };
 use query_api::{DataType, Error, ErrorKind, Value};
 
+use crate::ddl;
 use crate::engine::{Parsed, Shared};
 use crate::types as arrow_types;
 
@@ -47,6 +48,66 @@ pub(crate) fn write_hints(statement: &mut Statement, hints: &[DataType]) {
     }
     if hints.iter().any(|hint| *hint != DataType::Unknown) {
         let _ = statement.visit(&mut Hints(hints));
+    }
+}
+
+/// The client's types, and where it left one open what the statement says of the parameter: the type it is cast to first,
+/// `bigint` in LIMIT and OFFSET.
+pub(crate) fn filled(statement: &Statement, hints: &[DataType]) -> Vec<DataType> {
+    let mut found = Found(hints.to_vec());
+    let _ = statement.visit(&mut found);
+    found.0
+}
+
+struct Found(Vec<DataType>);
+
+impl Found {
+    fn take(&mut self, expr: &Expr, data_type: impl FnOnce() -> Option<DataType>) {
+        let Expr::Value(value) = expr else { return };
+        let SqlValue::Placeholder(name) = &value.value else { return };
+        let Some(index) = index(name).filter(|index| *index < PARAMETERS_MAX) else { return };
+        if self.0.get(index).is_some_and(|it| *it != DataType::Unknown) {
+            return;
+        }
+        let Some(data_type) = data_type() else { return };
+        if self.0.len() <= index {
+            self.0.resize(index + 1, DataType::Unknown);
+        }
+        self.0[index] = data_type;
+    }
+}
+
+impl Visitor for Found {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Cast { expr, data_type, .. } = expr {
+            self.take(expr, || named_type(data_type));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
+            let counts = limit.iter().chain(offset.iter().map(|it| &it.value));
+            counts.for_each(|it| self.take(it, || Some(DataType::Int8)));
+        }
+        if let Some(count) = query.fetch.as_ref().and_then(|it| it.quantity.as_ref()) {
+            self.take(count, || Some(DataType::Int8));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A type as a parameter may have it; `None` for names that are not known here.
+fn named_type(name: &SqlType) -> Option<DataType> {
+    match name {
+        SqlType::Varchar(_) | SqlType::CharacterVarying(_) => Some(DataType::Text),
+        SqlType::Interval { .. } => Some(DataType::Interval),
+        SqlType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => {
+            named_type(item).map(|it| DataType::Array(Box::new(it)))
+        }
+        other => ddl::data_type(other).ok(),
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) async fn describe(
     prepared: &mut Prepared,
 ) -> Result<(), Error> {
     let Some(parsed) = &prepared.parsed else { return Ok(()) };
+    prepared.hints = parameters::filled(&parsed.statement, &prepared.hints);
     let mut shapes = Shapes::new();
     if prepared.command == Command::Insert {
         let (_, source, _, plan) =

@@ -169,6 +169,57 @@ fn a_parameter_among_alternatives_has_their_type() {
 }
 
 #[test]
+fn parameters_have_the_types_that_the_statement_gives_them() {
+    let log = Log::new("t", &[&[r#"{"id":1}"#, r#"{"id":2}"#, r#"{"id":3}"#]]);
+    let (_engine, mut session) = log.session();
+    let integers = |it: &[i64]| Value::Array(it.iter().copied().map(Value::Int8).collect());
+    for (sql, types, values, rows) in [
+        (
+            "SELECT id FROM t ORDER BY id LIMIT $1 OFFSET $2",
+            vec![DataType::Int8, DataType::Int8],
+            vec![Value::Int8(1), Value::Int8(1)],
+            vec![Value::Int8(2)],
+        ),
+        (
+            "SELECT id FROM t WHERE id = ANY ($1) ORDER BY id",
+            vec![DataType::Array(Box::new(DataType::Int8))],
+            vec![integers(&[1, 3])],
+            vec![Value::Int8(1), Value::Int8(3)],
+        ),
+        (
+            "SELECT id FROM t WHERE id = ANY ($1::bigint[]) ORDER BY id",
+            vec![DataType::Array(Box::new(DataType::Int8))],
+            vec![integers(&[2])],
+            vec![Value::Int8(2)],
+        ),
+        ("SELECT $1::int", vec![DataType::Int4], vec![Value::Int4(5)], vec![Value::Int4(5)]),
+        ("SELECT $1 + 1", vec![DataType::Int4], vec![Value::Int4(5)], vec![Value::Int4(6)]),
+        (
+            "SELECT $1::date + $2::interval > $3",
+            vec![DataType::Date, DataType::Interval, DataType::Timestamp],
+            vec![
+                Value::Date(1),
+                Value::Interval { months: 0, days: 1, micros: 0 },
+                Value::Timestamp(0),
+            ],
+            vec![Value::Bool(true)],
+        ),
+    ] {
+        let (id, described) = block_on(session.prepare(sql, &[])).unwrap();
+        assert_eq!(described.parameters, types, "{sql}");
+        let shown = block_on(async {
+            let mut stream = session.execute(id, values).await.unwrap().rows.unwrap();
+            let mut shown = Vec::new();
+            while let Some(batch) = stream.next().await {
+                shown.extend(batch.unwrap().into_iter().flatten());
+            }
+            shown
+        });
+        assert_eq!(shown, rows, "{sql}");
+    }
+}
+
+#[test]
 fn object_identifiers_are_typed_wherever_they_come_from() {
     let log = Log::new("t", &[&[r#"{"id":1}"#]]);
     let (_engine, mut session) = log.session();
