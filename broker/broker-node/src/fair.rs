@@ -12,6 +12,7 @@
 //! Those of a core who yield stand in one line: between two looks at sockets and files one of them does one slice. Otherwise
 //! whoever has little to do would wait for a slice of each at every step.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -51,6 +52,8 @@ impl Wake for Turn {
 pub(crate) struct Yielding {
     pause: Rc<dyn Fn() -> LocalFuture<'static, ()>>,
     line: Turns,
+    /// One is being polled: what that polls leaves the yielding to it, which would wait for a turn that is its own else.
+    polling: Rc<Cell<bool>>,
 }
 
 impl Yielding {
@@ -60,7 +63,7 @@ impl Yielding {
     }
 
     fn with(pause: impl Fn() -> LocalFuture<'static, ()> + 'static) -> Self {
-        Self { pause: Rc::new(pause), line: Turns::new(1) }
+        Self { pause: Rc::new(pause), line: Turns::new(1), polling: Rc::default() }
     }
 }
 
@@ -73,9 +76,14 @@ pub(crate) async fn fair<T>(yielding: Yielding, future: impl Future<Output = T>)
     let mut at_work = None;
     loop {
         let polled = poll_fn(|cx| {
+            if yielding.polling.get() {
+                return future.as_mut().poll(cx).map(Some);
+            }
             turn.outer.register(cx.waker());
             turn.state.store(POLLING, Ordering::Release);
+            yielding.polling.set(true);
             let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+            yielding.polling.set(false);
             let woken = turn.state.swap(IDLE, Ordering::AcqRel) == WOKEN;
             // Held for a slice, and not while it waits for something else.
             at_work = None;

@@ -128,3 +128,27 @@ fn a_wait_gives_the_turn_back() {
     let both = Executor::new(1).block_on(join(waits, works));
     assert_eq!(both.map(|it| it.0), Some(Ok(5)));
 }
+
+/// The story: a request in slices opened a batch in slices, and was woken by its pause: it waited for the turn that the opening
+/// had, which was not polled meanwhile, and nobody on the core who yielded went on.
+#[test]
+fn one_within_another_does_not_wait_for_itself() {
+    let pauses = Rc::new(Cell::new(0));
+    let count = Rc::clone(&pauses);
+    let yielding = Yielding::with(move || {
+        count.set(count.get() + 1);
+        Box::pin(log_io::yield_once())
+    });
+    let slices = async {
+        for _ in 0..3 {
+            log_io::yield_once().await;
+        }
+    };
+    let within = fair(yielding.clone(), slices);
+    let around = fair(yielding, async move {
+        log_io::yield_once().await;
+        within.await;
+    });
+    assert!(Executor::new(1).block_on(around).is_some(), "it ends");
+    assert_eq!(pauses.get(), 4, "each yield once");
+}
