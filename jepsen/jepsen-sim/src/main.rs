@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use jepsen_sim::{Options, Outcome, SeededBug, run};
+use jepsen_sim::{Options, Outcome, SeededBug, repeat_command, run};
 
 const USAGE: &str = "usage: cargo sim --seed N [--count K] [--time SECONDS] [--bug B]
   --seed N   first seed
@@ -32,28 +32,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
             "--seed" => (arguments.seed, seeded) = (value.parse().ok()?, true),
             "--count" => arguments.count = value.parse().ok()?,
             "--time" => arguments.time = Duration::try_from_secs_f64(value.parse().ok()?).ok()?,
-            "--bug" => arguments.bug = Some(bug(&value)?),
+            "--bug" => arguments.bug = Some(SeededBug::named(&value)?),
             _ => return None,
         }
     }
     seeded.then_some(arguments)
-}
-
-fn bug(name: &str) -> Option<SeededBug> {
-    match name {
-        "lying-disk" => Some(SeededBug::LyingDisk),
-        "async-topic" => Some(SeededBug::AsyncTopic),
-        "forgotten-producer" => Some(SeededBug::ForgottenProducer),
-        "wrong-codec" => Some(SeededBug::WrongCodec),
-        "unasked-delete" => Some(SeededBug::UnaskedDelete),
-        "greedy-member" => Some(SeededBug::GreedyMember),
-        "skipping-session" => Some(SeededBug::SkippingSession),
-        "kept-topic" => Some(SeededBug::KeptTopic),
-        "forgetful-disk" => Some(SeededBug::ForgetfulDisk),
-        "secret-rot" => Some(SeededBug::SecretRot),
-        "forged-state" => Some(SeededBug::ForgedState),
-        _ => None,
-    }
 }
 
 fn main() -> ExitCode {
@@ -76,7 +59,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     for seed in &failed {
-        say(&format!("again: cargo sim --seed {seed} --time {}", arguments.time.as_secs_f64()));
+        say(&format!("again: {}", repeat_command(*seed, &options)));
     }
     ExitCode::FAILURE
 }

@@ -1,6 +1,8 @@
 //! A handful of seeds, each run twice: nothing acknowledged is lost, and the trace is a function of the seed.
 
-use jepsen_sim::{Options, run};
+use std::process::Command;
+
+use jepsen_sim::{Options, SeededBug, repeat_command, run};
 
 /// Virtual milliseconds of load and faults: short, so that many seeds fit a test run.
 const OPTIONS: Options = Options { faults_ms: 400, bug: None, fail: None };
@@ -10,7 +12,8 @@ fn check(seeds: std::ops::Range<u64>) {
         let first = run(seed, OPTIONS);
         assert!(
             first.violations.is_empty(),
-            "seed {seed} (cargo sim --seed {seed}): {:#?}\n{:#?}",
+            "{}: {:#?}\n{:#?}",
+            repeat_command(seed, &OPTIONS),
             first.violations,
             first.notes
         );
@@ -40,7 +43,8 @@ fn seeds_116_to_124_hold() {
 fn seeds_that_once_found_something_hold() {
     for seed in [500_205, 500_414, 500_665, 700_229] {
         let outcome = run(seed, Options::default());
-        assert_eq!(outcome.violations, Vec::<String>::new(), "seed {seed}: {:#?}", outcome.notes);
+        let again = repeat_command(seed, &Options::default());
+        assert_eq!(outcome.violations, Vec::<String>::new(), "{again}: {:#?}", outcome.notes);
         assert!(outcome.counts.topics_deleted > 10, "seed {seed}: topics come and go");
     }
 }
@@ -68,4 +72,44 @@ fn runs_do_work_and_meet_faults() {
     assert!(total(|counts| counts.states_proven) > 0, "states of checkpoints are proven");
     assert!(outcomes.iter().map(|outcome| outcome.starts).sum::<u32>() > 12, "nodes crash");
     assert!(outcomes.iter().any(|outcome| outcome.disk_errors > 0), "writes and syncs fail");
+}
+
+/// Runs `cargo sim …` as far as it is ours: the code it ends with and what it prints.
+fn command(line: &str) -> (Option<i32>, String) {
+    let words = line.strip_prefix("cargo sim ").expect("the alias");
+    let mut sim = Command::new(env!("CARGO_BIN_EXE_jepsen-sim"));
+    let done = sim.args(words.split(' ')).output().expect("it starts");
+    (done.status.code(), String::from_utf8(done.stdout).expect("text"))
+}
+
+/// The seed alone was printed, and that is another run: the command's are longer.
+#[test]
+fn the_printed_command_does_the_same_run() {
+    for options in [OPTIONS, Options { faults_ms: 35, ..OPTIONS }] {
+        let line = repeat_command(100, &options);
+        let (code, printed) = command(&line);
+        assert_eq!(code, Some(0), "{line}: {printed}");
+        let hash = format!("{:016x}", run(100, options).hash);
+        assert!(printed.contains(&hash), "{line} is no run {hash}: {printed}");
+    }
+}
+
+#[test]
+fn a_run_that_fails_prints_the_command_that_fails_alike() {
+    let options = Options { bug: Some(SeededBug::KeptTopic), ..OPTIONS };
+    let (code, printed) = command(&repeat_command(1, &options));
+    assert_eq!(code, Some(1), "{printed}");
+    let again = printed.lines().find_map(|line| line.strip_prefix("again: ")).expect("a command");
+    assert_eq!(command(again), (code, printed.clone()));
+}
+
+#[test]
+fn every_bug_has_a_name_that_the_usage_lists() {
+    let usage = Command::new(env!("CARGO_BIN_EXE_jepsen-sim")).output().expect("it starts").stderr;
+    let usage = String::from_utf8(usage).expect("text");
+    for name in SeededBug::names() {
+        let bug = SeededBug::named(name).expect("a bug");
+        let line = repeat_command(1, &Options { bug: Some(bug), ..OPTIONS });
+        assert!(line.ends_with(name) && usage.contains(name), "{line}: {usage}");
+    }
 }
