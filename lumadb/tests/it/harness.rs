@@ -144,6 +144,25 @@ impl Server {
     pub(crate) fn spawn(mut command: Command, dir: TempDir) -> Self {
         let ready = dir.path().join("ready.json");
         command.arg("--ready-file").arg(&ready);
+        let mut server = Self::started(command, dir);
+        let text = std::fs::read_to_string(&ready).expect("written before the server says ready");
+        server.addrs = serde_json::from_str(&text).expect("an object of texts");
+        server
+    }
+
+    /// Starts `command` as it is; the addresses are those that it says.
+    pub(crate) fn spawn_bare(command: Command) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut server = Self::started(command, dir);
+        let line = server.said.last().expect("the line that says ready");
+        let fields = line.split(' ').filter_map(|word| word.split_once('='));
+        let listeners = fields.filter(|(name, _)| ["kafka", "pg", "http"].contains(name));
+        server.addrs = listeners.map(|(name, addr)| (name.to_owned(), addr.to_owned())).collect();
+        server
+    }
+
+    /// Starts `command` and waits until it says that it is ready.
+    fn started(mut command: Command, dir: TempDir) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let err = BufReader::new(child.stderr.take().expect("piped"));
@@ -159,8 +178,6 @@ impl Server {
         let mut server =
             Self { child: Some(child), lines, said: Vec::new(), addrs: BTreeMap::new(), dir };
         server.read_until("ready_ms");
-        let text = std::fs::read_to_string(&ready).expect("written before the server says ready");
-        server.addrs = serde_json::from_str(&text).expect("an object of texts");
         server
     }
 

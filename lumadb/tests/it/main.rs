@@ -1,5 +1,6 @@
 //! The binary as its users meet it: servers, commands against them, exit codes.
 
+mod bare;
 mod commands;
 mod demo;
 mod descriptors;
