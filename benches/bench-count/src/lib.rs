@@ -22,9 +22,8 @@ use broker_core::config::BrokerCompression;
 use broker_core::partition::{AppendRules, Partition, Verdict};
 use broker_kafka_wire::{
     BatchSlices, FetchPartitionResponse, FetchResponse, FetchTopicResponse, MetadataBroker,
-    MetadataPartition, MetadataResponse, MetadataTopic, PartitionProduceData,
-    PartitionProduceResponse, ProduceRequest, ProduceResponse, RequestHeader, TopicProduceData,
-    TopicProduceResponse,
+    MetadataPartition, MetadataResponse, MetadataTopic, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, RequestHeader, TopicProduceResponse,
 };
 use bytes::Bytes;
 use log_record::{
@@ -104,18 +103,7 @@ pub fn batch(count: u32) -> Bytes {
 /// Never for batches below 2 GiB.
 #[must_use]
 pub fn produce_request(batch: &Bytes) -> Bytes {
-    let data = PartitionProduceData { partition: PartitionId(3), records: Some(batch.clone()) };
-    let topic = TopicProduceData {
-        name: "orders".to_owned(),
-        partitions: vec![data],
-        ..TopicProduceData::default()
-    };
-    let request = ProduceRequest {
-        transactional_id: None,
-        acks: -1,
-        timeout_ms: 30_000,
-        topics: vec![topic],
-    };
+    let request = ProduceRequest::of_batch("orders", PartitionId(3), batch.clone());
     let frame =
         request.encode(PRODUCE_VERSION, 7, Some("bench")).expect("the request fits a frame");
     frame.to_bytes().slice(4..)

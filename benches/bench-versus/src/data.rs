@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use broker_kafka_wire::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use broker_kafka_wire::ProduceRequest;
 use bytes::Bytes;
 use log_record::BatchBuilder;
 use log_types::PartitionId;
@@ -71,21 +71,7 @@ pub(crate) fn produce_frame(
     partition: i32,
     batch: &Batch,
 ) -> anyhow::Result<Vec<Bytes>> {
-    let data = PartitionProduceData {
-        partition: PartitionId(partition),
-        records: Some(batch.bytes.clone()),
-    };
-    let topic = TopicProduceData {
-        name: topic.to_owned(),
-        partitions: vec![data],
-        ..TopicProduceData::default()
-    };
-    let request = ProduceRequest {
-        transactional_id: None,
-        acks: -1,
-        timeout_ms: 30_000,
-        topics: vec![topic],
-    };
+    let request = ProduceRequest::of_batch(topic, PartitionId(partition), batch.bytes.clone());
     let frame = request.encode(PRODUCE_VERSION, 1, Some("bench-versus"))?;
     Ok(frame.into_segments())
 }

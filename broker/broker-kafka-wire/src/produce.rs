@@ -39,6 +39,20 @@ message! {
     }
 }
 
+impl ProduceRequest {
+    /// One batch for a partition of the topic of this name, to be acknowledged by all replicas within 30 s.
+    #[must_use]
+    pub fn of_batch(topic: &str, partition: PartitionId, batch: Bytes) -> Self {
+        let data = PartitionProduceData { partition, records: Some(batch) };
+        let topic = TopicProduceData {
+            name: topic.to_owned(),
+            partitions: vec![data],
+            ..TopicProduceData::default()
+        };
+        Self { acks: -1, timeout_ms: 30_000, topics: vec![topic], ..Self::default() }
+    }
+}
+
 message! {
     /// A record that made its batch fail (KIP-467).
     pub struct BatchIndexAndErrorMessage {

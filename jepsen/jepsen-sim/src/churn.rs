@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use broker_kafka_wire::{
     ApiKey, FetchPartition, FetchPartitionResponse, FetchRequest, FetchResponse, FetchTopic,
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
-    PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
+    ProduceRequest, ProduceResponse,
 };
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::{
@@ -175,21 +175,8 @@ impl Churn {
         let id = RecordId { producer: PRODUCER, number: self.next };
         self.next += 1;
         let now_ms = self.context.runtime.clock().wall_ms();
-        let data = PartitionProduceData {
-            partition: PartitionId(0),
-            records: Some(batch(&[id], None, now_ms, PLAIN)),
-        };
-        let topic = TopicProduceData {
-            name: NAME.to_owned(),
-            partitions: vec![data],
-            ..TopicProduceData::default()
-        };
-        let request = ProduceRequest {
-            acks: -1,
-            timeout_ms: 30_000,
-            topics: vec![topic],
-            ..ProduceRequest::default()
-        };
+        let batch = batch(&[id], None, now_ms, PLAIN);
+        let request = ProduceRequest::of_batch(NAME, PartitionId(0), batch);
         let correlation = rpc.correlation_id();
         rpc.send(request.encode(9, correlation, Some(&self.context.name))).await?;
         Ok(id)

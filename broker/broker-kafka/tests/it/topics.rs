@@ -3,9 +3,7 @@
 use std::task::{Context, Waker};
 
 use broker_kafka::{Response, code};
-use broker_kafka_wire::{
-    ApiKey, PartitionProduceData, ProduceRequest, TopicProduceData, encode_guarded_request,
-};
+use broker_kafka_wire::{ApiKey, ProduceRequest, encode_guarded_request};
 use futures_executor::block_on;
 use kafka_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
@@ -24,7 +22,7 @@ use kafka_protocol::messages::{
     DeleteTopicsRequest, DescribeLogDirsRequest, InitProducerIdRequest, RequestKind, ResponseKind,
 };
 use log_record::BatchBuilder;
-use log_types::{PartitionId, TopicId};
+use log_types::PartitionId;
 use uuid::Uuid;
 
 use crate::client::{Client, ask, text, topic_name};
@@ -63,19 +61,7 @@ pub(crate) fn produce(client: &Client, topic: &str, count: i64) {
     for index in 0..count {
         builder.push(NOW_MS + index, Some(b"k"), Some(b"v"), &[]).unwrap();
     }
-    let request = ProduceRequest {
-        acks: -1,
-        timeout_ms: 1000,
-        topics: vec![TopicProduceData {
-            name: topic.to_owned(),
-            topic_id: TopicId::default(),
-            partitions: vec![PartitionProduceData {
-                partition: PartitionId(0),
-                records: Some(builder.build().unwrap()),
-            }],
-        }],
-        ..ProduceRequest::default()
-    };
+    let request = ProduceRequest::of_batch(topic, PartitionId(0), builder.build().unwrap());
     let response = client.produce(9, &request);
     assert_eq!(response.topics[0].partitions[0].error_code, 0, "{response:?}");
 }

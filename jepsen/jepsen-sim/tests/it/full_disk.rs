@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use broker_kafka_wire::{
-    ApiKey, MetadataRequest, MetadataRequestTopic, PartitionProduceData, ProduceRequest,
-    ProduceResponse, TopicProduceData, decode_trusted_response, encode_guarded_request,
+    ApiKey, MetadataRequest, MetadataRequestTopic, ProduceRequest, ProduceResponse,
+    decode_trusted_response, encode_guarded_request,
 };
 use broker_rt::{Connection, Runtime};
 use bytes::Bytes;
@@ -59,17 +59,8 @@ async fn make_topic(connection: &Rc<dyn Connection>) {
 async fn produce(connection: &Rc<dyn Connection>, partition: i32) -> (i16, i64) {
     let mut batch = BatchBuilder::new();
     batch.push(1_700_000_000_000, None, Some(&[7; 30_000]), &[]).expect("a record fits");
-    let data = PartitionProduceData {
-        partition: PartitionId(partition),
-        records: Some(batch.build().expect("a batch")),
-    };
-    let topic = TopicProduceData {
-        name: "t".to_owned(),
-        partitions: vec![data],
-        ..TopicProduceData::default()
-    };
-    let request =
-        ProduceRequest { acks: -1, timeout_ms: 30_000, topics: vec![topic], ..Default::default() };
+    let batch = batch.build().expect("a batch");
+    let request = ProduceRequest::of_batch("t", PartitionId(partition), batch);
     send(connection, request.encode(9, 2, None).expect("encodes")).await;
     let body = Bytes::from(answer(connection).await.expect("an answer"));
     let (_, answer) = ProduceResponse::decode(&body, 9).expect("an answer");
