@@ -63,6 +63,10 @@ const STACK_BYTES: usize = 32 * 1024 * 1024;
 /// Tables one statement may name.
 const TABLES_MAX: usize = 100;
 
+/// Threads of the engine's runtime for each part of a statement that runs: a step of an operator that takes long, such as a sort,
+/// keeps its thread, and others are to be served meanwhile.
+pub(crate) const THREADS: usize = 4;
+
 /// How the engine is sized.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -71,7 +75,7 @@ pub struct EngineOptions {
     pub memory_bytes_max: usize,
     /// Bytes that those of one statement may hold.
     pub query_memory_bytes_max: usize,
-    /// Threads of the engine's runtime; at least 1.
+    /// Parts of a statement that run at the same time; at least 1. The engine has four threads for each.
     pub worker_threads: usize,
     /// Rows per Arrow batch and per batch handed to a session; at least 1.
     pub batch_rows: usize,
@@ -142,7 +146,7 @@ impl Engine {
         ingest: Arc<dyn Ingest>,
     ) -> Result<Arc<Self>, Error> {
         let runtime = Builder::new_multi_thread()
-            .worker_threads(options.worker_threads.max(1))
+            .worker_threads(THREADS * options.worker_threads.max(1))
             .thread_name("luma-query")
             .thread_stack_size(STACK_BYTES)
             .enable_time()

@@ -31,9 +31,11 @@ use query_api::{DataType, Error, ErrorKind, Execution, Row, Value};
 
 use crate::engine::{Parsed, PlanContext, Shapes, Shared};
 use crate::error::unsupported;
+use crate::interruptible::interruptible;
 use crate::rewrite::parts;
 use crate::shape::{Decoding, is_system_column};
 use crate::snapshot::Relation;
+use crate::stop::Stop;
 use crate::{memory, parameters, pg_catalog, query, types, weight};
 
 /// A partition's batch is appended when its records took this much.
@@ -272,12 +274,14 @@ pub(crate) async fn run(
     target: &Target,
     state: &SessionState,
     plan: LogicalPlan,
+    stop: &Stop,
 ) -> Result<Execution, Error> {
     let fail = |error| shared.text(parsed).datafusion(&error);
     let (plan, forms) = rendered(shared, parsed, plan)?;
     let column_types: Vec<DataType> =
         plan.schema().fields().iter().map(|it| types::from_field(it)).collect();
     let physical = weight::physical(state, &plan).await.map_err(fail)?;
+    let physical = interruptible(physical, stop).map_err(fail)?;
     let mut batches =
         memory::execute(physical, state, memory::Passing::new(state)).map_err(fail)?;
     let mut appender = Appender::new(shared, target);

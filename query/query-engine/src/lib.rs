@@ -37,6 +37,7 @@ mod guard;
 mod guarded;
 mod infer;
 mod insert;
+mod interruptible;
 mod intervals;
 mod json;
 mod lists;

@@ -21,9 +21,11 @@ use crate::bad::BadRecords;
 use crate::command::Command;
 use crate::engine::{Parsed, PlanContext, Shapes, Shared, result_columns};
 use crate::functions::registry::Registry;
+use crate::interruptible::interruptible;
 use crate::memory::{self, Passing};
 use crate::output::{Output, Piece};
 use crate::session::Prepared;
+use crate::stop::{Stop, Waiting};
 use crate::{columns, copy, ddl, insert, parameters, weight};
 
 /// Pieces of rows between the plan and the consumer.
@@ -114,13 +116,13 @@ pub(crate) async fn execute(
         let (target, source, state, plan) =
             insert::plan(&shared, &context, parsed, &prepared.hints, &mut shapes).await?;
         let plan = bind(&shared, &source, plan, &prepared.described.parameters, &values)?;
-        return insert::run(&shared, &source, &target, &state, plan).await;
+        return insert::run(&shared, &source, &target, &state, plan, &context.stop).await;
     }
     let target = planned(parsed, &prepared.hints)?;
     let (state, plan) = shared.plan(&target, &context, &mut shapes).await?;
     let plan = bind(&shared, &target, plan, &prepared.described.parameters, &values)?;
     if let Command::Explain { analyze } = prepared.command {
-        return explain(&shared, &target, &state, &plan, analyze).await;
+        return explain(&shared, &target, &state, &plan, analyze.then_some(&context.stop)).await;
     }
     let columns = prepared.columns.clone();
     let notices = Arc::clone(&context.bad);
@@ -176,8 +178,10 @@ async fn start(
     registry: Arc<Registry>,
     cancelled: watch::Receiver<u64>,
 ) -> Result<RowStream, Error> {
+    let stop = Stop::default();
     let physical = weight::physical(state, plan)
         .await
+        .and_then(|physical| interruptible(physical, &stop))
         .map_err(|error| shared.text(&parsed).datafusion(&error))?;
     let column_types: Vec<DataType> = columns.iter().map(|it| it.data_type.clone()).collect();
     let passing = Passing::new(state);
@@ -209,31 +213,29 @@ async fn start(
             }
         }
     });
-    Ok(handed_out(rx, Task(task), cancelled))
+    Ok(handed_out(rx, (Task(task), Waiting(stop)), cancelled))
 }
 
-/// Pieces as rows, until the statement is cancelled.
+/// Pieces as rows, until the statement is cancelled. Whoever drops `running` ends it.
 fn handed_out(
     rx: mpsc::Receiver<Result<Piece, Error>>,
-    task: Task<()>,
+    running: (Task<()>, Waiting),
     cancelled: watch::Receiver<u64>,
 ) -> RowStream {
     // The memory of a piece is given back when the next one is asked for.
-    let rows = stream::unfold((rx, task, None, false), move |(mut rx, task, held, ended)| {
+    let rows = stream::unfold((rx, Some(running), None), move |(mut rx, running, held)| {
         let mut cancelled = cancelled.clone();
         async move {
             drop(held);
-            if ended {
-                return None;
-            }
+            running.as_ref()?;
             tokio::select! {
                 biased;
                 _ = cancelled.changed() => {
-                    Some((Err(crate::error::cancelled()), (rx, task, None, true)))
+                    Some((Err(crate::error::cancelled()), (rx, None, None)))
                 }
                 item = rx.recv() => Some(match item? {
-                    Ok(piece) => (Ok(piece.rows), (rx, task, Some(piece.held), false)),
-                    Err(error) => (Err(error), (rx, task, None, true)),
+                    Ok(piece) => (Ok(piece.rows), (rx, running, Some(piece.held))),
+                    Err(error) => (Err(error), (rx, None, None)),
                 }),
             }
         }
@@ -246,11 +248,12 @@ async fn explain(
     parsed: &Parsed,
     state: &SessionState,
     plan: &LogicalPlan,
-    analyze: bool,
+    analyze: Option<&Stop>,
 ) -> Result<Execution, Error> {
     let fail = |error| shared.text(parsed).datafusion(&error);
-    let physical = weight::physical(state, plan).await.map_err(fail)?;
-    let text = if analyze {
+    let mut physical = weight::physical(state, plan).await.map_err(fail)?;
+    let text = if let Some(stop) = analyze {
+        physical = interruptible(physical, stop).map_err(fail)?;
         let mut batches =
             memory::execute(Arc::clone(&physical), state, Passing::new(state)).map_err(fail)?;
         while let Some(batch) = batches.next().await {

@@ -1,10 +1,10 @@
-//! Ends the planning of a statement that nobody waits for any more.
+//! Ends the planning of a statement that nobody waits for any more, and what [`crate::interruptible`] asks it while it runs.
 //!
 //! Planning is a computation: aborting its task does not end it. So each rule of the planner asks first whether the
 //! statement is still wanted, those that are applied node by node at each node.
 //!
 //! Invariants:
-//! - What is stopped stays stopped; each run of a statement has a [`Stop`] of its own.
+//! - What is stopped stays stopped; planning a statement and giving its rows each have a [`Stop`] of their own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +33,9 @@ use crate::query::Task;
 pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    fn check(&self) -> Result<()> {
+    /// # Errors
+    /// 57014 once nobody waits any more.
+    pub(crate) fn check(&self) -> Result<()> {
         if self.0.load(Ordering::Relaxed) {
             return Err(DataFusionError::External(Box::new(cancelled_error())));
         }
@@ -42,7 +44,7 @@ impl Stop {
 }
 
 /// Stops when it is dropped.
-struct Waiting(Stop);
+pub(crate) struct Waiting(pub(crate) Stop);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
