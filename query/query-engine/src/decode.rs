@@ -4,13 +4,14 @@
 //! - Every record gives exactly one row; a field that does not fit its column is NULL and makes the record bad.
 //! - A value is parsed only when a value column is projected.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder,
-    Float64Builder, Int16Builder, Int32Builder, Int64Builder, RecordBatch, RecordBatchOptions,
-    StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Decimal256Builder,
+    Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, RecordBatch,
+    RecordBatchOptions, StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::compute::kernels::cast_utils::{Parser, parse_decimal};
 use datafusion::arrow::datatypes::{
@@ -20,7 +21,8 @@ use datafusion::arrow::error::ArrowError;
 use query_api::DataType;
 use serde_json::value::RawValue;
 
-use crate::json;
+use crate::json::{self, numbers};
+use crate::operators::exact;
 use crate::records::LogRecord;
 use crate::shape::{Decoding, SYSTEM_COLUMNS, Shape, SystemColumn};
 
@@ -180,9 +182,7 @@ impl Builder {
             let raw = raw.filter(|raw| raw.get() != "null");
             let fits = self.builders[at].json(raw, strict);
             if !fits && result.is_ok() {
-                let name = self.projection.schema.field(at).name();
-                let text = raw.map_or("", RawValue::get);
-                result = Err(format!("field \"{name}\" does not fit its type: {}", cut(text)));
+                result = Err(misfit(self.projection.schema.field(at).name(), raw));
             }
         }
         result
@@ -219,6 +219,8 @@ enum ColumnBuilder {
     Float4(Float32Builder),
     Float8(Float64Builder),
     Numeric(Decimal128Builder, u8, i8),
+    /// Of numbers that have their own digits ([`exact::OPEN`]).
+    Open(Decimal256Builder),
     Text(StringBuilder),
     Json(StringBuilder),
     Bytea(BinaryBuilder),
@@ -236,6 +238,9 @@ impl ColumnBuilder {
             DataType::Int8 => Self::Int8(Int64Builder::new()),
             DataType::Float4 => Self::Float4(Float32Builder::new()),
             DataType::Float8 => Self::Float8(Float64Builder::new()),
+            DataType::Numeric(0, exact::OPEN_SCALE) => {
+                Self::Open(Decimal256Builder::new().with_data_type(exact::OPEN))
+            }
             DataType::Numeric(precision, scale) => {
                 let builder =
                     Decimal128Builder::new().with_data_type(crate::types::to_arrow(data_type));
@@ -285,15 +290,30 @@ impl ColumnBuilder {
             Self::Int2(builder) => fits(raw, integer(raw), |it| builder.append_option(it)),
             Self::Int4(builder) => fits(raw, integer(raw), |it| builder.append_option(it)),
             Self::Int8(builder) => fits(raw, integer(raw), |it| builder.append_option(it)),
-            Self::Float4(builder) => fits(raw, number(raw), |it| builder.append_option(it)),
-            Self::Float8(builder) => fits(raw, number(raw), |it| builder.append_option(it)),
+            Self::Float4(builder) => {
+                fits(raw, text.and_then(numbers::rounded), |it| builder.append_option(it))
+            }
+            Self::Float8(builder) if strict => {
+                fits(raw, text.and_then(numbers::rounded), |it| builder.append_option(it))
+            }
+            Self::Float8(builder) => {
+                fits(raw, text.and_then(numbers::double), |it| builder.append_option(it))
+            }
+            Self::Numeric(builder, _, scale) if !strict => {
+                let value = text.and_then(|it| numbers::unscaled(it, *scale)?.to_i128());
+                fits(raw, value, |it| builder.append_option(it))
+            }
+            Self::Open(builder) => {
+                let value = text.and_then(|it| numbers::unscaled(it, exact::OPEN_SCALE));
+                fits(raw, value, |it| builder.append_option(it))
+            }
             Self::Json(builder) => {
                 builder.append_option(text);
                 true
             }
             Self::Text(builder) => {
-                let string = raw.and_then(json::string);
-                let lenient = if strict { None } else { text };
+                let string = raw.and_then(string);
+                let lenient = text.filter(|it| !strict && !it.starts_with('"'));
                 let value = string.as_deref().or(lenient);
                 builder.append_option(value);
                 value.is_some() || raw.is_none()
@@ -304,8 +324,9 @@ impl ColumnBuilder {
 
     /// Types that JSON has no literal for: read from the string, or from a number's digits.
     fn json_from_string(&mut self, raw: Option<&RawValue>) -> bool {
-        let string = raw.and_then(|raw| json::string(raw).or_else(|| Some(raw.get().into())));
-        let text = string.as_deref();
+        let written = raw.map(RawValue::get).filter(|it| !it.starts_with('"'));
+        let string = raw.and_then(json::string);
+        let text = string.as_deref().or(written);
         match self {
             Self::Numeric(builder, precision, scale) => {
                 let value = text
@@ -343,6 +364,7 @@ impl ColumnBuilder {
             Self::Float4(it) => Arc::new(it.finish()),
             Self::Float8(it) => Arc::new(it.finish()),
             Self::Numeric(it, _, _) => Arc::new(it.finish()),
+            Self::Open(it) => Arc::new(it.finish()),
             Self::Text(it) | Self::Json(it) => Arc::new(it.finish()),
             Self::Bytea(it) => Arc::new(it.finish()),
             Self::Date(it) => Arc::new(it.finish()),
@@ -362,9 +384,20 @@ fn integer<T: std::str::FromStr>(raw: Option<&RawValue>) -> Option<T> {
     raw.and_then(|raw| raw.get().parse().ok())
 }
 
-/// JSON numbers only: Rust would also read `inf` and `nan`, which JSON never begins a value with.
-fn number<T: std::str::FromStr>(raw: Option<&RawValue>) -> Option<T> {
-    raw.and_then(|raw| raw.get().parse().ok())
+/// A JSON string as text, which has no NUL, and no half of a surrogate pair, which JSON can write.
+fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    json::string(raw).filter(|it| !it.contains('\0'))
+}
+
+/// Why a value of a column is NULL.
+fn misfit(name: &str, raw: Option<&RawValue>) -> String {
+    let written = raw.map_or("", RawValue::get);
+    let reason = match raw.filter(|it| it.get().starts_with('"')).map(json::string) {
+        Some(None) => "has half of a surrogate pair, which is no character",
+        Some(Some(text)) if text.contains('\0') => "has a \\u0000, which text cannot hold",
+        _ => "does not fit its type",
+    };
+    format!("field \"{name}\" {reason}: {}", cut(written))
 }
 
 /// PostgreSQL's hex form, `\x…`.

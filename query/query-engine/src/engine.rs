@@ -254,6 +254,9 @@ pub(crate) fn parse(sql: String, tokens: Vec<TokenWithSpan>) -> Result<Option<Pa
         return Ok(None);
     }
     let text = Text { sql: &sql, tokens: &tokens };
+    if let Some(empty) = guard::empty_name(&tokens) {
+        return Err(text.empty_name(empty));
+    }
     if let Some(reserved) = guard::reserved_name(&tokens) {
         return Err(text.reserved(reserved));
     }
@@ -339,9 +342,10 @@ impl Shared {
             let plan = averages::divided(floats::beside_numerics(plan)?, &self.averages)?;
             subquery::single_rows(predicates::joined(order::by_length(plan)?)?)
         };
-        let plan = weight::planning(&state, plan)
-            .await
-            .map_err(|error| self.text(parsed).datafusion(&error))?;
+        let plan = weight::planning(&state, plan).await.map_err(|error| {
+            let error = self.text(parsed).datafusion(&error);
+            infer::unknown_column(error, &parsed.statement, shapes)
+        })?;
         Ok((state, plan))
     }
 

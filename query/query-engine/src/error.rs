@@ -166,6 +166,12 @@ impl Text<'_> {
             .with_position(guard::position(self.sql, token.span.start))
     }
 
+    /// `""` where a name belongs.
+    pub(crate) fn empty_name(&self, token: &TokenWithSpan) -> Error {
+        let message = format!("zero-length delimited identifier at or near \"{}\"", token.token);
+        invalid("42601", message).with_position(guard::position(self.sql, token.span.start))
+    }
+
     /// A reserved word where a name belongs.
     pub(crate) fn reserved(&self, token: &TokenWithSpan) -> Error {
         let word = token.token.to_string();

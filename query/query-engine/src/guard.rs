@@ -78,6 +78,13 @@ pub(crate) fn reserved_name(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> 
     None
 }
 
+/// A name of no characters, which PostgreSQL has nowhere.
+pub(crate) fn empty_name(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
+    tokens.iter().find(|it| {
+        matches!(&it.token, Token::Word(word) if word.quote_style.is_some() && word.value.is_empty())
+    })
+}
+
 /// A statement's text and its place in the string it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {

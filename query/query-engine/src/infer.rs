@@ -1,6 +1,7 @@
 //! Columns from a sample of records: which JSON fields there are and the narrowest type that holds each.
 //!
-//! Widening: `int8 → float8 → text`; an object, an array, or a mix with booleans is `json`. Fields keep the order
+//! Widening: `int8 → float8 → text`, with `numeric` for what a double would round ([`crate::json::numbers`]); an object,
+//! an array, or a mix with booleans is `json`. Fields keep the order
 //! in which they are first seen. A topic whose sampled values are not mostly JSON objects is raw.
 //!
 //! Invariants:
@@ -9,12 +10,16 @@
 
 use std::collections::BTreeMap;
 
+use datafusion::sql::sqlparser::ast::Statement;
 use query_api::{DataType, Error, Follow, TopicInfo};
 use serde_json::value::RawValue;
 
+use crate::engine::Shapes;
 use crate::json::{self, JsonKind};
 use crate::records::{self, RecordSink};
-use crate::shape::{COLUMNS_MAX, Decoding, Shape, ValueColumn};
+use crate::rewrite;
+use crate::scan;
+use crate::shape::{COLUMNS_MAX, Decoding, Shape, ValueColumn, can_be_column};
 
 /// Records of each end of a partition.
 const SAMPLE_RECORDS: i64 = 64;
@@ -42,6 +47,21 @@ pub(crate) async fn infer(follow: &dyn Follow, topic: &TopicInfo) -> Result<Shap
     Ok(sample.shape())
 }
 
+/// The error about a column that there is none of says how a topic gets its columns.
+pub(crate) fn unknown_column(error: Error, statement: &Statement, shapes: &Shapes) -> Error {
+    let is_inferred =
+        |name: &&String| shapes.get(*name).is_some_and(|it| it.decoding == Decoding::JsonInferred);
+    let named = rewrite::relations(statement);
+    let inferred = named.iter().filter_map(|it| it.last()).find(is_inferred);
+    let (Some("42703"), Some(name)) = (error.sqlstate, inferred) else { return error };
+    let how = format!(
+        "columns of \"{name}\" are the JSON fields of records that were looked at; \
+         CREATE TABLE … WITH (topic = '{name}', format = 'json') declares columns"
+    );
+    let hint = error.hint.as_ref().map_or(how.clone(), |it| format!("{it}; {how}"));
+    error.with_hint(hint)
+}
+
 async fn sample_range(
     follow: &dyn Follow,
     topic: &TopicInfo,
@@ -50,7 +70,10 @@ async fn sample_range(
     end: i64,
     sample: &mut Sample,
 ) -> Result<(), Error> {
-    let read = follow.read(topic.id, partition, start, end, SAMPLE_BYTES).await?;
+    let read = follow
+        .read(topic.id, partition, start, end, SAMPLE_BYTES)
+        .await
+        .map_err(|error| scan::gone(topic, error))?;
     sample.start = start;
     sample.end = end;
     for batch in &read.batches {
@@ -78,7 +101,7 @@ impl RecordSink for Sample {
         }
         let mut fields: Vec<(String, JsonKind)> = Vec::new();
         let parsed = json::each_field(value, |name, raw: &RawValue| {
-            if fields.len() < COLUMNS_MAX {
+            if fields.len() < COLUMNS_MAX && can_be_column(name) {
                 fields.push((name.to_owned(), JsonKind::of(raw)));
             }
         });
@@ -123,8 +146,7 @@ impl Sample {
 fn column_type(kind: JsonKind) -> DataType {
     match kind {
         JsonKind::Bool => DataType::Bool,
-        JsonKind::Int => DataType::Int8,
-        JsonKind::Float => DataType::Float8,
+        JsonKind::Number(numbers) => numbers.data_type(),
         // Nothing but nulls so far: text holds whatever comes.
         JsonKind::Null | JsonKind::Text => DataType::Text,
         JsonKind::Nested => DataType::Json,

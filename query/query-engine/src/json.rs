@@ -6,6 +6,7 @@
 //! - Nesting is limited by serde_json's own bound of 128, so hostile values cannot exhaust the stack.
 
 pub(crate) mod compared;
+pub(crate) mod numbers;
 pub(crate) mod tree;
 
 use std::borrow::Cow;
@@ -14,13 +15,14 @@ use std::fmt;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use self::numbers::Numbers;
+
 /// What a JSON text is, at its outermost level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JsonKind {
     Null,
     Bool,
-    Int,
-    Float,
+    Number(Numbers),
     Text,
     /// An object, an array, or values of kinds that no scalar type holds.
     Nested,
@@ -34,19 +36,18 @@ impl JsonKind {
             Some(b't' | b'f') => Self::Bool,
             Some(b'"') => Self::Text,
             Some(b'{' | b'[') => Self::Nested,
-            _ if text.parse::<i64>().is_ok() => Self::Int,
-            _ => Self::Float,
+            _ => Self::Number(Numbers::of(text)),
         }
     }
 
     /// The narrowest kind that holds both.
     pub(crate) fn widen(self, other: Self) -> Self {
-        use JsonKind::{Bool, Float, Int, Nested, Null, Text};
+        use JsonKind::{Bool, Nested, Null, Number, Text};
         match (self, other) {
             (left, right) if left == right => left,
             (Null, kind) | (kind, Null) => kind,
-            (Int, Float) | (Float, Int) => Float,
-            (Int | Float, Text) | (Text, Int | Float) => Text,
+            (Number(left), Number(right)) => Number(left.widen(right)),
+            (Number(_), Text) | (Text, Number(_)) => Text,
             (Nested | Bool, _) | (_, Nested | Bool) => Nested,
             (left, _) => left,
         }

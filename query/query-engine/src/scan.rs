@@ -367,7 +367,8 @@ impl Reader {
             .context
             .follow
             .read(self.topic.id, partition, self.next, end, self.read_bytes)
-            .await?;
+            .await
+            .map_err(|error| gone(&self.topic, error))?;
         if read.next <= self.next {
             return Err(Error::new(
                 ErrorKind::Unavailable,
@@ -470,6 +471,15 @@ impl RecordSink for Sink<'_> {
         }
         true
     }
+}
+
+/// What the log does not have any more, with the name of the topic, which the log does not know by then.
+pub(crate) fn gone(topic: &TopicInfo, error: Error) -> Error {
+    if error.kind != ErrorKind::NotFound {
+        return error;
+    }
+    let message = format!("cannot read topic \"{}\": {}", topic.name, error.message);
+    Error { message, ..error }
 }
 
 fn external(error: Error) -> DataFusionError {

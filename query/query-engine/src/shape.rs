@@ -7,7 +7,8 @@
 //!
 //! Invariants:
 //! - The five system columns have fixed indexes, [`SystemColumn`]; value columns follow.
-//! - A value column never has a system column's name: the system column wins.
+//! - A value column never has a system column's name: the system column wins. Nor has it a name that PostgreSQL has
+//!   none like ([`can_be_column`]).
 
 use std::sync::Arc;
 
@@ -42,6 +43,15 @@ pub(crate) fn is_system_column(name: &str) -> bool {
     SYSTEM_COLUMNS.iter().any(|(system, _)| *system == name)
 }
 
+/// Bytes of the longest name of a value column.
+const NAME_BYTES_MAX: usize = 1000;
+
+/// Whether a field of that name is a column: PostgreSQL has no empty names and none with NUL, and clients fail over them.
+pub(crate) fn can_be_column(name: &str) -> bool {
+    let is_name = !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.contains('\0');
+    is_name && !is_system_column(name)
+}
+
 /// How a record value becomes columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decoding {
@@ -73,7 +83,7 @@ impl Shape {
     pub(crate) fn new(decoding: Decoding, columns: Vec<ValueColumn>) -> Self {
         let columns: Vec<_> = columns
             .into_iter()
-            .filter(|column| !is_system_column(&column.name))
+            .filter(|column| can_be_column(&column.name))
             .take(COLUMNS_MAX)
             .collect();
         let system = SYSTEM_COLUMNS.iter().map(|(name, data_type)| {

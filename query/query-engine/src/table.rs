@@ -18,7 +18,7 @@ use query_api::{Follow, PartitionInfo, TopicInfo};
 use crate::bad::{BadRecordPolicy, BadRecords};
 use crate::decode::Projection;
 use crate::pushdown::{self, Bound, Span};
-use crate::scan::{ScanRange, TopicScan};
+use crate::scan::{ScanRange, TopicScan, gone};
 use crate::shape::Shape;
 
 /// What scans of one statement share.
@@ -136,6 +136,6 @@ impl TopicTable {
             .follow
             .offset_for_timestamp(self.topic.id, partition, timestamp_ms)
             .await
-            .map_err(|error| DataFusionError::External(Box::new(error)))
+            .map_err(|error| DataFusionError::External(Box::new(gone(&self.topic, error))))
     }
 }

@@ -59,6 +59,7 @@ pub(crate) fn to_arrow(data_type: &DataType) -> Arrow {
         DataType::Int8 => Arrow::Int64,
         DataType::Float4 => Arrow::Float32,
         DataType::Float8 => Arrow::Float64,
+        DataType::Numeric(0, exact::OPEN_SCALE) => exact::OPEN,
         DataType::Numeric(0, scale) => Arrow::Decimal128(38, *scale),
         DataType::Numeric(precision, scale) => Arrow::Decimal128(*precision, *scale),
         DataType::Text

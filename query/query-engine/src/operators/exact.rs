@@ -31,7 +31,7 @@ const SCALE: i8 = 40;
 /// 36 digits before the point, 40 after it.
 pub(crate) const EXACT: DataType = DataType::Decimal256(DIGITS_MAX, SCALE);
 /// Of numbers that show the digits they have and no more: casts of floating point and of text.
-const OPEN_SCALE: i8 = 39;
+pub(crate) const OPEN_SCALE: i8 = 39;
 /// 37 digits before the point, 39 after it.
 pub(crate) const OPEN: DataType = DataType::Decimal256(DIGITS_MAX, OPEN_SCALE);
 /// Digits of a group. Source: `DEC_DIGITS` of PostgreSQL's `numeric.c`.

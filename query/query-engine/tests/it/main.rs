@@ -9,6 +9,7 @@ mod answers;
 mod corpus;
 mod cursors;
 mod errors;
+mod inferred;
 mod memory;
 mod named;
 mod postgres;

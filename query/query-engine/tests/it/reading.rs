@@ -515,3 +515,24 @@ fn a_transaction_block_reads_one_snapshot() {
     "#]]
     .assert_eq(&counts);
 }
+
+#[test]
+fn a_topic_that_is_deleted_while_it_is_read_is_named() {
+    let log = Log::long("t", 90, 10, 10_000);
+    let (_engine, mut session) = log.session();
+    let failure = block_on(async {
+        let (_, execution) = start(session.as_mut(), "SELECT pad FROM t", vec![]).await.unwrap();
+        let mut rows = execution.rows.unwrap();
+        rows.next().await.unwrap().unwrap();
+        log.memory.remove_topic("t");
+        loop {
+            if let Err(error) = rows.next().await.unwrap() {
+                break error;
+            }
+        }
+    });
+    expect![[r#"
+        ?????: cannot read topic "t": partition 0 of the topic does not exist any more
+    "#]]
+    .assert_eq(&shown(Err(failure)));
+}

@@ -190,6 +190,10 @@ impl Memory {
         topics.push(Topic { info, partitions, ordered: false, dense: true });
     }
 
+    pub(crate) fn remove_topic(&self, name: &str) {
+        self.topics.lock().unwrap().retain(|it| it.info.name != name);
+    }
+
     /// Says that timestamps are the log's own.
     pub(crate) fn set_ordered(&self) {
         self.topics.lock().unwrap()[0].ordered = true;
@@ -267,9 +271,12 @@ impl Memory {
         offset: i64,
         end: i64,
         max_bytes: usize,
-    ) -> ReadBatches {
+    ) -> Result<ReadBatches, Error> {
         let topics = self.topics.lock().unwrap();
-        let topic = topics.iter().find(|it| it.info.id == topic).unwrap();
+        let Some(topic) = topics.iter().find(|it| it.info.id == topic) else {
+            let message = format!("partition {partition} of the topic does not exist any more");
+            return Err(Error::new(ErrorKind::NotFound, message));
+        };
         let line = format!("{}/{partition} [{offset}, {end})", topic.info.name);
         self.reads.lock().unwrap().push(line);
         let mut read = ReadBatches { batches: Vec::new(), next: offset };
@@ -286,7 +293,7 @@ impl Memory {
         if read.batches.is_empty() {
             read.next = end;
         }
-        read
+        Ok(read)
     }
 }
 
@@ -313,7 +320,7 @@ impl Follow for Memory {
         max_bytes: usize,
     ) -> BoxFuture<'_, Result<ReadBatches, Error>> {
         let partition = usize::try_from(partition).unwrap();
-        Box::pin(async move { Ok(self.read_now(topic, partition, offset, end, max_bytes)) })
+        Box::pin(async move { self.read_now(topic, partition, offset, end, max_bytes) })
     }
 
     fn offset_for_timestamp(
