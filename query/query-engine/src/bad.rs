@@ -4,10 +4,12 @@
 //! A bad record stays a row: its system columns are there and what could not be decoded is NULL, so `count(*)`
 //! agrees with `SELECT *`. `SET luma.on_bad_record = 'fail'` turns the first one into an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use query_api::{Error, ErrorKind, TopicInfo};
+
+use crate::shape::COLUMNS_MAX;
 
 /// What a statement does with a record it cannot decode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +66,8 @@ impl BadTotals {
 #[derive(Debug)]
 pub(crate) struct BadRecords {
     topics: Mutex<BTreeMap<String, Bad>>,
+    /// Names of topics whose records have more fields than there are columns.
+    left_out: Mutex<BTreeSet<String>>,
     totals: Arc<BadTotals>,
 }
 
@@ -77,7 +81,8 @@ struct Bad {
 
 impl BadRecords {
     pub(crate) fn new(totals: &Arc<BadTotals>) -> Self {
-        Self { topics: Mutex::default(), totals: Arc::clone(totals) }
+        let totals = Arc::clone(totals);
+        Self { topics: Mutex::default(), left_out: Mutex::default(), totals }
     }
 
     /// Counts records that stay rows, `count` of them from `offset` on.
@@ -120,10 +125,23 @@ impl BadRecords {
             .with_hint("set luma.on_bad_record = 'skip' to read on with NULL in its place")
     }
 
-    /// One sentence per topic.
+    /// Says of a topic that its records have more fields than there are columns.
+    pub(crate) fn leave_out(&self, topic: &TopicInfo) {
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        left_out.insert(topic.name.clone());
+    }
+
+    /// One sentence per topic, and one for fields that are no columns.
     pub(crate) fn notices(&self) -> Vec<String> {
+        let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        let fields = left_out.iter().map(|topic| {
+            format!(
+                "records of topic \"{topic}\" have more than {COLUMNS_MAX} different fields, of which the first \
+                 {COLUMNS_MAX} are columns; CREATE TABLE … WITH (topic = '{topic}', format = 'json') declares others"
+            )
+        });
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        topics
+        let records = topics
             .iter()
             .map(|(topic, bad)| {
                 let (records, were) =
@@ -134,7 +152,7 @@ impl BadRecords {
                      to fail instead",
                     bad.count, bad.partition, bad.offset, bad.reason
                 )
-            })
-            .collect()
+            });
+        fields.chain(records).collect()
     }
 }

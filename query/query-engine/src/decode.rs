@@ -21,10 +21,11 @@ use datafusion::arrow::error::ArrowError;
 use query_api::DataType;
 use serde_json::value::RawValue;
 
-use crate::json::{self, numbers};
+use crate::infer::{Known, widens};
+use crate::json::{self, JsonKind, numbers};
 use crate::operators::exact;
 use crate::records::LogRecord;
-use crate::shape::{Decoding, SYSTEM_COLUMNS, Shape, SystemColumn};
+use crate::shape::{COLUMNS_MAX, Decoding, SYSTEM_COLUMNS, Shape, SystemColumn, can_be_column};
 
 /// Which columns of a shape to build, in output order.
 #[derive(Clone, Debug)]
@@ -32,8 +33,51 @@ pub(crate) struct Projection {
     pub(crate) schema: SchemaRef,
     decoding: Decoding,
     columns: Vec<(Source, DataType)>,
-    /// JSON field name → index in `columns`.
-    fields: BTreeMap<String, Vec<usize>>,
+    fields: Fields,
+}
+
+/// The JSON fields that are known, in the order in which records tend to have them.
+#[derive(Clone, Debug, Default)]
+struct Fields {
+    /// Names and indexes in the columns of the projection, which has none of those that nobody asked for.
+    known: Vec<(String, Vec<usize>)>,
+    /// Name → index in `known`.
+    index: BTreeMap<String, usize>,
+    /// Where others are written down.
+    learn: Option<Arc<Known>>,
+    /// There is room for more columns.
+    grows: bool,
+    /// Columns of the projection are fields.
+    asked: bool,
+}
+
+impl Fields {
+    fn of(shape: &Shape) -> Self {
+        let names = shape.columns.iter().map(|it| it.name.clone());
+        Self {
+            index: names.clone().zip(0..).collect(),
+            known: names.map(|name| (name, Vec::new())).collect(),
+            learn: shape.known.clone(),
+            grows: shape.known.is_some() && !shape.left_out,
+            asked: false,
+        }
+    }
+
+    /// Column `at` of the shape is column `column` of the projection.
+    fn ask(&mut self, at: usize, column: usize) {
+        self.known[at].1.push(column);
+        self.asked = true;
+    }
+
+    /// The index of a field in `known`, looked for at `next` first, which is moved behind it.
+    fn find(&self, name: &str, next: &mut usize) -> Option<usize> {
+        let at = match self.known.get(*next) {
+            Some((known, _)) if known == name => *next,
+            _ => *self.index.get(name)?,
+        };
+        *next = at + 1;
+        Some(at)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +98,7 @@ impl Projection {
         let indexes = indexes.unwrap_or(&all);
         let schema = Arc::new(shape.schema.project(indexes)?);
         let mut columns = Vec::with_capacity(indexes.len());
-        let mut fields: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut fields = Fields::of(shape);
         for &index in indexes {
             let column = match index.checked_sub(SYSTEM_COLUMNS.len()) {
                 None => system_source(index),
@@ -64,7 +108,7 @@ impl Projection {
                         Decoding::Raw if at == 0 => Source::RawKey,
                         Decoding::Raw => Source::RawValue,
                         _ => {
-                            fields.entry(column.name.clone()).or_default().push(columns.len());
+                            fields.ask(at, columns.len());
                             Source::Field
                         }
                     };
@@ -108,12 +152,14 @@ pub(crate) struct Builder {
     rows: usize,
     /// Bytes of keys and values taken since the last batch.
     bytes: usize,
+    /// Fields without a column that were seen since the last batch, and values wider than theirs.
+    learned: BTreeMap<String, JsonKind>,
 }
 
 impl Builder {
     pub(crate) fn new(projection: Projection) -> Self {
         let builders = projection.columns.iter().map(|(_, it)| ColumnBuilder::new(it)).collect();
-        Self { projection, builders, rows: 0, bytes: 0 }
+        Self { projection, builders, rows: 0, bytes: 0, learned: BTreeMap::new() }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -153,7 +199,7 @@ impl Builder {
                 Source::Field => {}
             }
         }
-        if self.projection.fields.is_empty() {
+        if !self.projection.fields.asked {
             return Ok(());
         }
         self.push_fields(record.value)
@@ -161,31 +207,59 @@ impl Builder {
 
     fn push_fields(&mut self, value: Option<&[u8]>) -> Result<(), String> {
         let mut found: Vec<Option<&RawValue>> = vec![None; self.builders.len()];
+        let mut others: Vec<(String, JsonKind)> = Vec::new();
         let mut result = Ok(());
         if let Some(bytes) = value {
             let fields = &self.projection.fields;
-            let parsed = json::each_field(bytes, |name, raw| {
-                for &at in fields.get(name).into_iter().flatten() {
-                    found[at] = Some(raw);
+            let mut next = 0;
+            let parsed = json::each_field(bytes, |name, raw| match fields.find(name, &mut next) {
+                Some(at) => fields.known[at].1.iter().for_each(|it| found[*it] = Some(raw)),
+                None if fields.grows && can_be_column(name) => {
+                    others.push((name.to_owned(), JsonKind::of(raw)));
                 }
+                None => {}
             });
             if let Err(error) = parsed {
                 found.fill(None);
+                others.clear();
                 result = Err(format!("not a JSON object: {error}"));
             }
         }
-        let strict = self.projection.decoding == Decoding::JsonDeclared;
+        for (name, kind) in others {
+            self.learn(name, kind);
+        }
         for (at, raw) in found.into_iter().enumerate() {
-            if self.projection.columns[at].0 != Source::Field {
-                continue;
-            }
-            let raw = raw.filter(|raw| raw.get() != "null");
-            let fits = self.builders[at].json(raw, strict);
-            if !fits && result.is_ok() {
-                result = Err(misfit(self.projection.schema.field(at).name(), raw));
+            if self.projection.columns[at].0 == Source::Field
+                && let Err(reason) = self.push_field(at, raw.filter(|raw| raw.get() != "null"))
+                && result.is_ok()
+            {
+                result = Err(reason);
             }
         }
         result
+    }
+
+    /// Appends to a column; why what it appends is NULL although the field is not.
+    fn push_field(&mut self, at: usize, raw: Option<&RawValue>) -> Result<(), String> {
+        let strict = self.projection.decoding == Decoding::JsonDeclared;
+        let (true, Some(raw)) = (!self.builders[at].json(raw, strict), raw) else { return Ok(()) };
+        let name = self.projection.schema.field(at).name().clone();
+        let reason = misfit(&name, raw);
+        let kind = JsonKind::of(raw);
+        if strict || !widens(&self.projection.columns[at].1, kind) {
+            return Err(reason);
+        }
+        self.learn(name, kind);
+        Err(format!("{reason} (statements after this one have a wider type)"))
+    }
+
+    /// Writes down what has no column, or one that is too narrow.
+    fn learn(&mut self, name: String, kind: JsonKind) {
+        if let Some(known) = self.learned.get_mut(&name) {
+            *known = known.widen(kind);
+        } else if self.learned.len() < COLUMNS_MAX {
+            self.learned.insert(name, kind);
+        }
     }
 
     /// Takes the rows pushed so far.
@@ -197,6 +271,11 @@ impl Builder {
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         self.rows = 0;
         self.bytes = 0;
+        if let Some(known) = &self.projection.fields.learn
+            && !self.learned.is_empty()
+        {
+            known.learn(std::mem::take(&mut self.learned));
+        }
         let schema = Arc::clone(&self.projection.schema);
         RecordBatch::try_new_with_options(schema, columns, &options)
     }
@@ -390,9 +469,9 @@ fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// Why a value of a column is NULL.
-fn misfit(name: &str, raw: Option<&RawValue>) -> String {
-    let written = raw.map_or("", RawValue::get);
-    let reason = match raw.filter(|it| it.get().starts_with('"')).map(json::string) {
+fn misfit(name: &str, raw: &RawValue) -> String {
+    let written = raw.get();
+    let reason = match written.starts_with('"').then(|| json::string(raw)) {
         Some(None) => "has half of a surrogate pair, which is no character",
         Some(Some(text)) if text.contains('\0') => "has a \\u0000, which text cannot hold",
         _ => "does not fit its type",

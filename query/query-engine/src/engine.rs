@@ -118,6 +118,7 @@ pub(crate) struct Shared {
     memory: Arc<Total>,
     pub(crate) bad: Arc<BadTotals>,
     read_bytes: Arc<AtomicU64>,
+    learned: infer::Learned,
 }
 
 impl Engine {
@@ -172,6 +173,7 @@ impl Engine {
             memory: Arc::default(),
             bad: Arc::default(),
             read_bytes: Arc::default(),
+            learned: infer::Learned::default(),
         });
         Ok(Arc::new(Self { shared, runtime: Some(runtime) }))
     }
@@ -441,6 +443,9 @@ impl Shared {
     ) -> Result<Option<Arc<dyn datafusion::catalog::TableProvider>>, Error> {
         let Some(relation) = context.snapshot.table(name)? else { return Ok(None) };
         let shape = self.shape(&relation, shapes).await?;
+        if shape.left_out {
+            context.bad.leave_out(&relation.topic);
+        }
         let dense = self.follow.offsets_dense(relation.topic.id);
         let table = TopicTable {
             topic: relation.topic,
@@ -467,7 +472,7 @@ impl Shared {
         }
         let shape = match relation.declared_shape() {
             Some(shape) => shape,
-            None => infer::infer(self.follow.as_ref(), &relation.topic).await?,
+            None => infer::infer(self.follow.as_ref(), &relation.topic, &self.learned).await?,
         };
         let shape = Arc::new(shape);
         shapes.insert(relation.name.clone(), Arc::clone(&shape));

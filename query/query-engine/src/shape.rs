@@ -15,6 +15,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use query_api::{DataType, DeclaredColumn};
 
+use crate::infer::Known;
 use crate::types;
 
 /// Value columns beyond this stay undecoded: a topic whose keys are data must not make a table of a million columns.
@@ -77,6 +78,10 @@ pub(crate) struct Shape {
     pub(crate) columns: Vec<ValueColumn>,
     /// System columns, then value columns.
     pub(crate) schema: SchemaRef,
+    /// Where scans write down which fields have no column, or one that is too narrow.
+    pub(crate) known: Option<Arc<Known>>,
+    /// Records have more fields than there are columns.
+    pub(crate) left_out: bool,
 }
 
 impl Shape {
@@ -92,7 +97,8 @@ impl Shape {
         });
         let value = columns.iter().map(|it| types::field(&it.name, &it.data_type, true));
         let fields: Vec<Arc<Field>> = system.chain(value).map(Arc::new).collect();
-        Self { decoding, columns, schema: Arc::new(Schema::new(fields)) }
+        let schema = Arc::new(Schema::new(fields));
+        Self { decoding, columns, schema, known: None, left_out: false }
     }
 
     pub(crate) fn raw() -> Self {

@@ -60,6 +60,18 @@ impl Numbers {
         Self { whole: Whole::None, fractions }
     }
 
+    /// Those that a column of type `data_type` holds at least; `None` for a type of no numbers.
+    pub(crate) fn of_type(data_type: &DataType) -> Option<Self> {
+        let (whole, fractions) = match data_type {
+            DataType::Int8 => (Whole::Bigint, Fractions::None),
+            DataType::Float8 => (Whole::Double, Fractions::Open),
+            DataType::Numeric(_, 0) => (Whole::Numeric, Fractions::None),
+            DataType::Numeric(..) => (Whole::Open, Fractions::Open),
+            _ => return None,
+        };
+        Some(Self { whole, fractions })
+    }
+
     pub(crate) fn widen(self, other: Self) -> Self {
         Self { whole: self.whole.max(other.whole), fractions: self.fractions.max(other.fractions) }
     }

@@ -136,7 +136,7 @@ fn a_cursor_ends_with_its_block_unless_it_is_held() {
         SAVEPOINT s: SAVEPOINT
         DECLARE c CURSOR FOR SELECT id FROM t: DECLARE CURSOR
         SELECT name, is_holdable FROM pg_cursors ORDER BY name: name|is_holdable a|Bool(false) b|Bool(true) c|Bool(false)
-        SELECT nope FROM t: 42703 at 8: column "nope" does not exist hint: columns of "t" are the JSON fields of records that were looked at; CREATE TABLE … WITH (topic = 't', format = 'json') declares columns
+        SELECT nope FROM t: 42703 at 8: column "nope" does not exist hint: columns of "t" are the JSON fields of records that were looked at, all of them after SELECT * FROM "t"; CREATE TABLE … WITH (topic = 't', format = 'json') declares columns
         FETCH a: 25P02: current transaction is aborted, commands ignored until end of transaction block
         ROLLBACK TO s: ROLLBACK
         FETCH a: id Int8(0)
@@ -189,6 +189,8 @@ fn a_cursor_reads_no_further_than_it_is_fetched() {
     block_on(async {
         run(session.as_mut(), "BEGIN", Vec::new()).await.unwrap();
         run(session.as_mut(), "DECLARE c CURSOR FOR SELECT * FROM t", Vec::new()).await.unwrap();
+        // Those that found the columns.
+        log.reads();
         let mut count = 0;
         for _ in 0..10 {
             let (_, execution) =

@@ -26,14 +26,14 @@ fn unknown_names() {
         "SELECT nam FROM orders",
         expect![[r#"
             42703 at 8: column "nam" does not exist
-            hint: perhaps you meant to reference the column "name"; columns of "orders" are the JSON fields of records that were looked at; CREATE TABLE … WITH (topic = 'orders', format = 'json') declares columns
+            hint: perhaps you meant to reference the column "name"; columns of "orders" are the JSON fields of records that were looked at, all of them after SELECT * FROM "orders"; CREATE TABLE … WITH (topic = 'orders', format = 'json') declares columns
         "#]],
     );
     check(
         "SELECT o.nam FROM orders o",
         expect![[r#"
             42703 at 8: column o.nam does not exist
-            hint: perhaps you meant to reference the column "name"; columns of "orders" are the JSON fields of records that were looked at; CREATE TABLE … WITH (topic = 'orders', format = 'json') declares columns
+            hint: perhaps you meant to reference the column "name"; columns of "orders" are the JSON fields of records that were looked at, all of them after SELECT * FROM "orders"; CREATE TABLE … WITH (topic = 'orders', format = 'json') declares columns
         "#]],
     );
     check(
@@ -341,7 +341,7 @@ fn a_failed_block_ends_with_rollback_or_goes_on_from_a_savepoint() {
         BEGIN
         SAVEPOINT
         42703 at 8: column "nope" does not exist
-        hint: columns of "orders" are the JSON fields of records that were looked at; CREATE TABLE … WITH (topic = 'orders', format = 'json') declares columns
+        hint: columns of "orders" are the JSON fields of records that were looked at, all of them after SELECT * FROM "orders"; CREATE TABLE … WITH (topic = 'orders', format = 'json') declares columns
         25P02: current transaction is aborted, commands ignored until end of transaction block
         ROLLBACK
         ?column?

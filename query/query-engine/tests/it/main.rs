@@ -10,6 +10,7 @@ mod corpus;
 mod cursors;
 mod errors;
 mod inferred;
+mod learned;
 mod memory;
 mod named;
 mod postgres;

@@ -454,7 +454,10 @@ fn an_unread_result_reads_no_further() {
     let log = Log::long("t", 64, 100, 10_000);
     let (_engine, mut session) = log.session();
     block_on(async {
-        let (_, execution) = start(session.as_mut(), "SELECT * FROM t", Vec::new()).await.unwrap();
+        let (id, _) = session.prepare("SELECT * FROM t", &[]).await.unwrap();
+        // Those that found the columns.
+        log.reads();
+        let execution = session.execute(id, Vec::new()).await.unwrap();
         let mut rows = execution.rows.unwrap();
         rows.next().await.unwrap().unwrap();
         drop(rows);

@@ -190,6 +190,13 @@ impl Memory {
         topics.push(Topic { info, partitions, ordered: false, dense: true });
     }
 
+    /// Moves the start of a partition; its batches stay, as whole ones do in the log.
+    pub(crate) fn delete_records(&self, name: &str, partition: usize, before: i64) {
+        let mut topics = self.topics.lock().unwrap();
+        let topic = topics.iter_mut().find(|it| it.info.name == name).unwrap();
+        topic.info.partitions[partition].log_start = before;
+    }
+
     pub(crate) fn remove_topic(&self, name: &str) {
         self.topics.lock().unwrap().retain(|it| it.info.name != name);
     }
