@@ -234,6 +234,8 @@ fn base_state(options: &EngineOptions) -> Result<SessionState, DataFusionError> 
     aggregates::register(&mut state)?;
     functions::domain::register(&mut state)?;
     functions::numeric::register(&mut state)?;
+    functions::series::register(&mut state)?;
+    functions::cut::register(&mut state)?;
     Ok(state)
 }
 

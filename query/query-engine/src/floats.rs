@@ -198,17 +198,22 @@ fn compared_as(mut exprs: Vec<&mut Expr>, types: &[DataType], target: Target) ->
         || unify_as(exprs, types, target)
 }
 
-/// Spells out the seconds of literals beside timestamps; whether there were any to spell.
+/// Literals beside timestamps as such; whether there were any.
 fn timestamps(exprs: &mut [&mut Expr], types: &[DataType]) -> bool {
     let mut any = false;
-    if !types.iter().any(|it| matches!(it, DataType::Timestamp(..))) {
+    let Some(target) = types.iter().find(|it| matches!(it, DataType::Timestamp(..))) else {
         return any;
-    }
+    };
     for expr in exprs {
-        if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = &mut **expr
-            && let Some(spelled) = literals::timestamp(text)
-        {
-            *text = spelled;
+        let Expr::Literal(value @ ScalarValue::Utf8(Some(_)), _) = &mut **expr else { continue };
+        let spelled = value.try_as_str().flatten().and_then(literals::timestamp);
+        if let Some(spelled) = spelled {
+            *value = ScalarValue::Utf8(Some(spelled));
+            any = true;
+        }
+        // DataFusion would bring both sides to nanoseconds. What is no time is its error.
+        if let Ok(time) = value.cast_to(target) {
+            *value = time;
             any = true;
         }
     }

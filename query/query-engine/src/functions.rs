@@ -5,11 +5,14 @@
 
 mod access;
 pub(crate) mod arrays;
+mod calendar;
+pub(crate) mod cut;
 pub(crate) mod domain;
 pub(crate) mod joined;
 pub(crate) mod json;
 pub(crate) mod numeric;
 pub(crate) mod registry;
+pub(crate) mod series;
 pub(crate) mod similar;
 mod sized;
 pub(crate) mod times;
@@ -175,6 +178,7 @@ pub(crate) fn register(
     access::register(&mut add);
     similar::register(&mut add);
     times::register(&mut add);
+    calendar::register(&mut add);
     sized::register(state);
     // Replacing a function of the same name is meant.
     let _ = json::build::register(state);
@@ -358,6 +362,21 @@ fn text_functions(add: &mut Add<'_>) {
             Ok(string(args.first()).map_or(NO_TEXT, |value| text(quote_literal(&value))))
         }),
     );
+    add(
+        "quote_nullable",
+        text_type(),
+        Arc::new(|args| match args.first().filter(|it| !it.is_null()) {
+            Some(value) => Ok(text(quote_literal(&printed(value)?))),
+            None => Ok(text("NULL")),
+        }),
+    );
+    for (name, of_nulls) in [("num_nulls", true), ("num_nonnulls", false)] {
+        let counted = move |args: &[ScalarValue]| {
+            let found = args.iter().filter(|it| it.is_null() == of_nulls).count();
+            Ok(ScalarValue::Int32(i32::try_from(found).ok()))
+        };
+        add(name, Returns::Type(DataType::Int32), Arc::new(counted));
+    }
     add("format", text_type(), Arc::new(format));
     add(
         "luma_like",

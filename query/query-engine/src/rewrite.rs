@@ -16,6 +16,7 @@ pub(crate) mod literals;
 mod names;
 mod registry;
 mod rows;
+mod spelled;
 mod subquery;
 mod values;
 
@@ -560,6 +561,7 @@ fn rewrite_access(expr: &mut Expr) {
 
 fn rewrite_expr(expr: &mut Expr) {
     literals::spell_out(expr);
+    spelled::plainly(expr);
     rewrite_access(expr);
     match expr {
         Expr::Function(_) => rewrite_call(expr),
@@ -694,6 +696,7 @@ fn is_quoted(name: &ObjectName) -> bool {
 
 /// `generate_series` as an array.
 fn series(mut call: Expr) -> Expr {
+    spelled::moments(&mut call);
     if let Expr::Function(function) = &mut call {
         function.name = ObjectName::from(vec![Ident::with_quote('"', "generate_series")]);
     }

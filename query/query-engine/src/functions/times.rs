@@ -36,11 +36,11 @@ const MONTHS: [&str; 12] = [
 const DAYS: [&str; 7] =
     ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
 /// Longest first where one begins another.
-const PATTERNS: [&str; 44] = [
-    "HH24", "hh24", "HH12", "hh12", "YYYY", "yyyy", "Month", "MONTH", "month", "DDD", "ddd", "Day",
-    "DAY", "day", "Mon", "MON", "mon", "HH", "hh", "MI", "mi", "SS", "ss", "MS", "ms", "US", "us",
-    "MM", "mm", "DD", "dd", "Dy", "DY", "dy", "AM", "PM", "am", "pm", "YY", "yy", "Q", "q", "D",
-    "d",
+const PATTERNS: [&str; 50] = [
+    "IYYY", "iyyy", "IW", "iw", "WW", "ww", "HH24", "hh24", "HH12", "hh12", "YYYY", "yyyy",
+    "Month", "MONTH", "month", "DDD", "ddd", "Day", "DAY", "day", "Mon", "MON", "mon", "HH", "hh",
+    "MI", "mi", "SS", "ss", "MS", "ms", "US", "us", "MM", "mm", "DD", "dd", "Dy", "DY", "dy", "AM",
+    "PM", "am", "pm", "YY", "yy", "Q", "q", "D", "d",
 ];
 
 pub(super) fn register(add: &mut Add<'_>) {
@@ -108,13 +108,23 @@ fn shown(micros: i64, pattern: &str) -> Result<String> {
     let mut shown = String::new();
     let mut rest = pattern;
     while let Some(next) = rest.chars().next() {
-        if let Some(quoted) = rest.strip_prefix('"') {
+        let unpadded = rest.strip_prefix("FM").or_else(|| rest.strip_prefix("TM"));
+        if let Some(after) = unpadded
+            && let Some(found) = PATTERNS.iter().find(|it| after.starts_with(**it))
+        {
+            let mut padded = String::new();
+            push(&mut padded, found, micros);
+            let plain = padded.trim_end();
+            let number = plain.trim_start_matches('0');
+            shown.push_str(if number.is_empty() { "0" } else { number });
+            rest = suffixed(&mut shown, &after[found.len()..]);
+        } else if let Some(quoted) = rest.strip_prefix('"') {
             let (literal, after) = quoted.split_once('"').unwrap_or((quoted, ""));
             shown.push_str(literal);
             rest = after;
         } else if let Some(found) = PATTERNS.iter().find(|it| rest.starts_with(**it)) {
             push(&mut shown, found, micros);
-            rest = &rest[found.len()..];
+            rest = suffixed(&mut shown, &rest[found.len()..]);
         } else if next.is_ascii_alphabetic() {
             let message = format!("pattern \"{rest}\" of to_char is not supported");
             return Err(fault("0A000", message));
@@ -124,6 +134,34 @@ fn shown(micros: i64, pattern: &str) -> Result<String> {
         }
     }
     Ok(shown)
+}
+
+/// `th` after a number: `1st`, `2nd`; what is left of the pattern. Source: `get_th` of PostgreSQL's `formatting.c`.
+fn suffixed<'a>(shown: &mut String, rest: &'a str) -> &'a str {
+    let upper = rest.starts_with("TH");
+    if !upper && !rest.starts_with("th") {
+        return rest;
+    }
+    let digits: Vec<char> = shown.chars().rev().take_while(char::is_ascii_digit).collect();
+    let suffix = match (digits.first(), digits.get(1)) {
+        (None, _) => return rest,
+        (_, Some('1')) => "th",
+        (Some('1'), _) => "st",
+        (Some('2'), _) => "nd",
+        (Some('3'), _) => "rd",
+        _ => "th",
+    };
+    shown.push_str(&if upper { suffix.to_uppercase() } else { suffix.to_owned() });
+    &rest[2..]
+}
+
+/// Year and number of the week that ISO 8601 counts the day to.
+fn iso_week(days: i64) -> (i64, i64) {
+    // The week's Thursday is in its year; 1970-01-01 was one.
+    let thursday = days - (days + 3).rem_euclid(7) + 3;
+    let year = date_of(thursday).year;
+    let first = days_of(Date { year, month: 1, day: 1 }).unwrap_or(thursday);
+    (year, (thursday - first) / 7 + 1)
 }
 
 fn push(shown: &mut String, pattern: &str, micros: i64) {
@@ -138,6 +176,9 @@ fn push(shown: &mut String, pattern: &str, micros: i64) {
     let _ = match pattern {
         "YYYY" | "yyyy" => write!(shown, "{year:04}"),
         "YY" | "yy" => write!(shown, "{:02}", year.rem_euclid(100)),
+        "IYYY" | "iyyy" => write!(shown, "{:04}", iso_week(days).0),
+        "IW" | "iw" => write!(shown, "{:02}", iso_week(days).1),
+        "WW" | "ww" => write!(shown, "{:02}", (days - first) / 7 + 1),
         "Q" | "q" => write!(shown, "{}", month_index / 3 + 1),
         "MM" | "mm" => write!(shown, "{month:02}"),
         "DDD" | "ddd" => write!(shown, "{:03}", days - first + 1),
