@@ -23,7 +23,8 @@ use crate::intervals::{INTERVAL, is_span};
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     for (name, count) in [("date_trunc", 2), ("date_bin", 3)] {
         let signature = Signature::any(count, Volatility::Immutable);
-        state.register_udf(Arc::new(ScalarUDF::from(Cut { name, signature })))?;
+        let aliases = state.udf(name)?.aliases().to_vec();
+        state.register_udf(Arc::new(ScalarUDF::from(Cut { name, aliases, signature })))?;
     }
     Ok(())
 }
@@ -31,12 +32,18 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Cut {
     name: &'static str,
+    aliases: Vec<String>,
     signature: Signature,
 }
 
 impl ScalarUDFImpl for Cut {
     fn name(&self) -> &str {
         self.name
+    }
+
+    /// Those of DataFusion's function: under one that stayed it would come back when a state is built anew.
+    fn aliases(&self) -> &[String] {
+        &self.aliases
     }
 
     fn signature(&self) -> &Signature {
