@@ -12,6 +12,7 @@
 //! - A statement that DataFusion already understands means the same afterwards.
 
 pub(crate) mod json;
+mod left_out;
 pub(crate) mod literals;
 mod names;
 mod registry;
@@ -166,8 +167,8 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
-        if let TableFactor::Table { with_ordinality: true, .. } = factor {
-            return ControlFlow::Break(unsupported("WITH ORDINALITY is not supported"));
+        if let Err(error) = left_out::of_table(factor) {
+            return ControlFlow::Break(error);
         }
         table_function(factor);
         names::tell_columns_apart(factor);
@@ -198,6 +199,9 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        if let Err(error) = left_out::of_query(query) {
+            return ControlFlow::Break(error);
+        }
         if let Some(key) = names::ambiguous_key(query) {
             let message = format!("ORDER BY \"{}\" is ambiguous", fold(key));
             let error = Error::new(ErrorKind::Invalid, message).with_sqlstate("42702");
@@ -215,6 +219,9 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        if let Err(error) = left_out::of_select(select) {
+            return ControlFlow::Break(error);
+        }
         if let Err(error) = self.hide_system_columns(select) {
             return ControlFlow::Break(error);
         }

@@ -396,3 +396,32 @@ fn no_value_of_the_parser_is_shown() {
     "#]],
     );
 }
+
+/// It was parsed and left out: every row came back.
+#[test]
+fn what_is_parsed_and_not_planned_is_refused() {
+    let log = Log::new("orders", &[&[r#"{"id":1}"#]]);
+    let mut shown = String::new();
+    for sql in [
+        "SELECT count(*) FROM orders TABLESAMPLE BERNOULLI (0)",
+        "SELECT count(*) FROM orders o TABLESAMPLE SYSTEM (1) REPEATABLE (5)",
+        "SELECT count(*) FROM (SELECT id FROM orders) o TABLESAMPLE SYSTEM (1)",
+        "SELECT id INTO copied FROM orders",
+        "SELECT id FROM orders FOR SYSTEM_TIME AS OF '2026-01-01'",
+        "SELECT * FROM generate_series(1, 2) WITH ORDINALITY",
+    ] {
+        let answer = match result(&log, sql) {
+            Ok(_) => "answered".to_owned(),
+            Err(error) => format!("{} {}", error.sqlstate.unwrap_or("?"), error.message),
+        };
+        shown += &format!("{sql}: {answer}\n");
+    }
+    expect![[r#"
+        SELECT count(*) FROM orders TABLESAMPLE BERNOULLI (0): 0A000 TABLESAMPLE is not supported
+        SELECT count(*) FROM orders o TABLESAMPLE SYSTEM (1) REPEATABLE (5): 0A000 TABLESAMPLE is not supported
+        SELECT count(*) FROM (SELECT id FROM orders) o TABLESAMPLE SYSTEM (1): 0A000 TABLESAMPLE is not supported
+        SELECT id INTO copied FROM orders: 0A000 SELECT INTO is not supported
+        SELECT id FROM orders FOR SYSTEM_TIME AS OF '2026-01-01': 42601 syntax error at or near "SYSTEM_TIME"
+        SELECT * FROM generate_series(1, 2) WITH ORDINALITY: 0A000 WITH ORDINALITY is not supported
+    "#]].assert_eq(&shown);
+}
