@@ -8,16 +8,19 @@
 //! Source: the `*in`, `*out`, `*send` and `*recv` functions of PostgreSQL 15.
 
 mod binary;
+mod declared;
 mod numeric;
 mod parse;
 #[cfg(test)]
 mod tests;
 mod text;
+mod uuid;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use query_api::{DataType, RegKind, Value};
 
 use crate::codec::Report;
+pub(crate) use declared::Declared;
 
 /// How one value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,46 +134,6 @@ fn array_oid(element: &DataType) -> u32 {
         // An array of arrays has the type of its innermost elements.
         DataType::Array(inner) => array_oid(inner),
     }
-}
-
-/// The type a client means by an OID; `Unknown` leaves it to the engine.
-pub(crate) fn from_oid(oid: u32) -> DataType {
-    const SCALARS: [DataType; 19] = [
-        DataType::Bool,
-        DataType::Bytea,
-        DataType::InternalChar,
-        DataType::Name,
-        DataType::Int8,
-        DataType::Int2,
-        DataType::Int4,
-        DataType::Text,
-        DataType::Oid,
-        DataType::Json,
-        DataType::Jsonb,
-        DataType::Float4,
-        DataType::Float8,
-        DataType::Date,
-        DataType::Time,
-        DataType::Timestamp,
-        DataType::TimestampTz,
-        DataType::Interval,
-        DataType::Numeric(38, 10),
-    ];
-    match oid {
-        // varchar and bpchar, and arrays of varchar: text in all but name.
-        1042 | 1043 => return DataType::Text,
-        1014 | 1015 => return DataType::Array(Box::new(DataType::Text)),
-        _ => {}
-    }
-    for scalar in SCALARS {
-        if info(&scalar).oid == oid {
-            return scalar;
-        }
-        if array_oid(&scalar) == oid {
-            return DataType::Array(Box::new(scalar));
-        }
-    }
-    DataType::Unknown
 }
 
 /// Appends a value with its length word; −1 alone for NULL.

@@ -13,7 +13,7 @@ use crate::error;
 use crate::ops::copy;
 use crate::ops::rows::{self, Sent};
 use crate::session::{Failure, Portal, PortalState, Prepared, Session, Wire};
-use crate::types::{self, Format};
+use crate::types::{self, Declared, Format};
 
 /// A Bind message's contents.
 pub(crate) struct Bind {
@@ -106,7 +106,9 @@ impl Session {
             }
         };
         let prefix = sql.get(..offset).unwrap_or_default();
-        let hints: Vec<DataType> = declared.iter().map(|oid| types::from_oid(*oid)).collect();
+        let declared_types: Result<Vec<Declared>, Report> =
+            declared.iter().map(|oid| Declared::from_oid(*oid)).collect();
+        let hints: Vec<DataType> = declared_types?.iter().map(Declared::hint).collect();
         let (id, described) =
             self.sql.prepare(text, &hints).await.map_err(|error| error::report(error, prefix))?;
         if u16::try_from(described.parameters.len()).is_err() {
@@ -164,9 +166,9 @@ impl Session {
             Target::Statement => {
                 let statement = self.statement(name)?;
                 let types = statement.described.parameters.iter().zip(statement.declared.iter());
-                let oids = types.map(|(inferred, declared)| match declared {
-                    0 => types::info(inferred).oid,
-                    declared => *declared,
+                let oids = types.map(|(inferred, declared)| match Declared::from_oid(*declared) {
+                    Ok(Declared::Open) => types::info(inferred).oid,
+                    _ => *declared,
                 });
                 codec::parameter_description(wire.out(), oids);
                 (Arc::clone(&statement.described), Arc::from([]))
@@ -201,6 +203,7 @@ impl Session {
             return Ok(());
         };
         let formats = Arc::clone(&portal.formats);
+        let described = Arc::clone(&portal.described);
         // If this future is dropped or fails, the portal stays run to its end.
         let state = std::mem::replace(&mut portal.state, PortalState::Done);
         let result = match state {
@@ -210,6 +213,10 @@ impl Session {
                 let execution = execution.map_err(|error| error::report(error, &prefix))?;
                 if let Some(copy) = execution.copy.clone() {
                     return copy::send(execution, &copy, &prefix, wire).await;
+                }
+                if !described.columns.is_empty() && execution.columns != described.columns {
+                    let message = "cached plan must not change result type";
+                    return Err(Report::error("0A000", message).into());
                 }
                 rows::begin(execution, formats, wire)?
             }
@@ -315,11 +322,8 @@ fn parameters(bind: &Bind, statement: &Prepared) -> Result<Vec<Value>, Report> {
             continue;
         };
         // What the client declared is what it sends.
-        let sent = match types::from_oid(*declared) {
-            DataType::Unknown => inferred.clone(),
-            sent => sent,
-        };
-        let value = types::decode(&sent, bytes, format).map_err(|mut report| {
+        let declared = Declared::from_oid(*declared)?;
+        let value = declared.decode(inferred, bytes, format).map_err(|mut report| {
             report.detail.get_or_insert_with(|| format!("Parameter ${}.", index + 1));
             report
         })?;

@@ -178,7 +178,11 @@ pub(super) fn decode(data_type: &DataType, bytes: &Bytes) -> Result<Value, Repor
             let (unscaled, scale) = numeric::from_binary(bytes).ok_or_else(malformed)??;
             return Ok(Value::Numeric(unscaled, scale));
         }
-        DataType::Array(element) => return decode_array(element, bytes),
+        DataType::Array(element) => {
+            // varchar is text in all but name.
+            let oids = [info(element).oid, if **element == DataType::Text { 1043 } else { 0 }];
+            return decode_array(&oids, &|bytes| decode(element, bytes), bytes);
+        }
         _ => {}
     }
     let mut rest = bytes.as_ref();
@@ -245,7 +249,15 @@ pub(super) fn no_zero(text: &str) -> Result<&str, Report> {
     Ok(text)
 }
 
-fn decode_array(element: &DataType, bytes: &Bytes) -> Result<Value, Report> {
+/// Reads an array whose elements are declared with one of `oids`.
+///
+/// # Errors
+/// ERROR 42804 for elements of another type, 54000 for too many dimensions, 22P03 for bytes that are no array.
+pub(super) fn decode_array(
+    oids: &[u32],
+    element: &dyn Fn(&Bytes) -> Result<Value, Report>,
+    bytes: &Bytes,
+) -> Result<Value, Report> {
     let mut rest = bytes.clone();
     let dimension_count = rest.try_get_u32().map_err(|_| malformed())? as usize;
     let _flags = rest.try_get_u32().map_err(|_| malformed())?;
@@ -256,7 +268,7 @@ fn decode_array(element: &DataType, bytes: &Bytes) -> Result<Value, Report> {
         );
         return Err(Report::error("54000", message));
     }
-    if oid != info(element).oid && !(*element == DataType::Text && oid == 1043) {
+    if !oids.contains(&oid) {
         return Err(Report::error("42804", "binary data has wrong array element type"));
     }
     let mut shape = Vec::with_capacity(dimension_count);
@@ -279,7 +291,11 @@ fn decode_array(element: &DataType, bytes: &Bytes) -> Result<Value, Report> {
     if rest.is_empty() { Ok(value) } else { Err(malformed()) }
 }
 
-fn decode_level(element: &DataType, shape: &[usize], rest: &mut Bytes) -> Result<Value, Report> {
+fn decode_level(
+    element: &dyn Fn(&Bytes) -> Result<Value, Report>,
+    shape: &[usize],
+    rest: &mut Bytes,
+) -> Result<Value, Report> {
     let Some((length, inner)) = shape.split_first() else {
         let word = rest.try_get_i32().map_err(|_| malformed())?;
         if word == -1 {
@@ -289,7 +305,7 @@ fn decode_level(element: &DataType, shape: &[usize], rest: &mut Bytes) -> Result
         if len > rest.len() {
             return Err(malformed());
         }
-        return decode(element, &rest.split_to(len));
+        return element(&rest.split_to(len));
     };
     let mut values = Vec::with_capacity(*length);
     for _ in 0..*length {

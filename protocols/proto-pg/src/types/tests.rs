@@ -1,10 +1,10 @@
 //! Text as PostgreSQL prints it, and round trips of every type in both formats.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
 use query_api::{DataType, Value};
 
-use super::{Format, decode, encode, from_oid, info, widen};
+use super::{Declared, Format, decode, encode, info, widen};
 
 fn encoded(data_type: &DataType, value: &Value, format: Format) -> Bytes {
     let mut out = BytesMut::new();
@@ -146,17 +146,81 @@ fn zones_are_applied() {
 
 #[test]
 fn oids_mean_their_types() {
-    for oid in
-        [16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 1186, 3802]
-    {
-        assert_eq!(info(&from_oid(oid)).oid, oid);
+    for oid in [
+        16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 1186, 1700, 3802,
+    ] {
+        assert_eq!(info(&Declared::from_oid(oid).unwrap().hint()).oid, oid);
     }
-    for oid in [1700, 1000, 1005, 1007, 1009, 1016, 1231, 199] {
-        assert_eq!(info(&from_oid(oid)).oid, oid);
+    for oid in [
+        199, 1000, 1001, 1005, 1007, 1009, 1016, 1021, 1022, 1115, 1182, 1183, 1185, 1187, 1231,
+        3807,
+    ] {
+        assert_eq!(info(&Declared::from_oid(oid).unwrap().hint()).oid, oid);
     }
-    assert_eq!(from_oid(1043), DataType::Text);
-    assert_eq!(from_oid(0), DataType::Unknown);
-    assert_eq!(from_oid(2950), DataType::Unknown);
+    assert_eq!(Declared::from_oid(1043), Ok(Declared::Type(DataType::Text)));
+    assert_eq!(Declared::from_oid(0), Ok(Declared::Open));
+    assert_eq!(Declared::from_oid(705), Ok(Declared::Open));
+}
+
+#[test]
+fn types_that_are_not_here_are_refused_by_name() {
+    let check = |oid, expect: &str| {
+        let report = Declared::from_oid(oid).unwrap_err();
+        assert_eq!(format!("{} {}", report.sqlstate, report.message), expect);
+    };
+    check(869, "0A000 parameters of type inet (OID 869) are not supported");
+    check(1266, "0A000 parameters of type time with time zone (OID 1266) are not supported");
+    check(99_999, "42704 type with OID 99999 does not exist");
+}
+
+#[test]
+fn a_uuid_is_read_as_by_postgresql() {
+    let check = |oid: u32, input: &[u8], format, expect: Result<Value, &str>| {
+        let declared = Declared::from_oid(oid).unwrap();
+        let input = Bytes::copy_from_slice(input);
+        let found = declared.decode(&DataType::Text, &input, format);
+        assert_eq!(
+            found.map_err(|it| it.sqlstate.into_owned()),
+            expect.map_err(str::to_owned),
+            "{input:?}"
+        );
+    };
+    const SHOWN: &str = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+    let text = |it: &str| Value::Text(it.to_owned());
+    let bytes = 0xa0ee_bc99_9c0b_4ef8_bb6d_6bb9_bd38_0a11_u128.to_be_bytes();
+    check(2950, &bytes, Format::Binary, Ok(text(SHOWN)));
+    for len in 0..16 {
+        check(2950, &bytes[..len], Format::Binary, Err("08P01"));
+    }
+    check(2950, &[0; 17], Format::Binary, Err("22P03"));
+    for spelling in [
+        SHOWN,
+        "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+        "{a0eebc999c0b4ef8bb6d6bb9bd380a11}",
+        "a0ee-bc99-9c0b-4ef8-bb6d-6bb9-bd38-0a11",
+    ] {
+        check(2950, spelling.as_bytes(), Format::Text, Ok(text(SHOWN)));
+    }
+    for bad in [
+        "",
+        "a0eebc99",
+        "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11-",
+        "a0eebc99--9c0b-4ef8-bb6d-6bb9bd380a11",
+        "a0eebc999-c0b-4ef8-bb6d-6bb9bd380a11",
+        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1x",
+        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a112",
+    ] {
+        check(2950, bad.as_bytes(), Format::Text, Err("22P02"));
+    }
+    let list = Value::Array(vec![text(SHOWN), Value::Null]);
+    check(2951, format!("{{{SHOWN},NULL}}").as_bytes(), Format::Text, Ok(list.clone()));
+    let mut sent = BytesMut::new();
+    [1, 1, 2950, 2, 1, 16].into_iter().for_each(|it| sent.put_i32(it));
+    sent.put_slice(&bytes);
+    sent.put_i32(-1);
+    check(2951, &sent, Format::Binary, Ok(list));
+    check(1009, &sent, Format::Binary, Err("42804"));
 }
 
 #[test]
