@@ -13,9 +13,10 @@ use datafusion::arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, ListArray, PrimitiveArray,
     StringArray, StringBuilder,
 };
+use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
-    DataType, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type, Int16Type,
+    DataType, Decimal128Type, Decimal256Type, Field, FieldRef, Float32Type, Float64Type, Int16Type,
     Int32Type, Int64Type, IntervalMonthDayNano, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::tree_node::Transformed;
@@ -31,6 +32,7 @@ use query_api::text;
 use crate::arithmetic::{answer, only, overflow, underflow};
 use crate::error::{fault, type_name};
 use crate::intervals::intervals;
+use crate::literals;
 use crate::operators::exact;
 
 /// Of the largest bigint.
@@ -89,7 +91,7 @@ fn differs(source: &DataType, target: &DataType) -> bool {
                     | Duration(_),
                 Utf8
             )
-            | (Utf8, Binary)
+            | (Utf8, Binary | List(_))
     ) || (matches!(source, List(_)) && *target == Utf8)
 }
 
@@ -129,6 +131,7 @@ fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
         (DataType::List(_), DataType::Utf8) => listed(array),
         (DataType::List(_), _) => list_of_texts(array),
         (DataType::Utf8, DataType::Binary) => bytea(array),
+        (DataType::Utf8, DataType::List(item)) => lists(array, item),
         (DataType::Utf8, _) => parsed(array, target),
         (DataType::Binary, DataType::Utf8) => {
             let texts: StringArray =
@@ -219,6 +222,33 @@ fn list_text(items: &ArrayRef) -> Result<String> {
     }
     text.push('}');
     Ok(text)
+}
+
+/// Texts of arrays of one dimension as arrays.
+fn lists(array: &ArrayRef, item: &FieldRef) -> Result<ArrayRef> {
+    let mut items = StringBuilder::new();
+    let (mut lengths, mut present) = (Vec::new(), Vec::new());
+    for text in array.as_string::<i32>() {
+        let list = match text {
+            None => None,
+            Some(text) => Some(literals::items(text).ok_or_else(|| literals::malformed(text))?),
+        };
+        present.push(list.is_some());
+        let list = list.unwrap_or_default();
+        lengths.push(list.len());
+        list.into_iter().for_each(|it| items.append_option(it));
+    }
+    let texts: ArrayRef = Arc::new(items.finish());
+    let items = match differs(&DataType::Utf8, item.data_type()) {
+        true => convert(&texts, item.data_type())?,
+        false => {
+            let strict = CastOptions { safe: false, ..CastOptions::default() };
+            cast_with_options(&texts, item.data_type(), &strict)?
+        }
+    };
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    let list = ListArray::try_new(Arc::clone(item), offsets, items, Some(present.into()))?;
+    Ok(Arc::new(list))
 }
 
 /// The items of an argument of `array_to_string` as texts; whether they were others.

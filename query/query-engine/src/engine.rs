@@ -54,7 +54,7 @@ use crate::snapshot::Snapshot;
 use crate::stop::{self, Stop};
 use crate::table::{ScanContext, TopicTable};
 use crate::{
-    aggregates, averages, floats, functions, grouped, guard, infer, pg_catalog, predicates,
+    aggregates, averages, floats, functions, grouped, guard, infer, pg_catalog, plain, predicates,
     subquery, types, weight, windows,
 };
 
@@ -342,7 +342,7 @@ impl Shared {
         let state = self.statement_state(parsed, &statement, context, shapes).await?;
         let statement = DfStatement::Statement(Box::new(statement));
         let plan = async {
-            let plan = state.statement_to_plan(statement).await?;
+            let plan = plain::texts(state.statement_to_plan(statement).await?)?;
             let plan = averages::divided(floats::beside_numerics(plan)?, &self.averages)?;
             subquery::single_rows(predicates::joined(order::by_length(plan)?)?)
         };

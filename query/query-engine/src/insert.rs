@@ -22,9 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
-use datafusion::sql::sqlparser::ast::{
-    CastKind, Expr as SqlExpr, Insert, SetExpr, Statement, TableObject, Value as SqlValue,
-};
+use datafusion::sql::sqlparser::ast::{Insert, SetExpr, Statement, TableObject};
 use futures_util::StreamExt;
 use log_record::BatchBuilder;
 use query_api::{DataType, Error, ErrorKind, Execution, Row, Value};
@@ -48,6 +46,16 @@ pub(crate) struct Target {
     columns: Vec<TargetColumn>,
     /// A column that was left out and must not be NULL.
     missing: Option<String>,
+}
+
+/// An INSERT that can be run.
+pub(crate) struct Plan {
+    pub(crate) target: Target,
+    pub(crate) source: Parsed,
+    /// Types of the parameters, where the client or the table gives them.
+    pub(crate) hints: Vec<DataType>,
+    pub(crate) state: SessionState,
+    pub(crate) plan: LogicalPlan,
 }
 
 struct TargetColumn {
@@ -159,36 +167,27 @@ fn column(
 }
 
 /// The query that gives the rows; parameters directly in VALUES have their column's type.
-fn source(parsed: &Parsed, target: &Target, hints: &[DataType]) -> Result<Parsed, Error> {
+fn source(
+    parsed: &Parsed,
+    target: &Target,
+    hints: &[DataType],
+) -> Result<(Parsed, Vec<DataType>), Error> {
     let Statement::Insert(Insert { source: Some(query), .. }) = &parsed.statement else {
         return Err(unsupported("INSERT without rows is not supported"));
     };
-    let mut query = query.clone();
-    if let SetExpr::Values(values) = query.body.as_mut() {
-        for row in &mut values.rows {
-            for (expr, column) in row.iter_mut().zip(&target.columns) {
-                typed(expr, column);
+    let mut hints = parameters::Hints::new(hints);
+    if let SetExpr::Values(values) = query.body.as_ref() {
+        for row in &values.rows {
+            for (expr, column) in row.iter().zip(&target.columns) {
+                hints.take(expr, || column.data_type.clone());
             }
         }
     }
-    let mut statement = Statement::Query(query);
-    parameters::write_hints(&mut statement, hints);
-    Ok(Parsed { sql: parsed.sql.clone(), tokens: parsed.tokens.clone(), statement })
-}
-
-fn typed(expr: &mut SqlExpr, column: &TargetColumn) {
-    let parameter =
-        matches!(&*expr, SqlExpr::Value(value) if matches!(value.value, SqlValue::Placeholder(_)));
-    let data_type = column.data_type.as_ref().and_then(parameters::sql_type);
-    if let (true, Some(data_type)) = (parameter, data_type) {
-        *expr = SqlExpr::Cast {
-            kind: CastKind::DoubleColon,
-            expr: Box::new(expr.clone()),
-            data_type,
-            array: false,
-            format: None,
-        };
-    }
+    let hints = hints.found();
+    let mut statement = Statement::Query(query.clone());
+    parameters::write_hints(&mut statement, &hints);
+    let source = Parsed { sql: parsed.sql.clone(), tokens: parsed.tokens.clone(), statement };
+    Ok((source, hints))
 }
 
 /// Casts the source's columns to the table's.
@@ -498,10 +497,10 @@ pub(crate) async fn plan(
     parsed: &Parsed,
     hints: &[DataType],
     shapes: &mut Shapes,
-) -> Result<(Target, Parsed, SessionState, LogicalPlan), Error> {
+) -> Result<Plan, Error> {
     let target = target(shared, context, parsed, shapes).await?;
-    let source = source(parsed, &target, hints)?;
+    let (source, hints) = source(parsed, &target, hints)?;
     let (state, plan) = shared.plan(&source, context, shapes).await?;
     let plan = fitted(shared, &source, &target, plan)?;
-    Ok((target, source, state, plan))
+    Ok(Plan { target, source, hints, state, plan })
 }

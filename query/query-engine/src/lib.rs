@@ -48,6 +48,7 @@ mod operators;
 mod output;
 mod parameters;
 mod pg_catalog;
+mod plain;
 mod predicates;
 mod pushdown;
 mod query;

@@ -3,8 +3,6 @@
 //! Invariants:
 //! - Only a string literal beside an array becomes an array; the item type is the other side's.
 
-use std::sync::Arc;
-
 use datafusion::arrow::datatypes::DataType as Arrow;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::error::DataFusionError;
@@ -34,14 +32,22 @@ impl ExprPlanner for ArrayLiterals {
 fn beside(literal: &Expr, other: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
     let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = literal else { return Ok(None) };
     let Ok(Arrow::List(item)) = other.get_type(schema) else { return Ok(None) };
-    let items = items(text).ok_or_else(|| malformed(text))?;
-    let items: Result<Vec<ScalarValue>> =
-        items.into_iter().map(|it| ScalarValue::Utf8(it).cast_to(item.data_type())).collect();
-    let list = ScalarValue::new_list_nullable(&items?, item.data_type());
-    Ok(Some(Expr::Literal(ScalarValue::List(Arc::clone(&list)), None)))
+    array(text, item.data_type()).map(Some)
 }
 
-fn malformed(text: &str) -> DataFusionError {
+/// The text of an array as one of items of type `item`.
+///
+/// # Errors
+/// 22P02 for text that is no array, and what the items' casts say.
+pub(crate) fn array(text: &str, item: &Arrow) -> Result<Expr> {
+    let items = items(text).ok_or_else(|| malformed(text))?;
+    let items: Result<Vec<ScalarValue>> =
+        items.into_iter().map(|it| ScalarValue::Utf8(it).cast_to(item)).collect();
+    let list = ScalarValue::new_list_nullable(&items?, item);
+    Ok(Expr::Literal(ScalarValue::List(list), None))
+}
+
+pub(crate) fn malformed(text: &str) -> DataFusionError {
     let shown: String = text.chars().take(100).collect();
     let error = Error::new(ErrorKind::Invalid, format!("malformed array literal: \"{shown}\""));
     DataFusionError::External(Box::new(error.with_sqlstate("22P02")))

@@ -13,6 +13,7 @@
 //! Invariants:
 //! - Nothing is decided here that a parameter's type, which is not known yet, could change.
 
+pub(crate) mod elements;
 pub(crate) mod exact;
 pub(crate) mod kinds;
 pub(crate) mod place;
@@ -57,6 +58,9 @@ impl ExprPlanner for Operators {
         let places = place::taken(&mut expr.op);
         if let Some(row) = row(&expr, schema) {
             return Ok(PlannerResult::Planned(row?));
+        }
+        if let Some(side) = elements::typed(&mut expr, schema) {
+            return Ok(PlannerResult::Planned(side?));
         }
         if let Some(planned) = of_jsonb(&mut expr, schema) {
             return Ok(PlannerResult::Planned(planned));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::IntervalMonthDayNano;
+use datafusion::arrow::datatypes::{DataType as Arrow, IntervalMonthDayNano};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
@@ -18,15 +18,20 @@ use query_api::{DataType, Error, ErrorKind, Value};
 
 use crate::ddl;
 use crate::engine::{Parsed, Shared};
+use crate::error::unsupported;
+use crate::operators::exact;
 use crate::types as arrow_types;
 
 /// Most parameters a statement may have; the protocol's own limit.
 const PARAMETERS_MAX: usize = 65_535;
 
+/// The kind of the cast that gives `$n` its type, until the rewriter has named the columns: a column is not named after it.
+pub(crate) const WRITTEN: CastKind = CastKind::SafeCast;
+
 /// Wraps `$n` in a cast to the client's type.
 pub(crate) fn write_hints(statement: &mut Statement, hints: &[DataType]) {
-    struct Hints<'a>(&'a [DataType]);
-    impl VisitorMut for Hints<'_> {
+    struct Written<'a>(&'a [DataType]);
+    impl VisitorMut for Written<'_> {
         type Break = ();
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
             if let Expr::Value(value) = expr
@@ -36,7 +41,7 @@ pub(crate) fn write_hints(statement: &mut Statement, hints: &[DataType]) {
             {
                 let inner = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
                 *expr = Expr::Cast {
-                    kind: CastKind::DoubleColon,
+                    kind: WRITTEN,
                     expr: Box::new(inner),
                     data_type: sql_type,
                     array: false,
@@ -47,22 +52,39 @@ pub(crate) fn write_hints(statement: &mut Statement, hints: &[DataType]) {
         }
     }
     if hints.iter().any(|hint| *hint != DataType::Unknown) {
-        let _ = statement.visit(&mut Hints(hints));
+        let _ = statement.visit(&mut Written(hints));
+    }
+}
+
+/// The cast of a parameter as any other.
+pub(crate) fn spell_out(expr: &mut Expr) {
+    if let Expr::Cast { kind: kind @ WRITTEN, .. } = expr {
+        *kind = CastKind::DoubleColon;
     }
 }
 
 /// The client's types, and where it left one open what the statement says of the parameter: the type it is cast to first,
 /// `bigint` in LIMIT and OFFSET.
 pub(crate) fn filled(statement: &Statement, hints: &[DataType]) -> Vec<DataType> {
-    let mut found = Found(hints.to_vec());
+    let mut found = Hints::new(hints);
     let _ = statement.visit(&mut found);
-    found.0
+    found.found()
 }
 
-struct Found(Vec<DataType>);
+/// Types of parameters, as they are found.
+pub(crate) struct Hints(Vec<DataType>);
 
-impl Found {
-    fn take(&mut self, expr: &Expr, data_type: impl FnOnce() -> Option<DataType>) {
+impl Hints {
+    pub(crate) fn new(known: &[DataType]) -> Self {
+        Self(known.to_vec())
+    }
+
+    pub(crate) fn found(self) -> Vec<DataType> {
+        self.0
+    }
+
+    /// Gives a parameter that has none a type; other expressions have no say.
+    pub(crate) fn take(&mut self, expr: &Expr, data_type: impl FnOnce() -> Option<DataType>) {
         let Expr::Value(value) = expr else { return };
         let SqlValue::Placeholder(name) = &value.value else { return };
         let Some(index) = index(name).filter(|index| *index < PARAMETERS_MAX) else { return };
@@ -77,7 +99,7 @@ impl Found {
     }
 }
 
-impl Visitor for Found {
+impl Visitor for Hints {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
@@ -104,9 +126,12 @@ fn named_type(name: &SqlType) -> Option<DataType> {
     match name {
         SqlType::Varchar(_) | SqlType::CharacterVarying(_) => Some(DataType::Text),
         SqlType::Interval { .. } => Some(DataType::Interval),
-        SqlType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => {
-            named_type(item).map(|it| DataType::Array(Box::new(it)))
-        }
+        SqlType::JSONB => Some(DataType::Jsonb),
+        // However many dimensions are written, the type is one.
+        SqlType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => match named_type(item)? {
+            array @ DataType::Array(_) => Some(array),
+            item => Some(DataType::Array(Box::new(item))),
+        },
         other => ddl::data_type(other).ok(),
     }
 }
@@ -119,7 +144,15 @@ fn index(name: &str) -> Option<usize> {
 /// How a type is written in a cast; `None` for types a cast cannot name.
 pub(crate) fn sql_type(data_type: &DataType) -> Option<SqlType> {
     let name = match data_type {
-        DataType::Unknown | DataType::Array(_) => return None,
+        DataType::Unknown => return None,
+        DataType::Array(item) => {
+            let item = match **item {
+                DataType::Numeric(..) => exact::type_name(),
+                _ => sql_type(item)?,
+            };
+            let item = ArrayElemTypeDef::SquareBracket(Box::new(item), None);
+            return Some(SqlType::Array(item));
+        }
         DataType::Bool => "bool",
         DataType::Int2 => "int2",
         DataType::Int4 => "int4",
@@ -127,8 +160,9 @@ pub(crate) fn sql_type(data_type: &DataType) -> Option<SqlType> {
         DataType::Float4 => "float4",
         DataType::Float8 => "float8",
         DataType::Numeric(..) => "numeric",
-        DataType::Text | DataType::Json | DataType::Name | DataType::InternalChar => "text",
-        // The rewriter reads it; a name of the catalog would be text.
+        DataType::Text | DataType::Name | DataType::InternalChar => "text",
+        // The rewriter reads these; a name of the catalog would be text.
+        DataType::Json => return Some(SqlType::JSON),
         DataType::Jsonb => return Some(SqlType::JSONB),
         DataType::Bytea => "bytea",
         DataType::Date => "date",
@@ -177,7 +211,9 @@ pub(crate) fn types(
 pub(crate) fn scalar(value: &Value, data_type: &DataType) -> Result<ScalarValue, Error> {
     let target = arrow_types::to_arrow(data_type);
     let plain = match value {
-        Value::Null => ScalarValue::Null,
+        Value::Null => {
+            return ScalarValue::try_from(&target).map_err(|_| out_of_range(data_type));
+        }
         Value::Bool(it) => ScalarValue::Boolean(Some(*it)),
         Value::Int2(it) => ScalarValue::Int16(Some(*it)),
         Value::Int4(it) => ScalarValue::Int32(Some(*it)),
@@ -201,10 +237,7 @@ pub(crate) fn scalar(value: &Value, data_type: &DataType) -> Result<ScalarValue,
         }
         Value::Oid(it) | Value::Reg { oid: it, .. } => ScalarValue::UInt32(Some(*it)),
         Value::Array(items) => {
-            let DataType::Array(item) = data_type else { return Err(out_of_range(data_type)) };
-            let scalars: Result<Vec<_>, _> = items.iter().map(|it| scalar(it, item)).collect();
-            let list = ScalarValue::new_list_nullable(&scalars?, &arrow_types::to_arrow(item));
-            ScalarValue::List(list)
+            return array(items, data_type, &target);
         }
     };
     // numeric(38, s) holds what a numeric without precision can hold here.
@@ -212,6 +245,27 @@ pub(crate) fn scalar(value: &Value, data_type: &DataType) -> Result<ScalarValue,
         return Ok(plain);
     }
     plain.cast_to(&target).map_err(|_| out_of_range(data_type))
+}
+
+/// Items as an array of type `target`.
+fn array(items: &[Value], data_type: &DataType, target: &Arrow) -> Result<ScalarValue, Error> {
+    let (DataType::Array(of), Arrow::List(field)) = (data_type, target) else {
+        return Err(out_of_range(data_type));
+    };
+    let item = |it: &Value| match it {
+        Value::Null => {
+            ScalarValue::try_from(field.data_type()).map_err(|_| out_of_range(data_type))
+        }
+        Value::Array(_) => {
+            Err(unsupported("an array of more than one dimension cannot be a parameter"))
+        }
+        Value::Numeric(unscaled, scale) if exact::is_varied(field.data_type()) => {
+            exact::open(*unscaled, *scale)
+        }
+        other => scalar(other, of),
+    };
+    let items: Result<Vec<ScalarValue>, Error> = items.iter().map(item).collect();
+    Ok(ScalarValue::List(ScalarValue::new_list_nullable(&items?, field.data_type())))
 }
 
 fn out_of_range(data_type: &DataType) -> Error {

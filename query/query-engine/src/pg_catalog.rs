@@ -26,6 +26,7 @@ use query_api::{DataType, Error, ErrorKind, RegKind};
 
 use crate::engine::Shapes;
 use crate::functions::SessionInfo;
+use crate::operators::exact;
 use crate::snapshot::Snapshot;
 use crate::types;
 
@@ -231,6 +232,9 @@ impl TypePlanner for PgTypes {
             },
             _ => return Ok(None),
         };
+        if name == exact::OPEN_NAME {
+            return Ok(Some(Arc::new(Field::new("", exact::OPEN, true))));
+        }
         let data_type = match name.as_str() {
             "oid" | "regclass" | "regtype" | "regproc" | "regprocedure" | "regnamespace"
             | "regrole" | "xid" => DataType::Oid,

@@ -53,24 +53,21 @@ pub(crate) async fn describe(
     prepared.hints = parameters::filled(&parsed.statement, &prepared.hints);
     let mut shapes = Shapes::new();
     if prepared.command == Command::Insert {
-        let (_, source, _, plan) =
-            insert::plan(shared, context, parsed, &prepared.hints, &mut shapes).await?;
-        prepared.described.parameters = parameters::types(shared, &source, &plan, &prepared.hints)?;
-        prepared.shapes = shapes;
+        let insert = insert::plan(shared, context, parsed, &prepared.hints, &mut shapes).await?;
+        prepared.described.parameters =
+            parameters::types(shared, &insert.source, &insert.plan, &insert.hints)?;
+        prepared.hints = insert.hints;
         return Ok(());
     }
     let target = planned(parsed, &prepared.hints)?;
     let (_, plan) = shared.plan(&target, context, &mut shapes).await?;
     prepared.described.parameters = parameters::types(shared, &target, &plan, &prepared.hints)?;
-    prepared.columns = match prepared.command {
+    // A cursor's rows come with FETCH, those of COPY in messages of their own.
+    prepared.described.columns = match prepared.command {
+        Command::Declare(_) | Command::Copy(_) => Vec::new(),
         Command::Explain { .. } => explain_columns(),
         _ => columns::declared(&target.statement, result_columns(&plan)),
     };
-    // A cursor's rows come with FETCH, those of COPY in messages of their own.
-    if !matches!(prepared.command, Command::Declare(_) | Command::Copy(_)) {
-        prepared.described.columns = prepared.columns.clone();
-    }
-    prepared.shapes = shapes;
     Ok(())
 }
 
@@ -111,20 +108,20 @@ pub(crate) async fn execute(
     if prepared.command == Command::Ddl {
         return ddl::execute(&shared, &context, &parsed.statement).await;
     }
-    let mut shapes = prepared.shapes.clone();
+    let mut shapes = Shapes::new();
     if prepared.command == Command::Insert {
-        let (target, source, state, plan) =
+        let insert::Plan { target, source, state, plan, .. } =
             insert::plan(&shared, &context, parsed, &prepared.hints, &mut shapes).await?;
         let plan = bind(&shared, &source, plan, &prepared.described.parameters, &values)?;
         return insert::run(&shared, &source, &target, &state, plan, &context.stop).await;
     }
     let target = planned(parsed, &prepared.hints)?;
     let (state, plan) = shared.plan(&target, &context, &mut shapes).await?;
+    let columns = columns::declared(&target.statement, result_columns(&plan));
     let plan = bind(&shared, &target, plan, &prepared.described.parameters, &values)?;
     if let Command::Explain { analyze } = prepared.command {
         return explain(&shared, &target, &state, &plan, analyze.then_some(&context.stop)).await;
     }
-    let columns = prepared.columns.clone();
     let notices = Arc::clone(&context.bad);
     let copy = match &prepared.command {
         Command::Copy(copy) => Some(copy.clone()),

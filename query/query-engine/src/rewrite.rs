@@ -37,7 +37,8 @@ use query_api::{Error, ErrorKind};
 use crate::error::unsupported;
 use crate::functions::json::parts as of_json;
 use crate::guard;
-use crate::operators::place;
+use crate::operators::{elements, place};
+use crate::parameters;
 use crate::shape::SYSTEM_COLUMNS;
 
 /// Separates a column's name from the number that makes it unique; no client can type it into a name unnoticed.
@@ -148,6 +149,10 @@ fn doubles(expr: &Expr) -> bool {
             parts(&function.name).last().is_some_and(|it| DOUBLING.contains(&it.as_str()))
         }
         Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => true,
+        // Each side is written beside the other.
+        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+            !matches!(right.as_ref(), Expr::Subquery(_))
+        }
         _ => false,
     }
 }
@@ -188,6 +193,7 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(error);
         }
         place::give(expr, self.tokens);
+        elements::tell(expr);
         subquery::null_when_empty(expr, &|name| self.is_empty(name));
         subquery::array(expr);
         self.doubling += usize::from(doubles(expr));
@@ -445,6 +451,8 @@ fn column_name(expr: &Expr) -> String {
         Expr::CompoundIdentifier(idents) => idents.last().map(fold).unwrap_or_default(),
         Expr::Function(function) => parts(&function.name).pop().unwrap_or_default(),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => column_name(inner),
+        // The type of a parameter is no name.
+        Expr::Cast { kind: parameters::WRITTEN, expr, .. } => column_name(expr),
         Expr::Cast { expr, data_type, .. } => {
             // The outermost of several casts gives the name.
             if is_named(expr) { column_name(expr) } else { type_name(&data_type.to_string()) }
@@ -567,6 +575,7 @@ fn rewrite_access(expr: &mut Expr) {
 }
 
 fn rewrite_expr(expr: &mut Expr) {
+    parameters::spell_out(expr);
     literals::spell_out(expr);
     spelled::plainly(expr);
     rewrite_access(expr);

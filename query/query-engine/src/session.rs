@@ -10,7 +10,8 @@
 //! Invariants:
 //! - Within a transaction block every statement reads the ranges of the block's first statement.
 //! - In a failed block everything but its end is 25P02.
-//! - A statement is executed with the columns it was described with.
+//! - A statement is planned with the columns that its tables have when it is executed; a client that was told other result columns is
+//!   told so: 0A000, as by PostgreSQL.
 
 mod named;
 
@@ -26,7 +27,7 @@ use tokio::sync::watch;
 use crate::bad::BadRecords;
 use crate::command::{self, Command};
 use crate::cursor::{self, CURSORS_MAX, Cursor, Declaration};
-use crate::engine::{self, Parsed, PlanContext, Shapes, Shared};
+use crate::engine::{self, Parsed, PlanContext, Shared};
 use crate::functions::SessionInfo;
 use crate::functions::registry::Registry;
 use crate::guard;
@@ -43,10 +44,7 @@ pub(crate) struct Prepared {
     /// `None` for an empty statement.
     pub(crate) parsed: Option<Parsed>,
     pub(crate) command: Command,
-    pub(crate) shapes: Shapes,
     pub(crate) described: Described,
-    /// Of the planned query, also where Describe answers none.
-    pub(crate) columns: Vec<Column>,
     /// Client's types where it gave them.
     pub(crate) hints: Vec<DataType>,
 }
@@ -176,9 +174,7 @@ impl Session {
         let mut prepared = Prepared {
             parsed,
             command,
-            shapes: Shapes::new(),
             described: Described { parameters: Vec::new(), columns: Vec::new() },
-            columns: Vec::new(),
             hints: hints.to_vec(),
         };
         if prepared.command.needs_planning() {

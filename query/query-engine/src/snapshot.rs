@@ -3,7 +3,7 @@
 //! Invariants:
 //! - Every scan of a statement reads the ranges of its one snapshot, whatever is appended meanwhile.
 //! - A name that stands for two tables is an error, not a choice; a name of `pg_catalog` stands for that ([`crate::rewrite`]).
-//! - A shape that a prepared statement was described with is the shape it is executed with.
+//! - A prepared statement has the shapes of now each time that it is executed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

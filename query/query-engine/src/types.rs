@@ -75,7 +75,11 @@ pub(crate) fn to_arrow(data_type: &DataType) -> Arrow {
         DataType::TimestampTz => Arrow::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
         DataType::Interval => Arrow::Interval(IntervalUnit::MonthDayNano),
         DataType::Oid | DataType::Reg(_) => Arrow::UInt32,
-        DataType::Array(item) => Arrow::List(Arc::new(Field::new("item", to_arrow(item), true))),
+        // Each number of an array has its own digits.
+        DataType::Array(item) if matches!(**item, DataType::Numeric(..)) => {
+            Arrow::new_list(exact::OPEN, true)
+        }
+        DataType::Array(item) => Arrow::new_list(to_arrow(item), true),
     }
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Records anew what PostgreSQL answers to the statements of it/postgres.txt, from a server that lives as long as this script.
+# Records anew what PostgreSQL answers to the statements of it/postgres.txt and it/parameters.txt, from a server that lives as long as this script.
 # Needs the server's programs (Debian: postgresql-15); as root they run as user postgres.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
@@ -20,4 +20,4 @@ trap stop EXIT
 "${as[@]}" "$programs/initdb" -D "$data/db" -U luma --auth=trust -E UTF8 --locale=C.UTF-8 >/dev/null
 "${as[@]}" "$programs/pg_ctl" -w -D "$data/db" -l "$data/log" start >/dev/null \
     -o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$data"
-UPDATE=127.0.0.1:$port cargo test -p query-engine --test it statements_are_answered_as_by_postgresql
+UPDATE=127.0.0.1:$port cargo test -p query-engine --test it as_by_postgresql

@@ -17,10 +17,13 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use datafusion::arrow::datatypes::{DataType, Decimal256Type, i256};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
+
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, Ident, ObjectName};
+use query_api::{Error, ErrorKind};
 
 use super::{call, external};
 use crate::arithmetic::{answer, sides};
@@ -303,6 +306,34 @@ fn digits_shown(number: Number) -> i32 {
         _ => number.first_group(),
     };
     number.scale.max(SIGNIFICANT - weight * GROUP).clamp(0, i32::from(SCALE))
+}
+
+/// How the planner is told of [`OPEN`].
+pub(crate) const OPEN_NAME: &str = "luma_numeric";
+
+/// [`OPEN`] in a statement.
+pub(crate) fn type_name() -> SqlType {
+    SqlType::Custom(ObjectName::from(vec![Ident::new(OPEN_NAME)]), Vec::new())
+}
+
+/// A number as a value of type [`OPEN`].
+///
+/// # Errors
+/// 22003 for one that does not fit, also one with too many digits after the point.
+pub(crate) fn open(unscaled: i128, scale: i8) -> Result<ScalarValue, Error> {
+    let factor = i256::from_i128(10);
+    let shift = u32::try_from(i32::from(OPEN_SCALE) - i32::from(scale)).ok();
+    let factor = shift.and_then(|shift| factor.checked_pow(shift));
+    let number = factor.and_then(|factor| i256::from_i128(unscaled).checked_mul(factor));
+    let max = power(i32::from(DIGITS_MAX));
+    let fits = |it: &i256| max.is_some_and(|max| it.wrapping_abs() < max);
+    match number.filter(fits) {
+        Some(number) => Ok(ScalarValue::Decimal256(Some(number), DIGITS_MAX, OPEN_SCALE)),
+        None => {
+            Err(Error::new(ErrorKind::Invalid, "value overflows numeric format")
+                .with_sqlstate("22003"))
+        }
+    }
 }
 
 /// Whether the digits of its values are their own.

@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, CharacterLength, DataType, DateTimeField,
-    ExactNumberInfo, Expr, Fetch, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause,
-    Query, SelectItem, SetExpr, Subscript, TypedString, UnaryOperator, Value, Values, VisitMut,
-    VisitorMut,
+    AccessExpr, ArrayElemTypeDef, BinaryOperator, CastKind, CharacterLength, DataType,
+    DateTimeField, ExactNumberInfo, Expr, Fetch, FunctionArg, FunctionArgExpr, FunctionArguments,
+    LimitClause, Query, SelectItem, SetExpr, Subscript, TypedString, UnaryOperator, Value, Values,
+    VisitMut, VisitorMut,
 };
 
 use query_api::Error;
@@ -15,6 +15,7 @@ use super::subquery::call as call_of;
 use super::{null, parts, renamed};
 use crate::error::unsupported;
 use crate::functions::{arrays, json, numeric, similar, times};
+use crate::operators::exact;
 
 /// Functions under DataFusion's names.
 const SYNONYMS: [(&str, &str); 5] = [
@@ -277,6 +278,12 @@ pub(super) fn cast_to_length(expr: &mut Expr) {
     else {
         return;
     };
+    if let DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)) = data_type
+        && is_plain_numeric(item)
+    {
+        **item = exact::type_name();
+        return;
+    }
     if is_plain_numeric(data_type) {
         *expr = call_of(numeric::NAME, vec![take(inner)]);
         return;

@@ -17,7 +17,7 @@ use query_api::{Column, DataType, Described, Error, ErrorKind, Execution, Statem
 
 use super::{Prepared, Session};
 use crate::command::{self, Command};
-use crate::engine::{Parsed, Shapes};
+use crate::engine::Parsed;
 use crate::{parameters, query, rewrite};
 
 impl Session {
@@ -95,8 +95,8 @@ impl Session {
         name: &str,
     ) -> Result<Execution, Error> {
         let id = *self.named.get(name).ok_or_else(|| unknown(name))?;
-        let types = match self.prepared.get(&id) {
-            Some(prepared) => prepared.described.parameters.clone(),
+        let Described { parameters: types, columns } = match self.prepared.get(&id) {
+            Some(prepared) => prepared.described.clone(),
             None => return Err(unknown(name)),
         };
         let Some(Parsed { sql, tokens, statement: Statement::Execute { parameters, .. } }) =
@@ -114,7 +114,12 @@ impl Session {
         let statement = Statement::Query(Box::new(arguments(parameters, &types)));
         let parsed = Parsed { sql: sql.clone(), tokens: tokens.clone(), statement };
         let values = if types.is_empty() { Vec::new() } else { self.values(parsed).await? };
-        Box::pin(self.execute_statement(id, values)).await
+        let execution = Box::pin(self.execute_statement(id, values)).await?;
+        if execution.columns != columns {
+            let message = "cached plan must not change result type";
+            return Err(Error::new(ErrorKind::Unsupported, message).with_sqlstate("0A000"));
+        }
+        Ok(execution)
     }
 
     /// The one row of a query.
@@ -122,9 +127,7 @@ impl Session {
         let mut prepared = Prepared {
             parsed: Some(parsed),
             command: Command::Query,
-            shapes: Shapes::new(),
             described: Described { parameters: Vec::new(), columns: Vec::new() },
-            columns: Vec::new(),
             hints: Vec::new(),
         };
         let context = self.context().await?;

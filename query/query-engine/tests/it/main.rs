@@ -13,6 +13,7 @@ mod inferred;
 mod learned;
 mod memory;
 mod named;
+mod parameters;
 mod postgres;
 mod reading;
 mod settings;

@@ -28,7 +28,7 @@ const DIFFERENCES: &str = include_str!("postgres-differences.txt");
 const CORPUS_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/postgres.txt");
 
 /// Both servers run these first.
-const TABLES: [&str; 4] = [
+pub(super) const TABLES: [&str; 4] = [
     "CREATE TABLE m (id bigint, g text, i2 smallint, i4 int, i8 bigint, f4 real, f8 double precision, n numeric(10,2), \
      s text, b boolean, d date, ts timestamp, tz timestamptz)",
     "INSERT INTO m VALUES \
@@ -41,11 +41,11 @@ const TABLES: [&str; 4] = [
     "INSERT INTO u VALUES (1, 'one'), (2, 'two'), (7, 'seven')",
 ];
 
-/// A session that only sends simple queries.
-struct Wire(TcpStream);
+/// A session that sends messages and reads what comes up to ReadyForQuery.
+pub(super) struct Wire(TcpStream);
 
 impl Wire {
-    fn connect(address: impl std::net::ToSocketAddrs, database: &str) -> Self {
+    pub(super) fn connect(address: impl std::net::ToSocketAddrs, database: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut wire = Self(stream);
@@ -55,14 +55,14 @@ impl Wire {
         wire
     }
 
-    fn send(&mut self, tag: Option<u8>, body: &[u8]) {
+    pub(super) fn send(&mut self, tag: Option<u8>, body: &[u8]) {
         let mut message: Vec<u8> = tag.into_iter().collect();
         message.extend(u32::try_from(body.len() + 4).unwrap().to_be_bytes());
         message.extend(body);
         self.0.write_all(&message).unwrap();
     }
 
-    fn ask(&mut self, sql: &str) -> String {
+    pub(super) fn ask(&mut self, sql: &str) -> String {
         let answer = self.ask_with_columns(sql);
         let rows = answer.lines().filter(|it| !it.starts_with(": "));
         rows.collect::<Vec<_>>().join("\n")
@@ -89,8 +89,16 @@ impl Wire {
         self.answer()
     }
 
-    /// What comes up to ReadyForQuery, a line for the columns and for each row or error.
-    fn answer(&mut self) -> String {
+    /// What comes up to ReadyForQuery, a line for the parameters, for the columns and for each row or error.
+    pub(super) fn answer(&mut self) -> String {
+        self.answer_with(row)
+    }
+
+    pub(super) fn answer_in_hexadecimal(&mut self) -> String {
+        self.answer_with(hexadecimal)
+    }
+
+    fn answer_with(&mut self, row: fn(&[u8]) -> String) -> String {
         let mut lines = Vec::new();
         loop {
             let mut head = [0; 5];
@@ -100,6 +108,7 @@ impl Wire {
             self.0.read_exact(&mut body).unwrap();
             match head[0] {
                 b'R' => assert_eq!(body, [0; 4], "the server wants a password"),
+                b't' => lines.push(parameters(&body)),
                 b'T' => lines.push(columns(&body)),
                 b'D' => lines.push(row(&body)),
                 b'E' => lines.push(error(&body)),
@@ -108,6 +117,12 @@ impl Wire {
             }
         }
     }
+}
+
+/// `? OID OID …`.
+fn parameters(body: &[u8]) -> String {
+    let oids = body[2..].chunks_exact(4).map(|it| u32::from_be_bytes([it[0], it[1], it[2], it[3]]));
+    oids.fold("?".to_owned(), |line, oid| format!("{line} {oid}"))
 }
 
 /// `: name OID [typmod]` of each column.
@@ -130,22 +145,31 @@ fn columns(body: &[u8]) -> String {
     format!(": {}", shown.join("|"))
 }
 
-fn row(body: &[u8]) -> String {
+/// Each value of a row; `None` for NULL.
+fn cells(body: &[u8]) -> Vec<Option<&[u8]>> {
     let mut cells = Vec::new();
     let mut rest = &body[2..];
     while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        match usize::try_from(i32::from_be_bytes(*length)) {
-            Err(_) => {
-                cells.push("NULL".to_owned());
-                rest = after;
-            }
-            Ok(length) => {
-                let text = String::from_utf8_lossy(&after[..length]);
-                cells.push(text.replace('\\', "\\\\").replace('\n', "\\n"));
-                rest = &after[length..];
-            }
-        }
+        let length = usize::try_from(i32::from_be_bytes(*length));
+        cells.push(length.ok().map(|it| &after[..it]));
+        rest = &after[length.unwrap_or(0)..];
     }
+    cells
+}
+
+/// `x` and the bytes of each value.
+fn hexadecimal(body: &[u8]) -> String {
+    let shown = |it: &[u8]| it.iter().map(|byte| format!("{byte:02x}")).collect();
+    let cells = cells(body).into_iter().map(|it| it.map_or("NULL".to_owned(), shown));
+    format!("x {}", cells.collect::<Vec<String>>().join("|"))
+}
+
+fn row(body: &[u8]) -> String {
+    let shown = |it: Option<&[u8]>| match it {
+        None => "NULL".to_owned(),
+        Some(it) => String::from_utf8_lossy(it).replace('\\', "\\\\").replace('\n', "\\n"),
+    };
+    let cells: Vec<String> = cells(body).into_iter().map(shown).collect();
     // A row is never an empty line: that ends an entry.
     if cells == [""] { "''".to_owned() } else { cells.join("|") }
 }
@@ -191,7 +215,8 @@ fn corpus() -> Vec<Entry> {
 
 /// An answer without the words of its error; when a statement fails decides whether its columns are told before.
 fn compared(answer: &str) -> Vec<&str> {
-    let lines = answer.lines().filter(|it| !is_error(answer) || !it.starts_with(": "));
+    let is_description = |it: &str| it.starts_with(": ") || it.starts_with("? ");
+    let lines = answer.lines().filter(|it| !is_error(answer) || !is_description(it));
     let states = lines.map(|it| match it.strip_prefix("! ") {
         Some(error) => error.split(':').next().unwrap_or(error),
         None => it,
@@ -204,7 +229,7 @@ fn is_error(answer: &str) -> bool {
 }
 
 /// `None` where both say the same.
-fn difference(postgres: &str, ours: &str) -> Option<&'static str> {
+pub(super) fn difference(postgres: &str, ours: &str) -> Option<&'static str> {
     if compared(postgres) == compared(ours) {
         return None;
     }
@@ -216,11 +241,11 @@ fn difference(postgres: &str, ours: &str) -> Option<&'static str> {
     })
 }
 
-/// Kinds of the listed statements.
-fn listed() -> BTreeMap<&'static str, &'static str> {
+/// Kinds of the statements that a file of differences lists.
+pub(super) fn listed(differences: &'static str) -> BTreeMap<&'static str, &'static str> {
     let mut kind = "";
     let mut listed = BTreeMap::new();
-    for line in DIFFERENCES.lines().filter(|it| !it.is_empty()) {
+    for line in differences.lines().filter(|it| !it.is_empty()) {
         match line.strip_prefix("# ") {
             Some(heading) => kind = heading.split(':').next().unwrap_or(heading),
             None => assert!(listed.insert(line, kind).is_none(), "{line} is listed twice"),
@@ -246,8 +271,11 @@ fn record(address: &str) {
 }
 
 /// Serves the engine over the wire while `test` asks.
-fn with_engine(test: impl FnOnce(SocketAddr)) {
-    let log = Log::new("other", &[&[]]);
+pub(super) fn with_engine(test: impl FnOnce(SocketAddr)) {
+    with_engine_over(&Log::new("other", &[&[]]), test);
+}
+
+pub(super) fn with_engine_over(log: &Log, test: impl FnOnce(SocketAddr)) {
     let (engine, _) = log.session();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -272,7 +300,7 @@ fn statements_are_answered_as_by_postgresql() {
         for sql in TABLES {
             assert_eq!(ours.ask(sql), "", "{sql}");
         }
-        let mut listed = listed();
+        let mut listed = listed(DIFFERENCES);
         let mut failures = Vec::new();
         for entry in corpus().iter().filter(|it| !it.is_heading()) {
             let (sql, postgres) = (&entry.sql, &entry.answer);
