@@ -298,7 +298,8 @@ pub(crate) fn data_type(sql_type: &SqlType) -> Result<DataType, Error> {
             DataType::Timestamp
         }
         SqlType::Timestamp(..) => DataType::TimestampTz,
-        SqlType::JSON | SqlType::JSONB => DataType::Json,
+        SqlType::JSON => DataType::Json,
+        SqlType::JSONB => DataType::Jsonb,
         other => {
             return Err(unsupported(format!(
                 "type {} is not supported",

@@ -21,6 +21,7 @@ use datafusion::arrow::error::ArrowError;
 use query_api::DataType;
 use serde_json::value::RawValue;
 
+use crate::functions::json::canonical;
 use crate::infer::{Known, widens};
 use crate::json::{self, JsonKind, numbers};
 use crate::operators::exact;
@@ -302,6 +303,7 @@ enum ColumnBuilder {
     Open(Decimal256Builder),
     Text(StringBuilder),
     Json(StringBuilder),
+    Jsonb(StringBuilder),
     Bytea(BinaryBuilder),
     Date(Date32Builder),
     Time(Time64MicrosecondBuilder),
@@ -326,6 +328,7 @@ impl ColumnBuilder {
                 Self::Numeric(builder, *precision, *scale)
             }
             DataType::Json => Self::Json(StringBuilder::new()),
+            DataType::Jsonb => Self::Jsonb(StringBuilder::new()),
             DataType::Bytea => Self::Bytea(BinaryBuilder::new()),
             DataType::Date => Self::Date(Date32Builder::new()),
             DataType::Time => Self::Time(Time64MicrosecondBuilder::new()),
@@ -390,6 +393,9 @@ impl ColumnBuilder {
                 builder.append_option(text);
                 true
             }
+            Self::Jsonb(builder) => {
+                fits(raw, text.and_then(|it| canonical(it).ok()), |it| builder.append_option(it))
+            }
             Self::Text(builder) => {
                 let string = raw.and_then(string);
                 let lenient = text.filter(|it| !strict && !it.starts_with('"'));
@@ -444,7 +450,7 @@ impl ColumnBuilder {
             Self::Float8(it) => Arc::new(it.finish()),
             Self::Numeric(it, _, _) => Arc::new(it.finish()),
             Self::Open(it) => Arc::new(it.finish()),
-            Self::Text(it) | Self::Json(it) => Arc::new(it.finish()),
+            Self::Text(it) | Self::Json(it) | Self::Jsonb(it) => Arc::new(it.finish()),
             Self::Bytea(it) => Arc::new(it.finish()),
             Self::Date(it) => Arc::new(it.finish()),
             Self::Time(it) => Arc::new(it.finish()),

@@ -3,7 +3,7 @@
 //! Invariants:
 //! - The whole value is checked: bytes after a field that nobody asked for still have to be JSON, and nothing but
 //!   white space may follow the object.
-//! - Nesting is limited by serde_json's own bound of 128, so hostile values cannot exhaust the stack.
+//! - Values are passed over without recursion, however deep they are. Whoever takes one apart asks [`is_shallow`] first.
 
 pub(crate) mod compared;
 pub(crate) mod numbers;
@@ -16,6 +16,26 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use self::numbers::Numbers;
+
+/// Arrays and objects within each other in a value that is taken apart: each level is read again for those inside it, and
+/// takes stack.
+pub(crate) const DEPTH_MAX: usize = 256;
+
+/// Whether arrays and objects are nested at most [`DEPTH_MAX`] deep in a JSON text.
+pub(crate) fn is_shallow(text: &str) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    text.bytes().all(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth <= DEPTH_MAX
+    })
+}
 
 /// What a JSON text is, at its outermost level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -91,7 +91,7 @@ fn decode(payload: &[u8]) -> Result<(DeclaredFormat, Vec<DeclaredColumn>), Field
 }
 
 /// Types that a column may be declared with, by their stored number.
-const TYPES: [(u8, DataType); 13] = [
+const TYPES: [(u8, DataType); 14] = [
     (0, DataType::Bool),
     (1, DataType::Int2),
     (2, DataType::Int4),
@@ -105,6 +105,7 @@ const TYPES: [(u8, DataType); 13] = [
     (10, DataType::Timestamp),
     (11, DataType::TimestampTz),
     (12, DataType::Json),
+    (13, DataType::Jsonb),
 ];
 const NUMERIC: u8 = 32;
 

@@ -90,7 +90,14 @@ fn is_json(field: &Field) -> bool {
 }
 
 /// The text of a value as `jsonb` prints it.
-fn canonical(written: &str) -> Result<String> {
+///
+/// # Errors
+/// 22P02 for what is no JSON, 54001 for what is nested too deep.
+pub(crate) fn canonical(written: &str) -> Result<String> {
+    if !json::is_shallow(written) {
+        let message = format!("a JSON value is nested deeper than {} levels", json::DEPTH_MAX);
+        return Err(fault("54001", message));
+    }
     let raw: &RawValue = serde_json::from_str(written).map_err(|error| malformed(&error))?;
     let mut canonical = String::with_capacity(written.len());
     push_canonical(raw, &mut canonical)?;

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{each_field, string};
+use super::{DEPTH_MAX, each_field, is_shallow, string};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Tree<'a> {
@@ -68,8 +68,11 @@ impl Number {
 
 impl<'a> Tree<'a> {
     /// # Errors
-    /// serde_json's message for what is no JSON.
+    /// serde_json's message for what is no JSON; a sentence for what is nested too deep.
     pub(crate) fn read(written: &'a str) -> Result<Self, String> {
+        if !is_shallow(written) {
+            return Err(format!("nested deeper than {DEPTH_MAX} levels"));
+        }
         let raw: &'a RawValue = serde_json::from_str(written).map_err(|error| error.to_string())?;
         Self::of(raw)
     }

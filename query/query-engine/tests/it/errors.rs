@@ -425,3 +425,21 @@ fn what_is_parsed_and_not_planned_is_refused() {
         SELECT * FROM generate_series(1, 2) WITH ORDINALITY: 0A000 WITH ORDINALITY is not supported
     "#]].assert_eq(&shown);
 }
+
+/// Each level is read again for those inside it: a value of 100,000 levels took minutes, and more of them the stack.
+#[test]
+fn json_that_is_taken_apart_has_at_most_256_levels() {
+    let log = Log::new("orders", &[&[r#"{"id":1}"#]]);
+    let nested = |levels: usize| {
+        let (open, close) = (format!("repeat('[', {levels})"), format!("repeat(']', {levels})"));
+        format!("({open} || '\"[[\\\"[[\"' || {close})")
+    };
+    let fails = |sql: String| result(&log, &sql).err().and_then(|error| error.sqlstate);
+    for levels in [256, 257, 400_000] {
+        let (value, too_deep) = (nested(levels), (levels > 256).then_some("54001"));
+        assert_eq!(fails(format!("SELECT length({value}::jsonb::text)")), too_deep, "{levels}");
+        assert_eq!(fails(format!("SELECT length({value}::json::text)")), None, "{levels}");
+        let taken = fails(format!("SELECT json_array_length({value}::json)"));
+        assert_eq!(taken.is_some(), levels > 256, "{levels}: {taken:?}");
+    }
+}

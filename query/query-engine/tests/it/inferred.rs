@@ -205,3 +205,32 @@ fn names_that_postgresql_has_none_like_are_not_columns() {
         "#]],
     );
 }
+
+/// A column that was declared `jsonb` was `json`, of which there is no `@>`.
+#[test]
+fn a_declared_jsonb_column_is_jsonb() {
+    let records: &[&str] =
+        &[r#"{"j":{"b":1,"a":2.50}}"#, r#"{"j":{"a":2.5,"b":1}}"#, r#"{"j":"\u0000"}"#, r#"{}"#];
+    let log = Log::new("t", &[records]);
+    log.check("CREATE TABLE d (j jsonb) WITH (topic = 't')", expect![[r#"
+        CREATE TABLE
+    "#]]);
+    log.check("SELECT j FROM d", expect![[r#"
+        j
+        {"a": 2.50, "b": 1}
+        {"a": 2.5, "b": 1}
+        NULL
+        NULL
+        notice: 1 record of topic "t" was not fully decoded (first: partition 0 offset 2: field "j" has a \u0000, which text cannot hold: "\u0000"); what could not be decoded is NULL, set luma.on_bad_record = 'fail' to fail instead
+    "#]]);
+    log.check("SELECT count(*) FROM d WHERE j @> '{\"b\": 1}'", expect![[r#"
+        count
+        Int8(2)
+        notice: 1 record of topic "t" was not fully decoded (first: partition 0 offset 2: field "j" has a \u0000, which text cannot hold: "\u0000"); what could not be decoded is NULL, set luma.on_bad_record = 'fail' to fail instead
+    "#]]);
+    log.check("SELECT count(DISTINCT j) FROM d", expect![[r#"
+        count
+        Int8(1)
+        notice: 1 record of topic "t" was not fully decoded (first: partition 0 offset 2: field "j" has a \u0000, which text cannot hold: "\u0000"); what could not be decoded is NULL, set luma.on_bad_record = 'fail' to fail instead
+    "#]]);
+}
