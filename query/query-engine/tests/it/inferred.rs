@@ -212,9 +212,12 @@ fn a_declared_jsonb_column_is_jsonb() {
     let records: &[&str] =
         &[r#"{"j":{"b":1,"a":2.50}}"#, r#"{"j":{"a":2.5,"b":1}}"#, r#"{"j":"\u0000"}"#, r#"{}"#];
     let log = Log::new("t", &[records]);
-    log.check("CREATE TABLE d (j jsonb) WITH (topic = 't')", expect![[r#"
+    log.check(
+        "CREATE TABLE d (j jsonb) WITH (topic = 't')",
+        expect![[r#"
         CREATE TABLE
-    "#]]);
+    "#]],
+    );
     log.check("SELECT j FROM d", expect![[r#"
         j
         {"a": 2.50, "b": 1}
