@@ -6,7 +6,7 @@
 //!
 //! Each test runs in a process of its own (`TESTS=nnnn ./test-runner -p1`), with a deadline, against a server of its
 //! scenario: with automatic topic creation of four partitions, which the suite presumes, or without. They mostly wait, so
-//! some run at a time; one that fails has a second try when all others have ended. The suite's source is never edited.
+//! some run at a time; one that fails is tried again when all others have ended. The suite's source is never edited.
 
 use crate::lists;
 use e2e_clients::{process, tools};
@@ -81,7 +81,7 @@ fn the_allowed_tests_of_librdkafka_pass() {
     let (mut passed, mut left_out) = (BTreeSet::new(), BTreeSet::new());
     let (mut numbers, mut failed) = (BTreeSet::new(), Vec::new());
     for (test, result) in run_all(&suite, &allowed) {
-        let result = result.or_else(|first| second_try(&suite, &test, &first));
+        let result = result.or_else(|first| more_tries(&suite, &test, first));
         let Ok(ran) = result else {
             failed.push(test.name);
             continue;
@@ -142,12 +142,19 @@ fn run_all(suite: &Suite, tests: &[Entry]) -> Vec<(Entry, Result<Ran, String>)> 
     results.into_inner().unwrap()
 }
 
-/// A test of the suite judges by wall-clock deadlines made for an idle machine, so that a busy one may fail it: it has a
-/// second try when the machine has nothing else to do, and the run says that it needed one.
-fn second_try(suite: &Suite, test: &Entry, first: &str) -> Result<Ran, String> {
-    let second = suite.run(test);
-    say(&format!("\nlibrdkafka | {} | second try, after {first}: {}", test.name, words(&second)));
-    second
+/// A test of the suite judges by wall-clock deadlines made for an idle machine, so that a busy one may fail it: it is tried
+/// again, at most twice, when the suite has nothing else to do, and the run says that it needed that.
+fn more_tries(suite: &Suite, test: &Entry, mut failed: String) -> Result<Ran, String> {
+    for again in ["second", "third"] {
+        let result = suite.run(test);
+        let words = words(&result);
+        say(&format!("\nlibrdkafka | {} | {again} try, after {failed}: {words}", test.name));
+        match result {
+            Ok(ran) => return Ok(ran),
+            Err(cause) => failed = cause,
+        }
+    }
+    Err(failed)
 }
 
 /// What ran and what was left out.
@@ -172,7 +179,7 @@ fn promote(suite: &Suite, mut allowed: Vec<Entry>, mut excluded: BTreeMap<String
         .map(|(test, _)| test.clone())
         .collect();
     for name in candidates {
-        let test = Entry { name: name.clone(), full: true, slow: false };
+        let test = Entry { name: name.clone(), full: true, slow: false, patient: false };
         let (result, took) = process::timed(|| suite.run(&test));
         match result {
             Ok(_) => {

@@ -8,6 +8,8 @@
 //!          in their name           mode
 //! ```
 //!
+//! `patient`: it counts on Kafka's default delay before the first rebalance of a group, within which its consumers join.
+//!
 //! The name of a test is all but the marks behind the first space.
 
 use crate::lists;
@@ -24,26 +26,28 @@ pub(super) struct Entry {
     pub(super) name: String,
     pub(super) full: bool,
     pub(super) slow: bool,
+    pub(super) patient: bool,
 }
 
 impl Entry {
     pub(super) fn parse(line: &str) -> Self {
         let (name, marks) = line.split_once(' ').unwrap_or((line, ""));
-        let (mut full, mut slow) = (false, false);
+        let (mut full, mut slow, mut patient) = (false, false, false);
         for mark in marks.split_whitespace() {
             match mark {
                 "full" => full = true,
                 "slow" => slow = true,
+                "patient" => patient = true,
                 _ => panic!("{line:?}: {mark:?} is no mark"),
             }
         }
-        let entry = Self { name: name.to_owned(), full, slow };
+        let entry = Self { name: name.to_owned(), full, slow, patient };
         assert!(["default", NO_AUTO_CREATE].contains(&entry.scenario()), "{line:?}: no scenario");
         entry
     }
 
     pub(super) fn line(&self) -> String {
-        let marks = [(self.full, " full"), (self.slow, " slow")];
+        let marks = [(self.full, " full"), (self.slow, " slow"), (self.patient, " patient")];
         let set = marks.into_iter().filter(|(is_set, _)| *is_set).map(|(_, mark)| mark);
         self.name.clone() + &set.collect::<String>()
     }
@@ -71,7 +75,7 @@ pub(super) fn allowed(list: &str) -> Vec<Entry> {
 
 #[test]
 fn a_line_is_what_it_was_read_from() {
-    for line in ["0001", "0033 slow", "0082 full", "0045/do_test_regex:@noautocreate full slow"] {
+    for line in ["0001", "0033 slow", "0082 full", "0102 full slow patient"] {
         assert_eq!(Entry::parse(line).line(), line);
     }
     let entry = Entry::parse("0045/do_test_regex:@noautocreate full");

@@ -32,13 +32,16 @@ pub(super) struct Suite {
     dir: PathBuf,
     default: Server,
     no_auto_create: Server,
+    /// Waits for more members before a group's first rebalance, as Kafka does by default.
+    patient: Server,
 }
 
 impl Suite {
     /// # Errors
     /// When a server does not start.
     pub(super) fn start(dir: PathBuf) -> Result<Self, String> {
-        let settings = ["kafka.num_partitions=4", "kafka.group_initial_rebalance_delay_ms=0"];
+        let partitions = "kafka.num_partitions=4";
+        let settings = [partitions, "kafka.group_initial_rebalance_delay_ms=0"];
         let start = |name: &str, settings: &[&str]| {
             let server = Server::start(name, settings)?;
             // The runner reads test.conf from the directory that it runs in; the tests read fixtures beside their source.
@@ -48,7 +51,13 @@ impl Suite {
         };
         let default = start("librdkafka", &settings)?;
         let none = [settings.as_slice(), &["kafka.auto_create_topics=false"]].concat();
-        Ok(Self { dir, default, no_auto_create: start("librdkafka-noautocreate", &none)? })
+        let no_auto_create = start("librdkafka-noautocreate", &none)?;
+        Ok(Self {
+            dir,
+            default,
+            no_auto_create,
+            patient: start("librdkafka-patient", &[partitions])?,
+        })
     }
 
     pub(super) fn is_luma(&self) -> bool {
@@ -57,7 +66,8 @@ impl Suite {
 
     /// The ends of the servers' logs, for messages.
     pub(super) fn log_tails(&self) -> String {
-        format!("{}\n{}", self.default.log_tail(), self.no_auto_create.log_tail())
+        let servers = [&self.default, &self.no_auto_create, &self.patient];
+        servers.map(Server::log_tail).join("\n")
     }
 
     /// Runs one test.
@@ -65,8 +75,11 @@ impl Suite {
     /// # Errors
     /// What the runner said, when it did not say that a part passed which it did not skip.
     pub(super) fn run(&self, entry: &Entry) -> Result<Ran, String> {
-        let lone = entry.scenario() == NO_AUTO_CREATE;
-        let server = if lone { &self.no_auto_create } else { &self.default };
+        let server = match entry.scenario() {
+            NO_AUTO_CREATE => &self.no_auto_create,
+            _ if entry.patient => &self.patient,
+            _ => &self.default,
+        };
         let mut command = Command::new(self.dir.join("test-runner"));
         command.current_dir(&self.dir).arg("-p1").args((!entry.full).then_some("-Q"));
         command
